@@ -1,0 +1,70 @@
+"""Progress on the terminal. Counts only: no row, id or text of a patient is ever printed."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+console = Console(stderr=True, highlight=False)
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class Advance(Protocol):
+    """Report that ``count`` more units are done, with an optional short note."""
+
+    def __call__(self, count: int = 1, note: str = "") -> None: ...
+
+
+def say(line: str) -> None:
+    """One line on standard error."""
+    console.print(line, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def progress(title: str, total: int, unit: str) -> Iterator[Advance]:
+    """A bar on a terminal; elsewhere one line every ten seconds and one at the end."""
+    if console.is_terminal:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn(unit),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task(title, total=total, note="")
+
+            def advance_bar(count: int = 1, note: str = "") -> None:
+                bar.update(task, advance=count, note=note)
+
+            yield advance_bar
+        return
+
+    started = last = time.monotonic()
+    done = 0
+
+    def advance_line(count: int = 1, note: str = "") -> None:
+        nonlocal done, last
+        done += count
+        now = time.monotonic()
+        if now - last >= SECONDS_BETWEEN_LINES:
+            last = now
+            print(f"{title}: {done:,} of {total:,} {unit} {note}".rstrip(), file=sys.stderr)
+
+    yield advance_line
+    seconds = time.monotonic() - started
+    print(f"{title}: {done:,} of {total:,} {unit} in {seconds:.1f} s", file=sys.stderr)

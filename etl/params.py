@@ -1,0 +1,119 @@
+"""params.yaml: one section a stage, read once, checked whole."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from cxrfuture_data.settings import Settings, parse_settings, read_yaml
+
+SIMULATED = "simulate"
+ENVIRONMENT = {"mimic_iv": "MIMIC_IV_DIR", "mimic_cxr_jpg": "MIMIC_CXR_JPG_DIR"}
+
+Positive = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Paths(Settings):
+    """Where MIMIC lies ("simulate": nowhere, make it) and where the build goes."""
+
+    mimic_iv: str
+    mimic_cxr_jpg: str
+    build: Path
+
+
+class SimulateParams(Settings):
+    patients: Positive
+    seed: int
+    image_size: Annotated[int, Field(ge=64, le=4096)]
+
+
+class IngestParams(Settings):
+    tables: Literal["recipe", "all"]
+    memory_limit: str
+    threads: Count  # 0: every core
+    max_rejects: Count
+
+
+class SqlParams(Settings):
+    """Settings of DuckDB for event, cohort and window."""
+
+    memory_limit: str
+    threads: Count
+
+
+class ImageParams(Settings):
+    workers: Positive
+    films_per_part: Positive
+
+
+class RemoteEmbedder(Settings):
+    """Any OpenAI-compatible endpoint. Refused unless ``attestation`` says why it is allowed."""
+
+    base_url: str
+    model: str
+    api_key_env: str
+    batch_size: Positive
+    requests_per_minute: Positive
+    attestation: str
+
+
+class EmbedParams(Settings):
+    backend: Literal["minilm", "remote"]
+    batch_size: Positive
+    texts_per_part: Positive
+    remote: RemoteEmbedder
+
+
+class FitVaeParams(Settings):
+    config: str
+    seed: int
+
+
+class LatentParams(Settings):
+    weights: str  # "fit_vae", or a folder saved by diffusers' AutoencoderKL
+    batch_size: Positive
+    films_per_part: Positive
+
+
+class ShardParams(Settings):
+    samples_per_shard: Positive
+    keep_films: bool
+    keep_texts: bool
+    workers: Positive
+
+
+class FitDiffusionParams(Settings):
+    config: str
+    recipe: str
+    seed: int
+
+
+class Params(Settings):
+    recipes: list[str]
+    paths: Paths
+    simulate: SimulateParams
+    ingest: IngestParams
+    sql: SqlParams
+    image: ImageParams
+    embed: EmbedParams
+    fit_vae: FitVaeParams
+    latent: LatentParams
+    shard: ShardParams
+    fit_diffusion: FitDiffusionParams
+
+    def build(self, *names: str) -> Path:
+        """A folder or file below the build folder."""
+        return self.paths.build.joinpath(*names)
+
+
+def read_params(path: Path) -> Params:
+    """params.yaml, with the folders of the environment (MIMIC_IV_DIR, ...) put over its paths."""
+    value = read_yaml(path)
+    paths = value.get("paths")
+    if isinstance(paths, dict):
+        for key, variable in ENVIRONMENT.items():
+            if os.environ.get(variable):
+                paths[key] = os.environ[variable]
+    return parse_settings(Params, value, str(path))
