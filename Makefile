@@ -33,14 +33,14 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(READY)
-	@env -u MIMIC_IV_DIR -u MIMIC_CXR_JPG_DIR dvc repro
-	@cxrfuture summary
+	@env -u MIMIC_IV_DIR -u MIMIC_CXR_JPG_DIR $(BIN)/dvc repro
+	@$(BIN)/cxrfuture summary
 
 test: $(READY)
-	ruff format --check .
-	ruff check .
-	mypy
-	pytest
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest
 
 clean:
 	rm -rf build dvc.lock

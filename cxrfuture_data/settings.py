@@ -51,7 +51,8 @@ def read_settings(kind: type[S], path: Path) -> S:
 
 
 def _first_problem(kind: type[Settings], error: ValidationError) -> str:
-    problem = error.errors()[0]
+    # A misspelt key is both unknown and missing; its unknown spelling is what the user wrote.
+    problem = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in problem["loc"])
     more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if problem["type"] == "missing":

@@ -1,0 +1,54 @@
+"""The command as a user meets it: help, exit codes, errors of one line."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import cxrfuture
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMANDS = [
+    command.name or command.callback.__name__ for command in cxrfuture.app.registered_commands
+]
+
+
+def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cxrfuture", *arguments],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command):
+    result = CliRunner().invoke(cxrfuture.app, [command, "--help"])
+    assert result.exit_code == 0
+    assert "Usage" in result.output
+
+
+def test_a_users_mistake_is_one_line_and_exit_code_1(tmp_path):
+    result = run("ingest", "--params", "nowhere.yaml", cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (1, "error: nowhere.yaml: no such file\n")
+
+
+def test_a_misuse_of_the_command_line_is_exit_code_2():
+    assert run("ingest", "--no-such-option").returncode == 2
+
+
+def test_help_loads_neither_torch_nor_duckdb():
+    code = (
+        "import sys; sys.argv = ['cxrfuture', '--help']\n"
+        "import cxrfuture\n"
+        "try: cxrfuture.main()\n"
+        "except SystemExit: pass\n"
+        "assert not {'torch', 'duckdb', 'polars', 'pyarrow'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
