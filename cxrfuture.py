@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from cxrfuture_data.schema import ContractError
 
@@ -44,12 +45,48 @@ def _module(name: str, extra: str) -> Any:
 
 
 def _run_stage(stage: str, params_file: Path, recipe: str | None = None) -> None:
-    params = _module("etl.params", "etl").read_params(params_file)
-    module = _module(f"etl.{stage}", "etl")
-    if recipe is None:
-        module.run(params)
-    else:
-        module.run(params, _module("etl.recipe", "etl").read_recipe(recipe))
+    arguments = [_module("etl.params", "etl").read_params(params_file)]
+    if recipe is not None:
+        arguments.append(_module("etl.recipe", "etl").read_recipe(recipe))
+    _module(f"etl.{stage}", "etl").run(*arguments)
+
+
+@app.command()
+def simulate(
+    params: ParamsFile = DEFAULT_PARAMS,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write the trees here, and take no folder from the params."),
+    ] = None,
+    patients: Annotated[int | None, typer.Option(help="Default: that of the params.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Default: that of the params.")] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Shorter side of a film, pixels. Default: of the params.")
+    ] = None,
+    mimic_iv_from: Annotated[
+        Path | None, typer.Option(help="Film the patients of this tree and make no tables.")
+    ] = None,
+    films: Annotated[bool, typer.Option(help="Draw the films, or only list them.")] = True,
+) -> None:
+    """A hospital from a seed, shaped like MIMIC-IV 3.1 and MIMIC-CXR-JPG 2.1.0."""
+    stage = _module("etl.simulate", "etl")
+    settings = _module("etl.params", "etl").read_params(params)
+    if out is None:
+        if (patients, seed, image_size, mimic_iv_from, films) != (None, None, None, None, True):
+            raise ContractError("options that change the hospital need --out; or edit params.yaml")
+        stage.run(settings)
+        return
+    given = {"patients": patients, "seed": seed, "image_size": image_size}
+    chosen = settings.simulate.model_dump() | {k: v for k, v in given.items() if v is not None}
+    stage.simulate(
+        stage.SimulateOptions(
+            out=out,
+            mimic_iv_from=mimic_iv_from,
+            render=films,
+            workers=settings.image.workers,
+            **chosen,
+        )
+    )
 
 
 @app.command()
@@ -104,6 +141,83 @@ def shard(recipe: RecipeName, params: ParamsFile = DEFAULT_PARAMS) -> None:
 def check(recipe: RecipeName, params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Prove the dataset: patients, windows, members, hashes. Fails on the first offence."""
     _run_stage("check", params, recipe)
+
+
+@app.command("fit_vae")
+def fit_vae(recipe: RecipeName, params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Fit the autoencoder on the films of training patients."""
+    settings = _module("etl.params", "etl").read_params(params)
+    name = _module("etl.recipe", "etl").read_recipe(recipe).name
+    configs = _module("train.settings", "train")
+    config = configs.read_config(configs.VaeConfig, "fit_vae", settings.fit_vae.config)
+    _module("train.fit_vae", "train").fit_vae(
+        settings.build(name, "image"),
+        settings.build(name, "fit_vae"),
+        config,
+        settings.fit_vae.seed,
+    )
+
+
+@app.command("fit_diffusion")
+def fit_diffusion(params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Fit the denoiser on one dataset's pairs; goes on from its newest checkpoint."""
+    settings = _module("etl.params", "etl").read_params(params)
+    chosen = settings.fit_diffusion
+    configs = _module("train.settings", "train")
+    config = configs.read_config(configs.DiffusionConfig, "fit_diffusion", chosen.config)
+    _module("train.fit_diffusion", "train").fit_diffusion(
+        settings.build(chosen.recipe, "shard"),
+        settings.build("fit_diffusion"),
+        config,
+        chosen.seed,
+        codec=settings.weights_of(chosen.recipe),
+    )
+
+
+@app.command()
+def show(
+    dataset: Dataset,
+    split: Annotated[str, typer.Option(help="train, valid or test.")] = "train",
+    kind: Annotated[str, typer.Option(help="pair, stay or image.")] = "pair",
+    index: Annotated[int, typer.Option(help="Position in the split, from 0.")] = 0,
+    key: Annotated[str | None, typer.Option(help="The sample of this key instead.")] = None,
+    ids: Annotated[bool, typer.Option("--ids", help="Print ids and times of the chart.")] = False,
+    png: Annotated[Path | None, typer.Option(help="Draw the sample here too.")] = None,
+) -> None:
+    """One sample as text, and as a picture: films, events between, hourly values."""
+    data = _module("cxrfuture_data.dataset", "etl").open_dataset(dataset)
+    which = index if key is None else key
+    _module("cxrfuture_data.show", "etl").show(data, split, kind, which, ids=ids, png=png)
+
+
+@app.command()
+def verify(dataset: Dataset) -> None:
+    """Every hash, index and member of a dataset again; stops at the first offence."""
+    report = _module("cxrfuture_data.verify", "etl").verify(dataset)
+    print(f"{dataset}: {report.samples:,} samples in {report.shards} shards are whole")
+
+
+@app.command()
+def summary(
+    build: Annotated[Path, typer.Argument(help="The folder dvc repro builds in.")] = Path("build"),
+) -> None:
+    """What a build holds and where: counts per split, bytes, a sample, next steps."""
+    _module("cxrfuture_data.summary", "etl").print_summary(build, Console())
+
+
+@bench.command("ingest")
+def bench_ingest(
+    params: ParamsFile = DEFAULT_PARAMS,
+    mimic_iv: Annotated[Path | None, typer.Option(help="Default: that of the params.")] = None,
+    mimic_cxr_jpg: Annotated[Path | None, typer.Option(help="Default: that of the params.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Runs of each, in turn.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """Ingest against DuckDB's own copy of the same files to Parquet."""
+    settings = _module("etl.params", "etl").read_params(params)
+    _module("etl.bench", "etl").run_ingest_bench(
+        settings, mimic_iv, mimic_cxr_jpg, rounds=rounds, as_json=as_json
+    )
 
 
 def main() -> None:

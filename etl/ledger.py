@@ -12,7 +12,7 @@ LEDGER = "ledger.json"
 
 @dataclass(frozen=True)
 class Drop:
-    """One filter: of ``before`` units (films, stays, pairs ...), ``removed`` went for ``reason``."""
+    """One filter: of ``before`` units (films, stays, pairs), ``removed`` went for ``reason``."""
 
     stage: str
     unit: str

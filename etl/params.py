@@ -9,6 +9,7 @@ from pydantic import Field
 from cxrfuture_data.settings import Settings, parse_settings, read_yaml
 
 SIMULATED = "simulate"
+FIT_VAE = "fit_vae"
 ENVIRONMENT = {"mimic_iv": "MIMIC_IV_DIR", "mimic_cxr_jpg": "MIMIC_CXR_JPG_DIR"}
 
 Positive = Annotated[int, Field(gt=0)]
@@ -106,6 +107,12 @@ class Params(Settings):
     def build(self, *names: str) -> Path:
         """A folder or file below the build folder."""
         return self.paths.build.joinpath(*names)
+
+    def weights_of(self, recipe: str) -> Path:
+        """The folder of the autoencoder that makes a recipe's latents."""
+        if self.latent.weights == FIT_VAE:
+            return self.build(recipe, FIT_VAE)
+        return Path(self.latent.weights)
 
 
 def read_params(path: Path) -> Params:

@@ -1,0 +1,180 @@
+"""Samples -> batches: padded to the longest, with flags that say what is real.
+
+Shapes: B samples; C, h, w of a latent; T hours and E events of the longest window in the batch;
+D of an event embedding. Flags named ``is_`` or ``_known`` are True where the value is real; padded
+and unknown places hold 0. A is numpy's array here and torch's tensor out of the loader.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from cxrfuture_data.dataset import Dataset
+from cxrfuture_data.hourly import COLUMNS, vector
+from cxrfuture_data.sample import (
+    Array,
+    Film,
+    ImageSample,
+    PairSample,
+    Sample,
+    StaySample,
+    Window,
+)
+from cxrfuture_data.schema import FINDINGS
+
+A = TypeVar("A")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Batch(Generic[A]):
+    """``labels`` are those of the target (pair), the previous film (stay) or the image."""
+
+    keys: list[str]
+    is_padding: A  # (B,) bool: a repeated sample, to be left out of sums
+    age: A  # (B,) float32, years
+    is_male: A  # (B,) bool
+    labels: A  # (B, 14) int8, raw: 1 present, 0 absent, -1 uncertain
+    label_known: A  # (B, 14) bool: the report mentions it, if uncertainly
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class WindowBatch(Batch[A]):
+    previous: A  # (B, 2, C, h, w) float16: mean, log-variance
+    hours: A  # (B, T, 79) float32, columns of hourly.vector
+    is_hour: A  # (B, T) bool
+    event: A  # (B, E, D) float16
+    is_event: A  # (B, E) bool
+    event_hours: A  # (B, E) float32, since the window's start
+    event_table: A  # (B, E) uint8, index in schema.EVENT_TABLES
+    died: A  # (B,) bool, in hospital
+    died_known: A  # (B,) bool
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PairBatch(WindowBatch[A]):
+    target: A  # (B, 2, C, h, w) float16
+    gap_hours: A  # (B,) float32, previous to target
+    previous_labels: A  # (B, 14) int8
+    previous_label_known: A  # (B, 14) bool
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StayBatch(WindowBatch[A]):
+    hours_since_previous: A  # (B,) float32, previous film to prediction
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ImageBatch(Batch[A]):
+    image: A  # (B, 2, C, h, w) float16
+    static: A  # (B, S) float32
+
+
+AnyBatch = PairBatch[A] | StayBatch[A] | ImageBatch[A]
+B = TypeVar("B")
+
+
+def convert(batch: AnyBatch[A], function: Callable[[A], B]) -> AnyBatch[B]:
+    """The batch with every array passed through a function; keys stay."""
+    values = {field.name: getattr(batch, field.name) for field in fields(batch)}
+    arrays = {name: function(value) for name, value in values.items() if name != "keys"}
+    kinds: dict[type, Any] = {PairBatch: PairBatch, StayBatch: StayBatch, ImageBatch: ImageBatch}
+    return kinds[type(batch)](keys=batch.keys, **arrays)
+
+
+def collate(
+    samples: Sequence[Sample], dataset: Dataset, is_padding: Array | None = None
+) -> AnyBatch[Array]:
+    """Samples of one kind -> a batch of numpy arrays."""
+    common: dict[str, Any] = {
+        "keys": [sample.key for sample in samples],
+        "is_padding": np.zeros(len(samples), bool) if is_padding is None else is_padding,
+        "age": np.array([sample.age for sample in samples], np.float32),
+        "is_male": np.array([sample.sex == "M" for sample in samples]),
+    }
+    pairs = [sample for sample in samples if isinstance(sample, PairSample)]
+    stays = [sample for sample in samples if isinstance(sample, StaySample)]
+    images = [sample for sample in samples if isinstance(sample, ImageSample)]
+    if len(samples) == 0 or len(samples) not in (len(pairs), len(stays), len(images)):
+        raise ValueError(f"a batch is of one kind, got {len(samples)} samples of several")
+    if pairs:
+        before, before_known = _labels([pair.previous for pair in pairs])
+        return PairBatch(
+            **common,
+            **_label_fields([pair.target for pair in pairs]),
+            **_window_fields(pairs, dataset),
+            target=_latents([pair.target for pair in pairs]),
+            gap_hours=np.array([pair.gap_hours for pair in pairs], np.float32),
+            previous_labels=before,
+            previous_label_known=before_known,
+        )
+    if stays:
+        since = np.array([stay.hours_since_previous for stay in stays], np.float32)
+        return StayBatch(
+            **common,
+            **_label_fields([stay.previous for stay in stays]),
+            **_window_fields(stays, dataset),
+            hours_since_previous=since,
+        )
+    return ImageBatch(
+        **common,
+        **_label_fields([sample.image for sample in images]),
+        image=_latents([sample.image for sample in images]),
+        static=np.stack([sample.static for sample in images]),
+    )
+
+
+def _latents(films: Sequence[Film]) -> Array:
+    return np.stack([np.stack((film.mean, film.logvar)) for film in films])  # (B, 2, C, h, w)
+
+
+def _labels(films: Sequence[Film]) -> tuple[Array, Array]:
+    raw = [[film.labels[finding] for finding in FINDINGS] for film in films]
+    known = np.array([[value is not None for value in row] for row in raw])
+    return np.array([[value or 0 for value in row] for row in raw], np.int8), known
+
+
+def _label_fields(films: Sequence[Film]) -> dict[str, Any]:
+    labels, known = _labels(films)
+    return {"labels": labels, "label_known": known}
+
+
+def _window_fields(
+    samples: Sequence[PairSample] | Sequence[StaySample], dataset: Dataset
+) -> dict[str, Any]:
+    statistics = dataset.statistics
+    moments = statistics.pair if isinstance(samples[0], PairSample) else statistics.stay
+    rows = [vector(s.window.hourly, s.age, s.sex, moments) for s in samples]
+    died = [sample.died_in_hospital for sample in samples]
+    hours, is_hour = _pad(rows, COLUMNS)
+    return {
+        "previous": _latents([sample.previous for sample in samples]),
+        "hours": hours,
+        "is_hour": is_hour,
+        "died": np.array([bool(value) for value in died]),
+        "died_known": np.array([value is not None for value in died]),
+        **_event_fields([sample.window for sample in samples], dataset),
+    }
+
+
+def _pad(rows: Sequence[Array], columns: int) -> tuple[Array, Array]:
+    """(T_i, columns) each -> (B, T, columns) and (B, T) bool, True where real."""
+    lengths = np.array([len(row) for row in rows])
+    is_real = np.arange(lengths.max())[None, :] < lengths[:, None]
+    padded = np.zeros((*is_real.shape, columns), np.float32)
+    padded[is_real] = np.concatenate(rows)
+    return padded, is_real
+
+
+def _event_fields(windows: Sequence[Window], dataset: Dataset) -> dict[str, Array]:
+    lengths = np.array([len(window.event_row) for window in windows])
+    is_event = np.arange(lengths.max())[None, :] < lengths[:, None]  # (B, E)
+    event = np.zeros((*is_event.shape, dataset.manifest.embeddings.dimensions), np.float16)
+    hours = np.zeros(is_event.shape, np.float32)
+    table = np.zeros(is_event.shape, np.uint8)
+    if is_event.any():
+        event[is_event] = dataset.embeddings[np.concatenate([w.event_row for w in windows])]
+        hours[is_event] = np.concatenate([window.event_hours for window in windows])
+        table[is_event] = np.concatenate([window.event_table for window in windows])
+    return {"event": event, "is_event": is_event, "event_hours": hours, "event_table": table}

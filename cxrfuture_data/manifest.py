@@ -1,0 +1,179 @@
+"""dataset.json: what a dataset was made from, and every shard with its counts and hashes.
+
+It is written last, so a folder without it is not a dataset.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from cxrfuture_data.publish import write_json
+from cxrfuture_data.schema import SCHEMA_VERSION, ContractError
+from cxrfuture_data.settings import Settings, parse_settings
+
+DATASET_FILE = "dataset.json"
+EMBEDDINGS = "embeddings"
+TABLE_FILE, HASHES_FILE, TEXTS_FILE = "table.npy", "sha256.txt", "text.jsonl"
+
+# Names are plain file names, so that no dataset can point a reader outside its folder.
+ShardName = Annotated[str, Field(pattern=r"^(pair|stay|image)-[0-9]{6}\.tar$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Moments(Settings):
+    """Count, mean and standard deviation (n - 1); of nothing: the normal value, and 0."""
+
+    count: Count
+    mean: float
+    std: float
+
+
+class WindowStatistics(Settings):
+    """Of training windows of one kind: observed hourly values after clipping to schema's bounds,
+    each continuous variable in its unit; and age in years, once a sample."""
+
+    variables: dict[str, Moments]
+    age: Moments
+
+
+class LatentStatistics(Settings):
+    """Of one draw from the posterior of every film of every training sample, as stored.
+
+    ``mean`` and ``std`` are over all values, the lists are per channel.
+    """
+
+    films: Count
+    mean: float
+    std: float
+    channel_mean: list[float]
+    channel_std: list[float]
+
+
+class Statistics(Settings):
+    """Of training patients only."""
+
+    pair: WindowStatistics
+    stay: WindowStatistics
+    latent: LatentStatistics
+
+
+class RecipeRecord(Settings):
+    name: str
+    body: dict[str, Any]
+
+
+class Weights(Settings):
+    """Digests of the models' weights; embedder is None where the recipe has no events."""
+
+    vae: str
+    embedder: str | None
+
+
+class Simulated(Settings):
+    tables: bool
+    films: bool
+
+
+class Embeddings(Settings):
+    """``files`` maps each file below embeddings/ to its sha256."""
+
+    rows: Count
+    dimensions: Count
+    files: dict[str, Sha256]
+
+
+class DropRow(Settings):
+    stage: str
+    unit: str
+    reason: str
+    before: Count
+    removed: Count
+    after: Count
+
+
+class ShardEntry(Settings):
+    name: ShardName
+    samples: Annotated[int, Field(gt=0)]
+    bytes: Count
+    sha256: Sha256
+    index_sha256: Sha256
+
+
+class KindEntry(Settings):
+    samples: Count
+    shards: list[ShardEntry]
+
+
+class Manifest(Settings):
+    schema_version: int
+    recipe: RecipeRecord
+    made_from: str
+    params_digest: str
+    git_commit: str | None
+    input_digest: str
+    weights: Weights
+    licence: str
+    simulated: Simulated
+    attestation: str | None
+    films_kept: bool
+    embeddings: Embeddings
+    statistics: Statistics
+    attrition: list[DropRow]
+    splits: dict[str, dict[str, KindEntry]]
+
+    def kind(self, split: str, kind: str) -> KindEntry:
+        """The shards of a split and kind; both must be in the dataset, if with 0 samples."""
+        for word, name, known in (
+            ("split", split, self.splits),
+            ("kind", kind, self.splits.get(split, {})),
+        ):
+            if name not in known:
+                raise ContractError(f"no {word} {name!r} in this dataset; it has {sorted(known)}")
+        return self.splits[split][kind]
+
+    def shards(self) -> list[tuple[str, str, ShardEntry]]:
+        """(split, kind, shard) of every shard."""
+        return [
+            (split, kind, shard)
+            for split, kinds in self.splits.items()
+            for kind, entry in kinds.items()
+            for shard in entry.shards
+        ]
+
+
+def index_name(shard: str) -> str:
+    """The sample index beside a tar."""
+    return shard.removesuffix(".tar") + ".json"
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read ``dataset.json``; another schema version is refused by number."""
+    path = folder / DATASET_FILE
+    try:
+        value = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ContractError(
+            f"{path}: no such file; the folder is no dataset, or its build has not finished"
+        ) from None
+    except ValueError:
+        raise ContractError(f"{path}: not JSON; rebuild with `cxrfuture shard`") from None
+    version = value.get("schema_version") if isinstance(value, dict) else None
+    if version != SCHEMA_VERSION:
+        raise ContractError(
+            f"{path}: schema version {version}, this reader knows {SCHEMA_VERSION}; "
+            "install the matching cxrfuture or rebuild"
+        )
+    manifest = parse_settings(Manifest, value, str(path))
+    for split, kinds in manifest.splits.items():
+        for kind, entry in kinds.items():
+            if entry.samples != sum(shard.samples for shard in entry.shards):
+                raise ContractError(f"{path}: {split}/{kind}: samples do not add up; rebuild")
+    return manifest
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Publish ``dataset.json``, the dataset's done record."""
+    write_json(folder / DATASET_FILE, manifest.model_dump(mode="json"))

@@ -1,0 +1,99 @@
+"""The samples of a dataset as typed fields.
+
+Shapes: C, h, w of a latent; T hours of a window; E events of a window; S static values.
+"""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from cxrfuture_data.schema import ContractError
+
+Array: TypeAlias = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Film:
+    """One film. ``labels`` are raw: 1 present, 0 absent, -1 uncertain, None not mentioned."""
+
+    study_id: int
+    dicom_id: str
+    taken_at: datetime
+    view: str
+    labels: Mapping[str, int | None]
+    mean: Array  # (C, h, w) float16, of the autoencoder's posterior
+    logvar: Array  # (C, h, w) float16
+    png: bytes | None  # None where the build kept no films, or they were not read
+
+    def pixels(self) -> Array:
+        """(size, size) uint8."""
+        if self.png is None:
+            raise ContractError("this sample holds no film; build with shard.keep_films: true")
+        return np.asarray(Image.open(io.BytesIO(self.png), formats=("PNG",)))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Window:
+    """What was recorded between ``start_at`` and ``end_at``, as measured."""
+
+    start_at: datetime
+    end_at: datetime
+    latest_event_at: datetime | None
+    latest_known_at: datetime | None
+    hourly: Array  # (T, 17) float32 in schema.VARIABLES' units; NaN: not measured in that hour
+    event_row: Array  # (E,) int32, rows of the embedding table, oldest first
+    event_hours: Array  # (E,) float32, since start_at
+    event_table: Array  # (E,) uint8, index in schema.EVENT_TABLES
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Sample:
+    """What every kind has. ``age`` in years; ``sex`` is "F" or "M"."""
+
+    key: str
+    recipe: str
+    split: str
+    subject_id: int
+    hadm_id: int | None
+    stay_id: int | None
+    age: float
+    sex: str
+
+    def __repr__(self) -> str:
+        """The key alone: a sample that is logged or printed shows no patient."""
+        return f"{type(self).__name__}(key={self.key!r})"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class PairSample(Sample):
+    """The previous film, the window between, and the target film."""
+
+    previous: Film
+    window: Window
+    target: Film
+    gap_hours: float
+    died_in_hospital: bool | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class StaySample(Sample):
+    """An ICU stay up to its prediction time, and the last film before that."""
+
+    previous: Film
+    window: Window
+    hours_since_previous: float
+    died_in_hospital: bool | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class ImageSample(Sample):
+    """One film and a vector of the patient's static values."""
+
+    image: Film
+    static: Array  # (S,) float32; empty where the recipe has none

@@ -1,0 +1,142 @@
+"""Show one sample: as text on the terminal, and as a picture in a PNG."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cxrfuture_data.dataset import Dataset
+from cxrfuture_data.manifest import EMBEDDINGS, TEXTS_FILE
+from cxrfuture_data.picture import draw, headline
+from cxrfuture_data.publish import publish
+from cxrfuture_data.sample import Film, ImageSample, PairSample, Sample, StaySample, Window
+from cxrfuture_data.schema import EVENT_TABLES, FINDINGS, VARIABLES
+
+LABELS = {1: "present", 0: "absent", -1: "uncertain", None: "-"}
+EVENTS_SHOWN = 12
+
+
+def show(
+    dataset: Dataset,
+    split: str,
+    kind: str,
+    which: int | str,
+    *,
+    ids: bool = False,
+    png: Path | None = None,
+) -> None:
+    """Print the sample at a position (or of a key); also draw it to ``png`` if one is given.
+
+    Ids and the chart's times are printed only when asked for.
+    """
+    samples = dataset.samples(split, kind)
+    sample = samples[samples.find(which) if isinstance(which, str) else which]
+    Console(highlight=False).print(describe(sample, dataset, ids=ids))
+    if png is not None:
+        picture = draw(sample, dataset.manifest.simulated)
+        with publish(png) as part:
+            picture.save(part, "PNG")
+
+
+def describe(sample: Sample, dataset: Dataset, *, ids: bool) -> RenderableType:
+    """The sample as tables of text."""
+    parts: list[RenderableType] = [
+        _title(sample, dataset),
+        _facts(sample, ids=ids),
+        _labels(sample),
+    ]
+    if isinstance(sample, PairSample | StaySample):
+        parts += [_hourly(sample.window), _events(sample.window, dataset)]
+    return Group(*parts)
+
+
+def films_of(sample: Sample) -> dict[str, Film]:
+    """The films of a sample by role."""
+    if isinstance(sample, PairSample):
+        return {"previous": sample.previous, "target": sample.target}
+    if isinstance(sample, StaySample):
+        return {"previous": sample.previous}
+    return {"image": sample.image} if isinstance(sample, ImageSample) else {}
+
+
+def _title(sample: Sample, dataset: Dataset) -> Text:
+    title = f"{sample.recipe} {sample.split} {sample.key}: {headline(sample)}"
+    simulated = dataset.manifest.simulated
+    if simulated.tables or simulated.films:
+        which = [name for name in ("tables", "films") if getattr(simulated, name)]
+        title += f" (SIMULATED {' and '.join(which)})"
+    return Text(title, style="bold")
+
+
+def _facts(sample: Sample, *, ids: bool) -> Table:
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_row("age, sex", f"{sample.age:g}, {sample.sex}")
+    if isinstance(sample, PairSample | StaySample):
+        died = {True: "yes", False: "no", None: "unknown"}[sample.died_in_hospital]
+        hours = (sample.window.end_at - sample.window.start_at).total_seconds() / 3600
+        table.add_row("died in hospital", died)
+        table.add_row("window", f"{hours:.1f} h")
+    for role, film in films_of(sample).items():
+        picture = "no film kept" if film.png is None else f"film {film.pixels().shape[0]} pixels"
+        shape = " x ".join(str(side) for side in film.mean.shape)
+        table.add_row(role, f"{film.view}, latent {shape}, {picture}")
+        if ids:
+            taken = film.taken_at.isoformat(sep=" ")
+            table.add_row("", f"study {film.study_id}, dicom {film.dicom_id}, {taken}")
+    if ids:
+        table.add_row(
+            "ids", f"subject {sample.subject_id}, hadm {sample.hadm_id}, stay {sample.stay_id}"
+        )
+    return table
+
+
+def _labels(sample: Sample) -> Table:
+    films = films_of(sample)
+    table = Table("\nfinding", *[f"\n{role}" for role in films], box=None, pad_edge=False)
+    for finding in FINDINGS:
+        words = [LABELS[film.labels[finding]] for film in films.values()]
+        table.add_row(finding, *words)
+    return table
+
+
+def _hourly(window: Window) -> RenderableType:
+    """First, last and number of measured hours of each variable measured."""
+    table = Table("variable", "unit", "hours", "first", "last", box=None, pad_edge=False)
+    for column, variable in enumerate(VARIABLES):
+        values = window.hourly[:, column]
+        found = values[~np.isnan(values)]
+        if len(found):
+            ends = [
+                variable.categories[int(value)] if variable.categories else f"{value:.4g}"
+                for value in (found[0], found[-1])
+            ]
+            table.add_row(variable.name, variable.unit, str(len(found)), *ends)
+    if not len(window.hourly):
+        return Text("\nhourly values: none")
+    measured = f"{table.row_count} of {len(VARIABLES)} variables measured"
+    title = Text(f"\nhourly values over {len(window.hourly)} hours: {measured}")
+    return Group(title, table) if table.row_count else title
+
+
+def _events(window: Window, dataset: Dataset) -> RenderableType:
+    """The last events with their texts where the build keeps them; otherwise counts by table."""
+    count = len(window.event_row)
+    title = f"\nevents: {count:,}"
+    if count == 0:
+        return Text(title)
+    if not (dataset.path / EMBEDDINGS / TEXTS_FILE).exists():
+        table = Table("table", "events", box=None, pad_edge=False)
+        for number, found in sorted(Counter(window.event_table.tolist()).items()):
+            table.add_row(EVENT_TABLES[number], str(found))
+        return Group(Text(title), table)
+    last = slice(max(count - EVENTS_SHOWN, 0), count)
+    table = Table("hour", "event", box=None, pad_edge=False)
+    texts = dataset.texts(window.event_row[last])
+    for hour, text in zip(window.event_hours[last], texts, strict=True):
+        table.add_row(f"{hour:.2f}", Text(text))
+    return Group(
+        Text(title + (f", the last {EVENTS_SHOWN}" if count > EVENTS_SHOWN else "")), table
+    )

@@ -1,0 +1,91 @@
+"""What a build holds and where: counts, bytes, one sample, and what to type next."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from cxrfuture_data.dataset import Dataset, open_dataset
+from cxrfuture_data.manifest import DATASET_FILE, Manifest
+from cxrfuture_data.sample import PairSample
+from cxrfuture_data.schema import SPLITS, ContractError
+
+
+def find_datasets(build: Path) -> list[Path]:
+    """The finished datasets below a build folder, by name."""
+    return sorted(path.parent for path in build.glob(f"*/shard/{DATASET_FILE}"))
+
+
+def describe_origin(manifest: Manifest) -> str:
+    """Whose data a dataset holds, in words that cannot be mistaken."""
+    tables = "SIMULATED tables" if manifest.simulated.tables else "real tables"
+    films = "SIMULATED films" if manifest.simulated.films else "real films"
+    return f"{tables}, {films}"
+
+
+def print_summary(build: Path, console: Console) -> None:
+    """Print every finished dataset of a build folder; none is an error that says what to run."""
+    folders = find_datasets(build)
+    if not folders:
+        raise ContractError(f"{build}: no finished dataset; run `dvc repro`")
+    datasets = [open_dataset(folder) for folder in folders]
+    console.print(_counts(datasets))
+    for dataset in datasets:
+        _print_sample(dataset, console)
+    _print_next_steps(build, folders[0], console)
+
+
+def _print_next_steps(build: Path, folder: Path, console: Console) -> None:
+    steps = {
+        f"cxrfuture show {folder} --png sample.png": "one sample, as text and as a picture",
+        f"cxrfuture verify {folder}": "every hash and member again",
+        f"{build}/*/check/attrition.csv": "what every filter removed, and why",
+    }
+    picture = build / "fit_diffusion" / "sample.png"
+    if picture.exists():
+        steps[str(picture)] = "previous, generated and target film"
+    width = max(map(len, steps))
+    console.print("\nNext")
+    for step, purpose in steps.items():
+        console.print(f"  {step:<{width}}  {purpose}", highlight=False)
+
+
+def _counts(datasets: list[Dataset]) -> Table:
+    table = Table(title="Datasets", title_justify="left")
+    for column in ("dataset", "kind"):
+        table.add_column(column, overflow="fold")
+    for column in (*SPLITS, "shards", "MB"):
+        table.add_column(column, justify="right")
+    for dataset in datasets:
+        splits = dataset.manifest.splits
+        kinds = list(next(iter(splits.values())))
+        for row, kind in enumerate(kinds):
+            entries = [splits[split][kind] for split in SPLITS]
+            shards = [shard for entry in entries for shard in entry.shards]
+            table.add_row(
+                f"{dataset.path}\n{describe_origin(dataset.manifest)}" if row == 0 else "",
+                kind,
+                *(f"{entry.samples:,}" for entry in entries),
+                str(len(shards)),
+                f"{sum(shard.bytes for shard in shards) / 1e6:.1f}",
+                end_section=kind == kinds[-1],
+            )
+    return table
+
+
+def _print_sample(dataset: Dataset, console: Console) -> None:
+    name = dataset.manifest.recipe.name
+    for split in SPLITS:
+        samples = dataset.samples(split, "pair", films=False)
+        if not len(samples):
+            continue
+        sample = samples[0]
+        assert isinstance(sample, PairSample)
+        window = sample.window
+        console.print(
+            f"{name}, {split} pair {sample.key}: latents {sample.previous.mean.shape}, "
+            f"{sample.gap_hours:.1f} h between the films, {len(window.hourly)} hours and "
+            f"{len(window.event_row)} events in the window",
+            highlight=False,
+        )
+        return

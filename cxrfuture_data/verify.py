@@ -1,0 +1,133 @@
+"""Prove that a dataset on disk is whole: every byte, every index, every member of every sample."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cxrfuture_data.console import progress
+from cxrfuture_data.dataset import Dataset, open_dataset
+from cxrfuture_data.index import index_tar, read_index
+from cxrfuture_data.manifest import EMBEDDINGS, ShardEntry, index_name
+from cxrfuture_data.publish import file_sha256
+from cxrfuture_data.record import members_of
+from cxrfuture_data.sample import PairSample, Sample, StaySample
+from cxrfuture_data.schema import FILMS_OF_KIND, SPLITS, ContractError
+
+REMEDY = "copy the dataset again or rebuild it"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was looked at."""
+
+    shards: int
+    samples: int
+    bytes: int
+
+
+def verify(path: str | Path) -> Report:
+    """Check a dataset folder against its dataset.json; the first offence is a ContractError."""
+    dataset = open_dataset(path)
+    _check_files(dataset)
+    _check_embeddings(dataset)
+    shards = dataset.manifest.shards()
+    keys: dict[str, set[str]] = {kind: set() for kind in FILMS_OF_KIND}
+    with progress("verify", len(shards), "shards") as advance:
+        for split, kind, shard in shards:
+            _check_shard(dataset, split, kind, shard, keys[kind])
+            advance()
+    for split, kinds in dataset.manifest.splits.items():
+        for kind in kinds:
+            _check_samples(dataset, split, kind)
+    return Report(
+        shards=len(shards),
+        samples=sum(shard.samples for _, _, shard in shards),
+        bytes=sum(shard.bytes for _, _, shard in shards),
+    )
+
+
+def _check_files(dataset: Dataset) -> None:
+    """The split folders hold what dataset.json lists, nothing less and nothing more."""
+    listed = {(split, shard.name) for split, _, shard in dataset.manifest.shards()}
+    listed |= {(split, index_name(name)) for split, name in listed}
+    folders = [dataset.path / split for split in SPLITS if (dataset.path / split).is_dir()]
+    found = {(folder.name, file.name) for folder in folders for file in folder.iterdir()}
+    for split, name in sorted(listed - found):
+        raise ContractError(f"{split}/{name}: missing; {REMEDY}")
+    for split, name in sorted(found - listed):
+        raise ContractError(f"{split}/{name}: not in dataset.json; remove it or rebuild")
+
+
+def _check_embeddings(dataset: Dataset) -> None:
+    folder = dataset.path / EMBEDDINGS
+    for name, sha256 in dataset.manifest.embeddings.files.items():
+        if not (folder / name).exists():
+            raise ContractError(f"{EMBEDDINGS}/{name}: missing; {REMEDY}")
+        if file_sha256(folder / name) != sha256:
+            raise ContractError(f"{EMBEDDINGS}/{name}: altered since it was built; {REMEDY}")
+
+
+def _check_shard(
+    dataset: Dataset, split: str, kind: str, shard: ShardEntry, keys: set[str]
+) -> None:
+    """``keys`` are those of the kind seen so far; the shard's are added."""
+    name = f"{split}/{shard.name}"
+    path = dataset.path / split / shard.name
+    size = path.stat().st_size
+    if size != shard.bytes:
+        raise ContractError(f"{name}: {size:,} bytes, dataset.json says {shard.bytes:,}; {REMEDY}")
+    if file_sha256(path) != shard.sha256:
+        raise ContractError(f"{name}: altered since it was built; {REMEDY}")
+    index_path = path.with_name(index_name(shard.name))
+    if file_sha256(index_path) != shard.index_sha256:
+        raise ContractError(f"{split}/{index_path.name}: altered since it was built; {REMEDY}")
+    index = index_tar(path)
+    if not index.equals(read_index(index_path)):
+        raise ContractError(f"{split}/{index_path.name}: not the index of its tar; {REMEDY}")
+    if len(index.keys) != shard.samples:
+        raise ContractError(f"{name}: {len(index.keys)} samples, not {shard.samples}; {REMEDY}")
+    expected = members_of(kind, films=dataset.manifest.films_kept)
+    if index.members != expected:
+        raise ContractError(f"{name}: members {index.members}; a {kind} has {expected}")
+    if list(index.keys) != sorted(index.keys):
+        raise ContractError(f"{name}: samples are not ordered by key; {REMEDY}")
+    for key in index.keys:
+        if key in keys:
+            raise ContractError(f"{name}: sample {key} is in an earlier shard too; {REMEDY}")
+        keys.add(key)
+
+
+def _check_samples(dataset: Dataset, split: str, kind: str) -> None:
+    """Every sample decodes, lies where it says, and refers to embeddings that exist."""
+    samples = dataset.samples(split, kind)
+    with progress(f"verify {split}/{kind}", len(samples), "samples") as advance:
+        for position in range(len(samples)):
+            try:
+                sample = samples[position]
+                _check_sample(sample, split, dataset)
+            except ContractError as error:
+                raise ContractError(f"{samples.shard(position)}: {error}") from None
+            advance()
+    samples.close()
+
+
+def _check_sample(sample: Sample, split: str, dataset: Dataset) -> None:
+    recipe, rows = dataset.manifest.recipe.name, dataset.manifest.embeddings.rows
+    if sample.split != split or sample.recipe != recipe:
+        raise ContractError(
+            f"sample {sample.key}: of {sample.recipe}/{sample.split}, found in {recipe}/{split}"
+        )
+    if isinstance(sample, PairSample | StaySample):
+        event_row = sample.window.event_row
+        if ((event_row < 0) | (event_row >= rows)).any():
+            raise ContractError(f"sample {sample.key}: an event beyond the {rows} embeddings")
+        if (np.diff(sample.window.event_hours) < 0).any():
+            raise ContractError(f"sample {sample.key}: events are not oldest first")
+    for role in FILMS_OF_KIND["pair"] + FILMS_OF_KIND["image"]:
+        film = getattr(sample, role, None)
+        if film is not None and film.png is not None:
+            try:
+                film.pixels()
+            except (OSError, SyntaxError) as error:
+                raise ContractError(f"sample {sample.key}: {role}.png: {error}") from None

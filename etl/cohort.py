@@ -1,0 +1,116 @@
+"""Films, stays and pairs by a recipe's rules, the split of their patients, and the ledger."""
+
+from pathlib import Path
+
+from duckdb import DuckDBPyConnection
+
+from cxrfuture_data.schema import ContractError
+from etl.ledger import Drop, write_ledger
+from etl.params import Params
+from etl.recipe import Recipe
+from etl.split import assign_split
+from etl.sqlfile import (
+    Counted,
+    Parameters,
+    bind_tables,
+    count_drops,
+    create_table,
+    open_sql,
+    write_parquet,
+)
+
+STAGE = "cohort"
+SAMPLES = ("pair", "stay", "image")
+
+# The files of each cohort in the order they build on each other, all but the shared ones below
+# sql/cohort/<recipe>. A unit names what one row of a file that filters is; None filters nothing.
+SHARED = {"admission": None, "taken_film": "film"}
+RULES: dict[str, dict[str, str | None]] = {
+    "ddl_cxr": {
+        "stay": "stay",
+        "ap_film": "film",
+        "study_film": "film",
+        "stay_film": "film of a stay",
+        "pair_candidate": None,
+        "pair_event_hours": None,
+        "pair_sample": "pair",
+        "stay_sample": "stay",
+        "image_sample": "image",
+    },
+    "ehrxdiff": {
+        "cohort_admission": "admission",
+        "frontal_film": "film",
+        "admission_film": "film of an admission",
+        "pair_candidate": None,
+        "pair_event": None,
+        "pair_sample": "pair",
+    },
+}
+INGESTED = ("admissions", "patients", "icustays", "cxr_metadata", "cxr_chexpert")
+
+
+def run(params: Params, recipe: Recipe) -> None:
+    """Write pair, stay, image, film, label and split.parquet, and ledger.json."""
+    folder = params.build(recipe.name, STAGE)
+    tables = {name: params.build("ingest", f"{name}.parquet") for name in INGESTED}
+    for name in ("measurement", "event"):
+        tables[name] = params.build(recipe.name, "event", f"{name}.parquet")
+    with open_sql(params.sql, folder / ".spill") as connection:
+        bind_tables(connection, tables)
+        drops = _apply_rules(connection, recipe)
+        write_ledger(folder, drops)
+        _assign(connection, recipe, folder)
+        for name in (*SAMPLES, "film", "split"):
+            write_parquet(connection, folder / f"{name}.parquet", f"cohort/{name}")
+        bind_tables(connection, {"film": folder / "film.parquet"})
+        write_parquet(connection, folder / "label.parquet", "cohort/label")
+
+
+def _apply_rules(connection: DuckDBPyConnection, recipe: Recipe) -> list[Drop]:
+    parameters: Parameters = {
+        **recipe.cohort,
+        "availability": recipe.availability,
+        "includes_end": recipe.window.includes_end,
+    }
+    rules = RULES.get(recipe.name)
+    if rules is None:
+        raise ContractError(
+            f"no cohort rules for a recipe named {recipe.name!r}; there are {', '.join(RULES)}"
+        )
+    files = {f"cohort/{table}": unit for table, unit in SHARED.items()}
+    files |= {f"cohort/{recipe.name}/{table}": unit for table, unit in rules.items()}
+    files |= {f"cohort/no_{kind}": None for kind in SAMPLES if kind not in recipe.kinds}
+    drops = []
+    for name, unit in files.items():
+        table = name.rsplit("/", 1)[1]
+        if table.startswith("no_"):
+            table = f"{table.removeprefix('no_')}_sample"
+        create_table(connection, table, name, parameters)
+        if unit:
+            drops += count_drops(connection, Counted(STAGE, unit), name, table=table)
+    return drops
+
+
+def _assign(connection: DuckDBPyConnection, recipe: Recipe, folder: Path) -> None:
+    """Give every patient of a kept sample a split, as the table ``assigned``."""
+    pairs = _samples_of(connection, "pair_sample")
+    # Image samples are those of patients with pairs, so they bring no patient of their own.
+    patients = _samples_of(connection, "stay_sample") or pairs
+    if not patients:
+        raise ContractError(
+            f"recipe {recipe.name}: no sample is left; {folder / 'ledger.json'} says why"
+        )
+    split = assign_split(recipe.split, sorted(patients), pairs)
+    connection.execute("CREATE TEMP TABLE assigned (subject_id BIGINT, split VARCHAR)")
+    connection.execute(
+        "INSERT INTO assigned SELECT UNNEST($subjects), UNNEST($splits)",
+        {"subjects": list(split.keys()), "splits": list(split.values())},
+    )
+
+
+def _samples_of(connection: DuckDBPyConnection, table: str) -> dict[int, int]:
+    """Kept samples per patient."""
+    rows = connection.execute(
+        f"SELECT subject_id, COUNT(*) FROM {table} WHERE drop_reason IS NULL GROUP BY subject_id"
+    )
+    return dict(rows.fetchall())

@@ -1,0 +1,98 @@
+"""Tables -> measurements in the contract's units, and events as text."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from duckdb import DuckDBPyConnection
+
+from cxrfuture_data.publish import write_json
+from cxrfuture_data.schema import EVENT_TABLES, VARIABLES
+from etl.ledger import Drop, write_ledger
+from etl.params import Params
+from etl.recipe import Recipe
+from etl.sqlfile import (
+    Counted,
+    bind_tables,
+    count_drops,
+    count_rows,
+    create_table,
+    open_sql,
+    write_kept,
+)
+
+STAGE = "event"
+MEASURED_TABLES = ("chartevents", "labevents")
+TEXT_LISTS = ("drug", "chart_category", "specimen", "procedure_category")
+
+
+def run(params: Params, recipe: Recipe) -> None:
+    """Write measurement.parquet and event.parquet; the one a recipe does not ask for is empty."""
+    folder = params.build(recipe.name, STAGE)
+    with open_sql(params.sql, folder / ".spill") as connection:
+        bind_tables(connection, _source_tables(params.build("ingest"), recipe))
+        # A pair needs two films in its admission, a stay one.
+        minimum_films = 1 if "stay" in recipe.kinds else 2
+        create_table(
+            connection,
+            "filmed_admission",
+            "event/filmed_admission",
+            {"minimum_films": minimum_films},
+        )
+        drops = _write_measurements(connection, folder, recipe)
+        drops += _write_texts(connection, folder, recipe)
+    write_ledger(folder, drops)
+
+
+def _write_measurements(connection: DuckDBPyConnection, folder: Path, recipe: Recipe) -> list[Drop]:
+    labs = 0
+    tables: Sequence[str] = MEASURED_TABLES if recipe.window.hourly else ()
+    if tables:
+        _create_contract_category(connection)
+        create_table(connection, "charted_category", "event/charted_category")
+        create_table(connection, "variable_item", "event/variable_item")
+        create_table(connection, "lab_admission", "event/lab_admission")
+        labs = count_rows(connection, "lab_admission")
+    names = [f"event/measurement/{table}" for table in tables]
+    write_kept(connection, folder / "measurement.parquet", ["event/no_measurement", *names])
+    write_json(folder / "metrics.json", {"labs_given_an_admission_by_time": labs})
+    return _count(connection, names)
+
+
+def _write_texts(connection: DuckDBPyConnection, folder: Path, recipe: Recipe) -> list[Drop]:
+    tables: Sequence[str] = EVENT_TABLES if recipe.window.events else ()
+    if tables:
+        for name in TEXT_LISTS:
+            create_table(connection, name, f"event/text/{name}")
+    names = [f"event/text/{table}" for table in tables]
+    write_kept(connection, folder / "event.parquet", ["event/no_event", *names])
+    return _count(connection, names)
+
+
+def _count(connection: DuckDBPyConnection, names: Sequence[str]) -> list[Drop]:
+    drops = []
+    for name in names:
+        counted = Counted(STAGE, f"{name.rsplit('/', 1)[1]} row")
+        drops += count_drops(connection, counted, name)
+    return drops
+
+
+def _create_contract_category(connection: DuckDBPyConnection) -> None:
+    """The categories of the contract, as a table the SQL can join."""
+    connection.execute(
+        "CREATE TEMP TABLE contract_category (variable VARCHAR, category VARCHAR, position INTEGER)"
+    )
+    rows = [
+        (variable.name, category, position)
+        for variable in VARIABLES
+        for position, category in enumerate(variable.categories)
+    ]
+    connection.executemany("INSERT INTO contract_category VALUES (?, ?, ?)", rows)
+
+
+def _source_tables(ingest: Path, recipe: Recipe) -> dict[str, Path]:
+    names = ["admissions", "cxr_metadata"]
+    if recipe.window.hourly:
+        names += MEASURED_TABLES
+    if recipe.window.events:
+        names += [*EVENT_TABLES, "d_items", "d_labitems"]
+    return {name: ingest / f"{name}.parquet" for name in names}

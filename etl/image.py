@@ -1,0 +1,134 @@
+"""Films -> square grey images: one row an attempt, with its outcome."""
+
+import json
+import time
+from collections import Counter
+from pathlib import Path
+
+import polars as pl
+
+from cxrfuture_data.console import progress, say
+from cxrfuture_data.publish import digest, publish, write_done
+from cxrfuture_data.schema import ContractError
+from etl.film_part import FilmPart, fingerprint, write_parts
+from etl.film_reader import OUTCOMES, Preprocessing, locate_film
+from etl.ledger import Drop, write_ledger
+from etl.params import Params
+from etl.part import remove_parts_from
+from etl.recipe import ImageRule, Recipe
+
+FILM_COLUMNS = {
+    "dicom_id": pl.String,
+    "outcome": pl.String,
+    "reason": pl.String,
+    "width": pl.Int32,
+    "height": pl.Int32,
+    "sha256": pl.String,
+    "part": pl.Int32,
+    "row": pl.Int32,
+}
+
+
+def run(params: Params, recipe: Recipe) -> None:
+    """Read every film of the cohort; parts that are done already are kept."""
+    root = read_film_root(params)
+    films = read_films(params.build(recipe.name, "cohort"))
+    folder = params.build(recipe.name, "image")
+    rule = preprocessing(recipe.image)
+    parts = plan_parts(films, root, folder, rule, params.image.films_per_part)
+    read_parts(parts, params.image.workers, folder / "done.json")
+    remove_parts_from(folder, len(parts))
+
+    rows = [row for part in parts for row in part.rows() or []]
+    counts = Counter(row["outcome"] for row in rows)
+    if rows and not counts["ok"]:
+        found = ", ".join(f"{counts[name]} {name}" for name in OUTCOMES if counts[name])
+        raise ContractError(
+            f"{root}: none of {len(rows)} films can be used ({found}); set paths.mimic_cxr_jpg "
+            "(or MIMIC_CXR_JPG_DIR) to the folder that holds files/p10"
+        )
+    table = pl.DataFrame(rows, schema=FILM_COLUMNS).with_columns(films["split"])
+    with publish(folder / "film.parquet") as part_file:
+        table.write_parquet(part_file)
+    write_ledger(folder, count_drops(counts))
+    made_from = digest([part.made_from for part in parts])
+    facts = {"preprocessing": rule.facts(), "outcomes": {name: counts[name] for name in OUTCOMES}}
+    write_done(folder / "done.json", made_from, facts)
+    say(f"image: {counts['ok']:,} of {len(rows):,} films are ok")
+
+
+def preprocessing(rule: ImageRule) -> Preprocessing:
+    """The recipe's image rule as the reader takes it."""
+    return Preprocessing(size=rule.size, fit=rule.fit, resample=rule.resample)
+
+
+def read_film_root(params: Params) -> Path:
+    """The folder that holds files/, as ingest found it."""
+    source = params.build("ingest", "source.json")
+    if not source.exists():
+        raise ContractError(f"{source}: no such file; run `cxrfuture ingest` first")
+    root = Path(json.loads(source.read_text())["mimic_cxr_jpg"]["root"])
+    if not root.is_dir():
+        raise ContractError(
+            f"{root}: no such folder of films; set paths.mimic_cxr_jpg (or MIMIC_CXR_JPG_DIR) "
+            "and run `cxrfuture ingest` again"
+        )
+    return root
+
+
+def read_films(cohort: Path) -> pl.DataFrame:
+    """dicom_id, path and split of the cohort's films, in the cohort's order."""
+    path = cohort / "film.parquet"
+    if not path.exists():
+        raise ContractError(f"{path}: no such file; run `cxrfuture cohort` first")
+    splits = pl.read_parquet(cohort / "split.parquet", columns=["subject_id", "split"])
+    films = pl.read_parquet(path, columns=["dicom_id", "subject_id", "path"])
+    return films.join(splits, on="subject_id", how="left", maintain_order="left").select(
+        "dicom_id", "path", "split"
+    )
+
+
+def plan_parts(
+    films: pl.DataFrame, root: Path, folder: Path, rule: Preprocessing, films_per_part: int
+) -> list[FilmPart]:
+    """Cut the films, in their order, into parts; the cut does not depend on the workers."""
+    located = [
+        (dicom_id, locate_film(root, path))
+        for dicom_id, path in films.select("dicom_id", "path").iter_rows()
+    ]
+    parts = []
+    for number, start in enumerate(range(0, len(located), films_per_part)):
+        chosen = tuple(located[start : start + films_per_part])
+        made_from = fingerprint(chosen, rule)
+        parts.append(
+            FilmPart(number=number, folder=folder, films=chosen, rule=rule, made_from=made_from)
+        )
+    return parts
+
+
+def read_parts(parts: list[FilmPart], workers: int, record: Path) -> None:
+    """Write the parts that are not done. The stage's record goes before its first part changes."""
+    left = [part for part in parts if part.rows() is None]
+    if not left:
+        return
+    record.unlink(missing_ok=True)
+    count = sum(len(part.films) for part in parts)
+    kept = count - sum(len(part.films) for part in left)
+    with progress("image", count, "films") as advance:
+        if kept:
+            advance(kept, "kept from an earlier run")
+        started = time.monotonic()
+        done = 0
+        for films in write_parts(left, workers):
+            done += films
+            advance(films, f"{done / (time.monotonic() - started):.1f} films/s")
+
+
+def count_drops(counts: Counter[str]) -> list[Drop]:
+    """What was lost to each outcome, one after the other."""
+    drops: list[Drop] = []
+    before = counts.total()
+    for outcome in OUTCOMES[1:]:
+        drops.append(Drop("image", "film", outcome, before, counts[outcome]))
+        before -= counts[outcome]
+    return drops

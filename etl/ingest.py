@@ -1,0 +1,158 @@
+"""Stage ingest: each source file -> build/ingest/<table>.parquet, typed, sorted and checked.
+
+Finished tables are skipped by their done records; what was not finished is made again, to the same
+bytes. Order of a table and its columns: etl/mimic_schema.py.
+"""
+
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cxrfuture_data.console import Advance, progress, say
+from cxrfuture_data.publish import digest, read_done, write_done, write_json
+from cxrfuture_data.schema import ContractError
+from etl.ingest_table import Job, ingest_table, read_layout
+from etl.mimic_schema import RECIPE_TABLES, TABLES
+from etl.params import SIMULATED, Params
+from etl.sources import UNKNOWN, Release, Source, find_release, read_checksums
+
+KILOBYTE = 1024
+
+# Rows of patients and admissions, by release of MIMIC-IV.
+ROWS_OF_VERSION = {
+    (364627, 546028): "3.1",
+    (299712, 431231): "2.2",
+    (100, 275): "demo-2.2",
+}
+
+
+def run(params: Params) -> None:
+    """Ingest what the recipes read, or every known table that is there."""
+    ingest_releases(params, [find_source(params, "mimic_iv"), find_source(params, "mimic_cxr_jpg")])
+
+
+def find_source(params: Params, source: Source) -> Release:
+    """The release that params name, or the simulated one of this build."""
+    path = getattr(params.paths, source)
+    if path != SIMULATED:
+        return find_release(source, path)
+    folder = params.build("simulate", source.replace("_", "-"))
+    if not folder.is_dir():
+        raise ContractError(f"{folder}: no simulated tree; run `cxrfuture simulate` first")
+    return find_release(source, folder)
+
+
+def ingest_releases(params: Params, releases: Sequence[Release]) -> None:
+    """Ingest the tables of these releases, one after the other."""
+    jobs = plan_jobs(params, releases)
+    folder = params.build("ingest")
+    scratch = folder / "tmp"
+    shutil.rmtree(scratch, ignore_errors=True)
+    _remove_other_tables(folder, {job.name for job in jobs})
+    kilobytes = sum(job.path.stat().st_size // KILOBYTE for job in jobs)
+    facts: dict[str, dict[str, Any]] = {}
+    try:
+        with progress("ingest", kilobytes, "kB") as advance:
+            for job in jobs:
+                facts[job.name] = _skip_finished(job, advance) or _ingest(job, advance)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    _write_summaries(folder, releases, facts)
+
+
+def plan_jobs(params: Params, releases: Sequence[Release]) -> list[Job]:
+    """The tables to ingest, every header checked before the first long read."""
+    jobs = []
+    for release in releases:
+        sums = read_checksums(release.root)
+        for name, table in TABLES.items():
+            if (table.module == "cxr") != (release.source == "mimic_cxr_jpg"):
+                continue
+            path = release.tables.get(name)
+            if path is None and name in RECIPE_TABLES:
+                where = release.root if table.module == "cxr" else release.root / table.module
+                raise ContractError(
+                    f"{name}: no {table.stem}.csv.gz, .csv or .parquet in {where}; download it,"
+                    f" or set paths.{release.source} to the folder that has it"
+                )
+            if path is None or (params.ingest.tables == "recipe" and name not in RECIPE_TABLES):
+                continue
+            expected = sums.get(path.relative_to(release.root).as_posix())
+            layout = read_layout(name, path)
+            jobs.append(Job(name, path, layout, expected, params.ingest, params.build("ingest")))
+    return jobs
+
+
+def _ingest(job: Job, advance: Advance) -> dict[str, Any]:
+    record = _record(job)
+    record.unlink(missing_ok=True)
+    job.target.unlink(missing_ok=True)
+    made_from = job.made_from
+    started = time.monotonic()
+    shown = 0
+
+    def tell(rows: int, bytes_read: int) -> None:
+        nonlocal shown
+        advance(bytes_read // KILOBYTE - shown, f"{job.name} {rows:,} rows")
+        shown = bytes_read // KILOBYTE
+
+    facts = ingest_table(job, tell)
+    tell(facts["rows"], facts["source_bytes"])
+    seconds = time.monotonic() - started
+    write_done(record, made_from, facts)
+    notes = "".join(f"; {note}: {count:,}" for note, count in facts["notes"].items())
+    say(f"{job.name}: {facts['rows']:,} rows, {facts['rows'] / seconds:,.0f} rows/s{notes}")
+    return facts
+
+
+def _record(job: Job) -> Path:
+    return job.build / "done" / f"{job.name}.json"
+
+
+def _skip_finished(job: Job, advance: Advance) -> dict[str, Any] | None:
+    facts = read_done(_record(job), job.made_from)
+    if facts is None or facts["rejects"] > job.settings.max_rejects:
+        return None
+    is_whole = job.target.is_file() and job.target.stat().st_size == facts["bytes"]
+    if not is_whole:
+        return None
+    advance(facts["source_bytes"] // KILOBYTE, job.name)
+    return facts
+
+
+def _remove_other_tables(folder: Path, kept: set[str]) -> None:
+    """Leave no table of an earlier, wider or other source behind."""
+    for name in TABLES.keys() - kept:
+        (folder / "done" / f"{name}.json").unlink(missing_ok=True)
+        (folder / "rejects" / f"{name}.parquet").unlink(missing_ok=True)
+        (folder / f"{name}.parquet").unlink(missing_ok=True)
+
+
+def _write_summaries(
+    folder: Path, releases: Sequence[Release], facts: dict[str, dict[str, Any]]
+) -> None:
+    kept = ("rows", "rejects", "notes", "bytes", "source_bytes")
+    metrics = {name: {key: fact[key] for key in kept} for name, fact in facts.items()}
+    write_json(folder / "metrics.json", {"tables": metrics})
+    manifest = [
+        (name, fact["source_file"], fact["source_bytes"], fact["source_sha256"])
+        for name, fact in sorted(facts.items())
+    ]
+    sources: dict[str, Any] = {
+        release.source: {
+            "root": str(release.root),
+            "version": _version(release, facts),
+            "simulated": release.simulated,
+        }
+        for release in releases
+    }
+    write_json(folder / "source.json", sources | {"manifest_digest": digest(manifest)})
+
+
+def _version(release: Release, facts: dict[str, dict[str, Any]]) -> str:
+    """What the folder says; where it says nothing, what the number of rows gives away."""
+    if release.version != UNKNOWN or release.source != "mimic_iv":
+        return release.version
+    return ROWS_OF_VERSION.get((facts["patients"]["rows"], facts["admissions"]["rows"]), UNKNOWN)

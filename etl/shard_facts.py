@@ -1,0 +1,136 @@
+"""What a dataset says about its origin: licence, code, settings, models and their digests."""
+
+import json
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cxrfuture_data.manifest import Simulated, Weights
+from cxrfuture_data.publish import digest, file_sha256
+from cxrfuture_data.schema import SCHEMA_VERSION, ContractError
+from etl.params import Params
+from etl.recipe import Recipe
+
+CREDENTIALED = "PhysioNet Credentialed Health Data License 1.5.0"
+OPEN = "Open Data Commons Open Database License 1.0 (MIMIC-IV Clinical Database Demo)"
+SIMULATED = "simulated, of no patient: free to use and to pass on"
+
+# Settings that change how fast a stage runs, and no byte of what it writes.
+SPEED = ("workers", "threads", "memory_limit")
+# Sections whose settings no dataset depends on.
+UNRELATED = ("recipes", "paths", "fit_diffusion")
+
+INPUTS = (
+    "cohort/pair.parquet",
+    "cohort/stay.parquet",
+    "cohort/image.parquet",
+    "cohort/label.parquet",
+    "window/window.parquet",
+    "window/hourly.parquet",
+    "window/window_event.parquet",
+    "image/film.parquet",
+    "latent/latent.parquet",
+    "latent/done.json",
+    "embed/text.parquet",
+    "embed/done.json",
+)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A stage's JSON file, or a ContractError that names the stage to run."""
+    if not path.exists():
+        raise ContractError(f"{path}: no such file; run `cxrfuture {path.parent.name}` first")
+    value = json.loads(path.read_text())
+    if not isinstance(value, dict):
+        raise ContractError(f"{path}: not an object; run `cxrfuture {path.parent.name}` again")
+    return value
+
+
+def params_digest(params: Params) -> str:
+    """Digest of the settings a dataset depends on."""
+    sections = params.model_dump(mode="json")
+    return digest(
+        {
+            name: {key: value for key, value in section.items() if key not in SPEED}
+            for name, section in sections.items()
+            if name not in UNRELATED
+        }
+    )
+
+
+def inputs_digest(params: Params, recipe: Recipe, source: Mapping[str, Any]) -> str:
+    """Digest of everything the shards are made from."""
+    folder = params.build(recipe.name)
+    files: dict[str, str] = {}
+    for name in INPUTS:
+        path = folder / name
+        if not path.exists():
+            raise ContractError(
+                f"{path}: no such file; run `cxrfuture {path.parent.name} --recipe {recipe.name}`"
+            )
+        files[name] = file_sha256(path)
+    settings = params.shard.model_dump(mode="json", exclude={"workers"})
+    terms = [source["manifest_digest"], simulated(source)]
+    return digest(SCHEMA_VERSION, recipe.model_dump(mode="json"), settings, files, terms)
+
+
+def origin(params: Params, recipe: Recipe, source: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of dataset.json that say where a dataset comes from."""
+    latent = read_json(params.build(recipe.name, "latent", "done.json"))
+    embed = read_json(params.build(recipe.name, "embed", "done.json"))
+    return {
+        "params_digest": params_digest(params),
+        "git_commit": git_commit(),
+        "input_digest": source["manifest_digest"],
+        "weights": Weights(
+            vae=latent["weights_digest"],
+            embedder=embed["model"]["digest"] if recipe.window.events else None,
+        ),
+        "licence": licence(source),
+        "simulated": Simulated(**simulated(source)),
+        "attestation": embed.get("attestation") if recipe.window.events else None,
+    }
+
+
+def simulated(source: Mapping[str, Any]) -> dict[str, bool]:
+    return {
+        "tables": bool(source["mimic_iv"]["simulated"]),
+        "films": bool(source["mimic_cxr_jpg"]["simulated"]),
+    }
+
+
+def licence(source: Mapping[str, Any]) -> str:
+    """The terms of tables and films. Real data is credentialed unless its own LICENSE.txt says
+    that it is open."""
+    tables, films = (_terms(source[name]) for name in ("mimic_iv", "mimic_cxr_jpg"))
+    return tables if tables == films else f"tables: {tables}; films: {films}"
+
+
+def _terms(data: Mapping[str, Any]) -> str:
+    if data["simulated"]:
+        return SIMULATED
+    path = Path(data["root"]) / "LICENSE.txt"
+    title = path.read_text(errors="replace")[:200] if path.exists() else ""
+    return OPEN if "Open Database License" in title else CREDENTIALED
+
+
+def git_commit() -> str | None:
+    """The commit of this code, "-dirty" if files differ from it; None outside its repository."""
+    root = Path(__file__).resolve().parent.parent
+    top = _git(root, "rev-parse", "--show-toplevel")
+    commit = _git(root, "rev-parse", "HEAD")
+    if top is None or commit is None or Path(top).resolve() != root:
+        return None
+    changed = _git(root, "status", "--porcelain", "--untracked-files=no")
+    return commit + ("-dirty" if changed else "")
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    try:
+        result = subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        return None
+    return result.stdout.strip() if result.returncode == 0 else None

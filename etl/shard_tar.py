@@ -1,0 +1,222 @@
+"""One shard, the unit of work: rows -> samples -> a tar, its index, and a done record."""
+
+import io
+import multiprocessing
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import webdataset
+from PIL import Image
+
+from cxrfuture_data.index import index_tar, write_index
+from cxrfuture_data.manifest import index_name
+from cxrfuture_data.publish import file_sha256, publish, read_done, write_done
+from cxrfuture_data.record import encode
+from cxrfuture_data.sample import Array, Film, ImageSample, PairSample, Sample, StaySample, Window
+from cxrfuture_data.schema import FINDINGS, VARIABLES, ContractError
+from etl.film_part import end_with_parent
+from etl.part import array_path
+from etl.shard_sums import TrainingSums
+
+PNG_LEVEL = 3  # of zlib; 6 is a tenth smaller and takes more than twice as long
+NAMES = [variable.name for variable in VARIABLES]
+EVENT_FILE = "event.parquet"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Shard:
+    """What a worker needs to write one tar. ``rows`` are those of shard_rows, ordered by key."""
+
+    build: Path  # build/<recipe>
+    dataset: Path
+    work: Path  # holds the stage's own event.parquet and the done records
+    recipe: str
+    split: str
+    kind: str
+    number: int
+    rows: pl.DataFrame
+    keep_films: bool
+    made_from: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}-{self.number:06d}.tar"
+
+    @property
+    def path(self) -> Path:
+        return self.dataset / self.split / self.name
+
+    @property
+    def record(self) -> Path:
+        return self.work / "done" / self.split / index_name(self.name)
+
+    def done(self) -> dict[str, Any] | None:
+        """The facts of the finished shard, or None if it is still to be written."""
+        facts = read_done(self.record, self.made_from)
+        if facts is None or not self.path.with_name(index_name(self.name)).exists():
+            return None
+        whole = self.path.exists() and self.path.stat().st_size == facts["entry"]["bytes"]
+        return facts if whole else None
+
+
+def write_shard(shard: Shard) -> dict[str, Any]:
+    """Publish tar, index and done record, in this order; returns the record's facts."""
+    shard.record.unlink(missing_ok=True)  # never an old record beside a new tar
+    source = Source(shard)
+    sums = TrainingSums(source.channels)
+    with publish(shard.path) as part, part.open("wb") as handle:
+        tar = webdataset.TarWriter(
+            handle, user="", group="", mode=0o644, compress=False, encoder=False, mtime=0.0
+        )
+        for row in shard.rows.iter_rows(named=True):
+            sample = source.sample(row)
+            sums.add(sample, shard.kind)
+            tar.write({"__key__": sample.key, **encode(sample)})
+        tar.close()
+    index_path = shard.path.with_name(index_name(shard.name))
+    write_index(index_path, index_tar(shard.path))
+    entry = {
+        "name": shard.name,
+        "samples": shard.rows.height,
+        "bytes": shard.path.stat().st_size,
+        "sha256": file_sha256(shard.path),
+        "index_sha256": file_sha256(index_path),
+    }
+    facts = {"entry": entry, "sums": sums.facts()}
+    write_done(shard.record, shard.made_from, facts)
+    return facts
+
+
+def write_shards(shards: Sequence[Shard], workers: int) -> Iterator[int]:
+    """Write shards in this process or several; yields the samples of each as it is done."""
+    if workers == 1 or len(shards) <= 1:
+        yield from (write_shard(shard)["entry"]["samples"] for shard in shards)
+        return
+    pool = ProcessPoolExecutor(
+        max_workers=min(workers, len(shards)),
+        mp_context=multiprocessing.get_context("spawn"),  # forking after Polars may hang
+        initializer=end_with_parent,
+    )
+    with pool:
+        try:
+            for facts in pool.map(write_shard, shards):
+                yield facts["entry"]["samples"]
+        except BrokenProcessPool:
+            raise ContractError(
+                "shard: a worker was killed, perhaps for want of memory; lower shard.workers "
+                "and run the stage again: it goes on where it stopped"
+            ) from None
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Source:
+    """The arrays and windows of a shard's rows, read once a shard."""
+
+    def __init__(self, shard: Shard) -> None:
+        self.shard = shard
+        self._arrays: dict[Path, Array] = {}
+
+    @property
+    def channels(self) -> int:
+        """C of a latent; part 0 exists wherever there is a sample."""
+        return self._array("latent", 0).shape[2]
+
+    @cached_property
+    def _hourly(self) -> Mapping[Any, pl.DataFrame]:
+        return self._by_key(self.shard.build / "window" / "hourly.parquet", "hour")
+
+    @cached_property
+    def _events(self) -> Mapping[Any, pl.DataFrame]:
+        return self._by_key(self.shard.work / EVENT_FILE, "position")
+
+    def sample(self, row: Mapping[str, Any]) -> Sample:
+        common = {name: row[name] for name in ("key", "split", "age", "sex")}
+        common |= {name: row[name] for name in ("subject_id", "hadm_id", "stay_id")}
+        common["recipe"] = self.shard.recipe
+        if self.shard.kind == "image":
+            static = np.zeros(0, np.float32)  # no recipe has static values yet
+            return ImageSample(**common, image=self._film(row, "image"), static=static)
+        common |= {
+            "previous": self._film(row, "previous"),
+            "window": self._window(row),
+            "died_in_hospital": row["died_in_hospital"],
+        }
+        if self.shard.kind == "stay":
+            return StaySample(**common, hours_since_previous=row["hours_since_previous"])
+        return PairSample(**common, target=self._film(row, "target"), gap_hours=row["gap_hours"])
+
+    def _film(self, row: Mapping[str, Any], role: str) -> Film:
+        latent = self._array("latent", row[f"{role}_latent_part"])[row[f"{role}_latent_row"]]
+        png = None
+        if self.shard.keep_films:
+            png = encode_png(self._array("image", row[f"{role}_part"])[row[f"{role}_row"]])
+        return Film(
+            study_id=row[f"{role}_study_id"],
+            dicom_id=row[f"{role}_dicom_id"],
+            taken_at=row[f"{role}_at"],
+            view=row[f"{role}_view"],
+            labels={finding: row[f"{role}_{finding}"] for finding in FINDINGS},
+            mean=latent[0],
+            logvar=latent[1],
+            png=png,
+        )
+
+    def _window(self, row: Mapping[str, Any]) -> Window:
+        key = (row["key"],)
+        hourly = np.full((row["hours"], len(NAMES)), np.nan, np.float32)
+        if key in self._hourly:
+            found = self._hourly[key]
+            hours = found["hour"].to_numpy()
+            if hours[-1] >= row["hours"]:
+                raise ContractError(
+                    f"window/hourly.parquet: {row['key']}: hour {hours[-1]} of {row['hours']}; "
+                    "run `cxrfuture window` again"
+                )
+            hourly[hours] = found.select(NAMES).cast(pl.Float32).fill_null(np.nan).to_numpy()
+        events = self._events.get(key, self._no_events)
+        return Window(
+            start_at=row["window_start_at"],
+            end_at=row["window_end_at"],
+            latest_event_at=row["latest_event_at"],
+            latest_known_at=row["latest_known_at"],
+            hourly=hourly,
+            event_row=events["event_row"].to_numpy().astype(np.int32),
+            event_hours=events["hours"].to_numpy().astype(np.float32),
+            event_table=events["event_table"].to_numpy().astype(np.uint8),
+        )
+
+    @cached_property
+    def _no_events(self) -> pl.DataFrame:
+        return pl.read_parquet(self.shard.work / EVENT_FILE, n_rows=0)
+
+    def _array(self, stage: str, part: int) -> Array:
+        path = array_path(self.shard.build / stage, part)
+        if path not in self._arrays:
+            self._arrays[path] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return self._arrays[path]
+
+    def _by_key(self, path: Path, order: str) -> Mapping[Any, pl.DataFrame]:
+        """The rows of the shard's samples. The file is sorted, so most of it is never read."""
+        keys = self.shard.rows["key"].to_list()
+        wanted = (
+            (pl.col("kind") == self.shard.kind)
+            & pl.col("key").is_between(pl.lit(keys[0]), pl.lit(keys[-1]))
+            & pl.col("key").is_in(keys)
+        )
+        rows = pl.scan_parquet(path).filter(wanted).collect(engine="streaming")
+        return rows.sort("key", order).partition_by("key", as_dict=True, maintain_order=True)
+
+
+def encode_png(pixels: Array) -> bytes:
+    """uint8 (size, size) -> PNG, always with the same settings."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", optimize=False, compress_level=PNG_LEVEL)
+    return buffer.getvalue()

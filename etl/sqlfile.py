@@ -1,0 +1,195 @@
+"""Run the files of sql/: one SELECT each, whose last clause is ``ORDER BY`` on output columns.
+
+A file that filters returns every candidate with a ``drop_reason`` (null: kept). Its reasons are
+numbered in rule order, so what each rule removed can be counted from the same text that removes.
+"""
+
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import duckdb
+from duckdb import DuckDBPyConnection
+
+from cxrfuture_data.publish import publish
+from cxrfuture_data.schema import ContractError
+from etl.ledger import Drop
+from etl.params import SqlParams
+
+Value = str | int | float | bool
+Parameters = Mapping[str, Value]
+
+PARQUET = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880"
+
+
+@dataclass(frozen=True)
+class SqlFile:
+    """One SELECT, cut before its final ORDER BY."""
+
+    name: str
+    header: str
+    body: str
+    order: str
+
+    @property
+    def parameters(self) -> set[str]:
+        return set(re.findall(r"\$([a-z_]+)", self.body))
+
+    @property
+    def reasons(self) -> list[str]:
+        """Every drop_reason the file can give, in rule order."""
+        return re.findall(r"THEN '(\d\d [^']+)'", self.body)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Whose rows a filter counts: ``unit`` names one row in the ledger."""
+
+    stage: str
+    unit: str
+
+
+def read_sql(name: str) -> SqlFile:
+    """``name`` is the path below sql/ without its ending, such as ``cohort/admission``."""
+    text = files("sql").joinpath(f"{name}.sql").read_text()
+    lines = text.splitlines()
+    first = next(number for number, line in enumerate(lines) if not line.startswith("--"))
+    statement = "\n".join(line for line in lines[first:] if not line.lstrip().startswith("--"))
+    body, _, order = statement.rpartition("\nORDER BY")
+    return SqlFile(name, "\n".join(lines[:first]), body, " ".join(order.split()))
+
+
+@contextmanager
+def open_sql(params: SqlParams, spill: Path) -> Iterator[DuckDBPyConnection]:
+    """DuckDB in memory, held to the params; what does not fit goes to ``spill`` for the while."""
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": params.memory_limit,
+        "temp_directory": str(spill),
+    }
+    if params.threads:
+        config["threads"] = params.threads
+    spill.mkdir(parents=True, exist_ok=True)
+    connection = duckdb.connect(":memory:", config=config)
+    try:
+        yield connection
+    except duckdb.OutOfMemoryException:
+        raise ContractError(
+            f"sql.memory_limit: {params.memory_limit} is not enough; raise it, or lower sql.threads"
+        ) from None
+    finally:
+        connection.close()
+        shutil.rmtree(spill, ignore_errors=True)
+
+
+def bind_tables(connection: DuckDBPyConnection, tables: Mapping[str, Path]) -> None:
+    """Make each Parquet file readable under its name."""
+    for name, path in tables.items():
+        if not path.exists():
+            raise ContractError(f"{path}: no such table; run the stage `{path.parent.name}` first")
+        quoted = str(path).replace("'", "''")
+        connection.execute(
+            f"CREATE OR REPLACE VIEW \"{name}\" AS SELECT * FROM read_parquet('{quoted}')"
+        )
+
+
+def create_table(
+    connection: DuckDBPyConnection, table: str, name: str, parameters: Parameters | None = None
+) -> None:
+    """Keep the rows of a file, dropped ones too, under ``table``. A table has no order."""
+    sql = read_sql(name)
+    connection.execute(f"CREATE TEMP TABLE {table} AS {sql.body}", _bind(sql, parameters))
+
+
+def write_parquet(
+    connection: DuckDBPyConnection, path: Path, name: str, parameters: Parameters | None = None
+) -> None:
+    """Publish the rows of a file that filters nothing."""
+    sql = read_sql(name)
+    _copy(connection, path, f"{sql.body}\nORDER BY {sql.order}", _bind(sql, parameters))
+
+
+def write_kept(
+    connection: DuckDBPyConnection,
+    path: Path,
+    names: Sequence[str],
+    parameters: Parameters | None = None,
+) -> None:
+    """Publish the kept rows of files with equal columns and order, in that order."""
+    sqls = [read_sql(name) for name in names]
+    kept = "\nUNION ALL BY NAME\n".join(
+        f"SELECT * EXCLUDE (drop_reason) FROM (\n{sql.body}\n) WHERE drop_reason IS NULL"
+        for sql in sqls
+    )
+    bound = {key: value for sql in sqls for key, value in _bind(sql, parameters).items()}
+    _copy(connection, path, f"{kept}\nORDER BY {sqls[0].order}", bound)
+
+
+def count_drops(
+    connection: DuckDBPyConnection,
+    counted: Counted,
+    name: str,
+    *,
+    table: str | None = None,
+    parameters: Parameters | None = None,
+) -> list[Drop]:
+    """What each reason of a file removed, from ``table`` if the file's rows were kept there."""
+    sql = read_sql(name)
+    source = table or f"(\n{sql.body}\n)"
+    counts: dict[str | None, int] = dict(
+        connection.execute(
+            f"SELECT drop_reason, COUNT(*) FROM {source} GROUP BY drop_reason",
+            {} if table else _bind(sql, parameters),
+        ).fetchall()
+    )
+    before = sum(counts.values())
+    drops = []
+    for reason in sql.reasons:
+        removed = counts.get(reason, 0)
+        drops.append(Drop(counted.stage, counted.unit, reason[3:], before, removed))
+        before -= removed
+    return drops
+
+
+def check_names() -> list[str]:
+    """The files of sql/check, each of which must select no row."""
+    folder = files("sql").joinpath("check")
+    return sorted(f"check/{file.name.removesuffix('.sql')}" for file in folder.iterdir())
+
+
+def offending_rows(
+    connection: DuckDBPyConnection,
+    name: str,
+    tables: Mapping[str, Path],
+    parameters: Parameters | None = None,
+) -> int:
+    """How many rows offend the check ``name`` over Parquet files named as in the file."""
+    sql = read_sql(name)
+    wanted = {table: path for table, path in tables.items() if re.search(rf"\b{table}\b", sql.body)}
+    bind_tables(connection, wanted)
+    rows = connection.execute(f"SELECT COUNT(*) FROM (\n{sql.body}\n)", _bind(sql, parameters))
+    return int(rows.fetchall()[0][0])
+
+
+def count_rows(connection: DuckDBPyConnection, table: str) -> int:
+    """Rows of a table or view."""
+    return int(connection.execute(f'SELECT COUNT(*) FROM "{table}"').fetchall()[0][0])
+
+
+def _bind(sql: SqlFile, parameters: Parameters | None) -> dict[str, Value]:
+    given = parameters or {}
+    missing = sorted(sql.parameters - given.keys())
+    if missing:
+        raise ContractError(f"sql/{sql.name}.sql reads {missing[0]!r}; set it in the recipe")
+    return {key: given[key] for key in sorted(sql.parameters)}
+
+
+def _copy(
+    connection: DuckDBPyConnection, path: Path, query: str, parameters: dict[str, Value]
+) -> None:
+    with publish(path) as part:
+        quoted = str(part).replace("'", "''")
+        connection.execute(f"COPY (\n{query}\n) TO '{quoted}' ({PARQUET})", parameters)

@@ -1,0 +1,14 @@
+-- Grain: one row per two films that are a pair more than once in an admission and stay.
+SELECT
+    hadm_id
+    , stay_id
+    , previous_dicom_id
+    , target_dicom_id
+FROM pair
+GROUP BY
+    hadm_id
+    , stay_id
+    , previous_dicom_id
+    , target_dicom_id
+HAVING COUNT(*) > 1
+ORDER BY hadm_id, stay_id, previous_dicom_id, target_dicom_id

@@ -1,0 +1,5 @@
+-- Grain: one row per stay whose film was taken after its prediction time.
+SELECT key
+FROM stay
+WHERE (previous_at <= prediction_at) IS NOT TRUE
+ORDER BY key

@@ -1,0 +1,35 @@
+-- Grain: one row per stay in the cohort, dropped ones with a reason.
+-- Its film is the latest one up to the prediction time; of films at one time the last in file
+-- order.
+SELECT
+    LEFT(SHA256(CONCAT_WS('|', 'stay', stay.stay_id)), 16) AS key
+    , stay.subject_id
+    , stay.hadm_id
+    , stay.stay_id
+    , film.study_id AS previous_study_id
+    , film.dicom_id AS previous_dicom_id
+    , film.taken_at AS previous_at
+    , film.view AS previous_view
+    , stay.intime AS admitted_to_icu_at
+    , stay.intime + TO_SECONDS($film_to_hours * 3600) AS prediction_at
+    , stay.age
+    , stay.sex
+    , stay.died_in_hospital
+    , CASE WHEN film.dicom_id IS NULL THEN '01 no film up to the prediction time' END
+        AS drop_reason
+FROM stay
+LEFT JOIN (
+    SELECT
+        stay_id
+        , study_id
+        , dicom_id
+        , taken_at
+        , view
+    FROM stay_film
+    WHERE drop_reason IS NULL
+    QUALIFY
+        ROW_NUMBER() OVER (PARTITION BY stay_id ORDER BY taken_at DESC, source_row DESC) = 1
+) AS film
+    ON stay.stay_id = film.stay_id
+WHERE stay.drop_reason IS NULL
+ORDER BY key

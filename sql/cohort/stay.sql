@@ -1,0 +1,26 @@
+-- Grain: one row per key, that is per ICU stay.
+-- The window is [window_start_at, window_end_at], from ICU admission to the prediction.
+SELECT
+    sample.key
+    , assigned.split
+    , sample.subject_id
+    , sample.hadm_id
+    , sample.stay_id
+    , sample.previous_study_id
+    , sample.previous_dicom_id
+    , sample.previous_at
+    , sample.previous_view
+    , sample.admitted_to_icu_at
+    , sample.prediction_at
+    , sample.admitted_to_icu_at AS window_start_at
+    , sample.prediction_at AS window_end_at
+    , DATE_DIFF('microsecond', sample.previous_at, sample.prediction_at)
+    / 3600000000.0 AS hours_since_previous
+    , sample.age
+    , sample.sex
+    , sample.died_in_hospital
+FROM stay_sample AS sample
+INNER JOIN assigned
+    ON sample.subject_id = assigned.subject_id
+WHERE sample.drop_reason IS NULL
+ORDER BY key

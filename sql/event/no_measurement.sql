@@ -1,0 +1,14 @@
+-- Grain: no row; the columns and types of measurement.parquet.
+SELECT
+    CAST(NULL AS BIGINT) AS subject_id
+    , CAST(NULL AS BIGINT) AS hadm_id
+    , CAST(NULL AS BIGINT) AS stay_id
+    , CAST(NULL AS TIMESTAMP) AS event_at
+    , CAST(NULL AS TIMESTAMP) AS known_at
+    , CAST(NULL AS VARCHAR) AS variable
+    , CAST(NULL AS FLOAT) AS value
+    , CAST(NULL AS VARCHAR) AS source
+    , CAST(NULL AS BIGINT) AS source_row
+    , CAST(NULL AS VARCHAR) AS drop_reason
+WHERE FALSE
+ORDER BY subject_id, event_at, source, source_row

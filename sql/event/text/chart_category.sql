@@ -1,0 +1,30 @@
+-- Grain: one row per d_items category that EHRXDiff keeps (specs ehrxdiff A.2).
+SELECT category
+FROM (
+    VALUES
+    ('Access Lines - Invasive')
+    , ('Alarms')
+    , ('Cardiovascular')
+    , ('Cardiovascular (Pacer Data)')
+    , ('Cardiovascular (Pulses)')
+    , ('Case Management')
+    , ('Centrimag')
+    , ('Durable VAD')
+    , ('ECMO')
+    , ('General')
+    , ('Heartware')
+    , ('Hemodynamics')
+    , ('IABP')
+    , ('Impella')
+    , ('Labs')
+    , ('MD Progress Note')
+    , ('NICOM')
+    , ('PA Line Insertion')
+    , ('Pain/Sedation')
+    , ('PiCCO')
+    , ('Pulmonary')
+    , ('Respiratory')
+    , ('Routine Vital Signs')
+    , ('Tandem Heart')
+) AS listed (category)
+ORDER BY category

@@ -1,0 +1,13 @@
+-- Grain: one row per (kind, key, position): an event of a window by its row in the embedding table.
+-- event_row is NULL for a text that was never embedded; the stage refuses it.
+SELECT
+    window_event.kind
+    , window_event.key
+    , window_event.position
+    , text.row AS event_row
+    , window_event.hours
+    , window_event.event_table
+FROM window_event
+LEFT JOIN text
+    ON window_event.text = text.text
+ORDER BY kind, key, position

@@ -1,0 +1,25 @@
+-- Grain: one row per (kind, key, position), the oldest event at position 0.
+SELECT
+    sample_window.kind
+    , sample_window.key
+    , CAST(counted.events - 1 - windowed.newer_events AS INTEGER) AS position
+    , windowed.event_at
+    , windowed.known_at
+    , CAST(
+        DATE_DIFF('microsecond', sample_window.window_start_at, windowed.event_at)
+        / 3600000000.0 AS FLOAT
+    ) AS hours
+    , windowed.event_table
+    , event.text
+    , windowed.source_row
+FROM windowed_event AS windowed
+INNER JOIN sample_window
+    ON windowed.window_number = sample_window.window_number
+INNER JOIN event_count AS counted
+    ON windowed.window_number = counted.window_number
+INNER JOIN event
+    ON
+        windowed.event_table = event.event_table
+        AND windowed.source_row = event.source_row
+WHERE windowed.drop_reason IS NULL
+ORDER BY kind, key, position

@@ -1,0 +1,158 @@
+import csv
+import json
+from datetime import timedelta
+
+import polars as pl
+import pytest
+from tiny_build import write_build
+
+from cxrfuture_data import ContractError
+from etl import check, shard
+
+
+def run(root, name, spoil=None):
+    """Build and check; ``spoil`` plants an offence in the inputs of shard."""
+    params, recipe = write_build(root, name, shard={"samples_per_shard": 4, "workers": 1})
+    if spoil is not None:
+        spoil(params.build(name))
+    shard.run(params, recipe)
+    check.check_samples(check.open_dataset(params.build(name, "shard")))
+    return params, recipe
+
+
+def change(path, *columns):
+    pl.read_parquet(path).with_columns(*columns).write_parquet(path)
+
+
+def one(key_column, value, otherwise):
+    """``value`` in the first row of a table, else what is there."""
+    is_first = pl.int_range(pl.len()) == 0
+    return pl.when(is_first).then(value).otherwise(pl.col(otherwise)).alias(key_column)
+
+
+def event_after_the_end(folder):
+    late = pl.col("window_end_at") + timedelta(minutes=6)
+    change(folder / "window" / "window.parquet", one("latest_event_at", late, "latest_event_at"))
+
+
+def patient_in_two_splits(folder):
+    """One pair of patient 8 (train) says test."""
+    path = folder / "cohort" / "pair.parquet"
+    is_chosen = (pl.col("subject_id") == 8) & pl.col("previous_dicom_id").str.ends_with("0")
+    change(path, pl.when(is_chosen).then(pl.lit("test")).otherwise("split").alias("split"))
+
+
+def gap_that_lies(folder):
+    change(folder / "cohort" / "pair.parquet", pl.lit(9.0).alias("gap_hours"))
+
+
+def window_before_previous(folder):
+    early = pl.col("window_start_at") - timedelta(hours=1)
+    change(folder / "cohort" / "pair.parquet", early.alias("window_start_at"))
+
+
+PLANTED = [
+    (event_after_the_end, "check window_ends_in_time", "latest_event_at is 0.1 h after the window"),
+    (patient_in_two_splits, "check patient_in_one_split", "its patient is in test too"),
+    (gap_that_lies, "check previous_before_target", "gap_hours is 9, the films are 10 h apart"),
+    (window_before_previous, "check window_starts_with_its_sample", "beyond the two films"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "name", "words"), PLANTED)
+def test_a_planted_offence_is_named_with_shard_and_key_and_not_the_patient(
+    tmp_path, spoil, name, words
+):
+    with pytest.raises(ContractError) as error:
+        run(tmp_path, "ehrxdiff", spoil)
+    message = str(error.value)
+    assert message.startswith(name)
+    assert words in message
+    assert ".tar: sample " in message
+    assert "subject" not in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("previous", "target", "gap_hours", "words"),
+    [
+        ("2150-01-01T00:00:00", "2150-01-01T12:30:00", 12.5, None),
+        ("2150-01-01T00:00:00", "2150-01-01T12:30:00", 12, "gap_hours is 12, the films are 12.5"),
+        ("2150-01-01T01:00:00", "2150-01-01T00:00:00", -1, "1 h before the previous film"),
+        ("2150-01-01T01:00:00", "2150-01-01T01:00:00", 0, "0 h before the previous film"),
+    ],
+)
+def test_the_target_is_later_than_the_previous_film(previous, target, gap_hours, words):
+    films = {"previous": {"taken_at": previous}, "target": {"taken_at": target}}
+    found = check.order_offence({"kind": "pair", "gap_hours": gap_hours, **films})
+    assert found is None if words is None else words in found
+
+
+WINDOW = {
+    "end_at": "2150-01-01T10:00:00",
+    "latest_event_at": "2150-01-01T09:00:00",
+    "latest_known_at": "2150-01-01T09:30:00",
+    "events": 3,
+}
+
+
+@pytest.mark.parametrize(
+    ("includes_end", "as_known", "change", "is_offence"),
+    [
+        (True, False, {}, False),
+        (True, False, {"latest_event_at": "2150-01-01T10:00:00"}, False),
+        (False, False, {"latest_event_at": "2150-01-01T10:00:00"}, True),
+        (False, False, {"latest_event_at": "2150-01-01T09:59:59.999999"}, False),
+        (True, False, {"latest_event_at": "2150-01-01T10:00:00.000001"}, True),
+        (True, False, {"latest_known_at": "2150-01-01T10:00:01"}, False),
+        (True, True, {"latest_known_at": "2150-01-01T10:00:01"}, True),
+        (True, True, {"latest_known_at": "2150-01-01T10:00:00"}, False),
+        (False, True, {"latest_known_at": "2150-01-01T10:00:00"}, True),
+        (True, True, {"latest_event_at": None}, True),
+        (True, True, {"latest_event_at": None, "latest_known_at": None, "events": 0}, False),
+    ],
+)
+def test_the_end_of_a_window_is_held_to_the_microsecond(includes_end, as_known, change, is_offence):
+    offence = check.WindowEnd(includes_end, as_known).offence({"window": WINDOW | change})
+    assert (offence is not None) is is_offence
+
+
+@pytest.mark.parametrize("name", ["ddl_cxr", "ehrxdiff"])
+def test_a_sound_build_passes_and_says_what_was_looked_at(tmp_path, name):
+    params, recipe = run(tmp_path, name)
+    check.run(params, recipe)
+    folder = params.build(name, "check")
+    rows = {row["check"]: row["rows"] for row in json.loads((folder / "check.json").read_text())}
+    samples = {"ddl_cxr": 47, "ehrxdiff": 23}[name]
+    for fact in ("whole_dataset", "patient_in_one_split", "window_ends_in_time"):
+        assert rows[fact] == samples
+    assert rows["check/subject_in_two_splits"] == 12  # patients in cohort/split.parquet
+    with (folder / "attrition.csv").open() as lines:
+        table = list(csv.DictReader(lines))
+    assert table[0] == {
+        "stage": "cohort",
+        "unit": "pair",
+        "reason": "gap",
+        "before": "30",
+        "removed": "6",
+        "after": "24",
+    }
+
+
+def test_an_offence_in_the_tables_is_named_by_its_sql_file(tmp_path):
+    params, recipe = run(tmp_path, "ehrxdiff")
+    path = params.build("ehrxdiff", "cohort", "split.parquet")
+    splits = pl.read_parquet(path)
+    twice = pl.DataFrame({"subject_id": [99, 99], "split": ["train", "test"]})
+    pl.concat([splits, twice]).write_parquet(path)
+    with pytest.raises(ContractError, match="subject_in_two_splits"):
+        check.run(params, recipe)
+
+
+def test_an_old_verdict_does_not_outlive_a_broken_dataset(tmp_path):
+    params, recipe = run(tmp_path, "ehrxdiff")
+    check.run(params, recipe)
+    (params.build("ehrxdiff", "shard") / "train" / "pair-000000.tar").unlink()
+    with pytest.raises(ContractError, match=r"train/pair-000000.tar: missing"):
+        check.run(params, recipe)
+    assert not params.build("ehrxdiff", "check", "check.json").exists()

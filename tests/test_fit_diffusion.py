@@ -1,0 +1,281 @@
+"""The training loop: falls, resumes exactly, stops politely, and does not depend on ranks."""
+
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from accelerate.state import AcceleratorState
+from PIL import Image
+from safetensors.torch import load_file
+from tiny_build import build_dataset
+from tiny_train import diffusion_config, vae_config
+
+from cxrfuture_data import open_dataset
+from cxrfuture_data.codec import weights_digest
+from cxrfuture_data.publish import write_json
+from cxrfuture_data.schema import ContractError
+from train import checkpoint
+from train.fit_diffusion import fit_diffusion
+from train.fit_vae import build_autoencoder, publish_autoencoder
+from train.plan import Plan, read_parts
+from train.sample import Request, draw_film
+from train.settings import DiffusionConfig, read_config
+
+ROOT = Path(__file__).resolve().parent.parent
+DROPOUT = diffusion_config().history.model_dump() | {"dropout": 0.2}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    """Sums in one order in every run that is compared."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def _new_accelerator():
+    """As in one process a run."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """15 training pairs with latents of 4 x 4 x 4."""
+    return build_dataset(tmp_path_factory.mktemp("train"), "ddl_cxr")
+
+
+@pytest.fixture(scope="module")
+def whole(dataset, tmp_path_factory):
+    """A run of eight steps with dropout that nothing interrupts."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    fit_diffusion(dataset, out, diffusion_config(history=DROPOUT), 5, None)
+    return out
+
+
+def read_losses(out):
+    return [json.loads(line) for line in (out / "loss.jsonl").read_text().splitlines()]
+
+
+def read_tensors(out):
+    """Weights by name, and Adam's moments by ``exp_avg/name`` and ``exp_avg_sq/name``."""
+    folder = checkpoint.checkpoints(out)[-1]
+    return load_file(folder / "model.safetensors") | load_file(folder / "optimiser.safetensors")
+
+
+def assert_same_run(one, other):
+    assert (one / "loss.jsonl").read_bytes() == (other / "loss.jsonl").read_bytes()
+    last = "checkpoint-000008"
+    for path in (one / last).iterdir():
+        assert path.read_bytes() == (other / last / path.name).read_bytes(), path.name
+
+
+def test_the_loss_falls_on_eight_samples(dataset, tmp_path):
+    length = {"epochs": None, "steps": 60}
+    fit_diffusion(dataset, tmp_path, diffusion_config(batch_size=8, length=length), 5, None)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["steps"] == 60
+    assert metrics["pairs"] == 15
+    assert metrics["last"]["simple"] < 0.7 * metrics["first"]["simple"]
+    assert metrics["last"]["findings"] < metrics["first"]["findings"]
+
+
+def test_the_parts_of_the_loss_add_up(whole):
+    rows = read_losses(whole)
+    assert [row["step"] for row in rows] == list(range(8))
+    assert rows[0]["contrast"] == 0  # its weight is zero, so it is not computed
+    for step, row in enumerate(rows):
+        total = row["simple"] + 1.4 * row["findings"] + step / 8 * row["contrast"]
+        assert row["loss"] == pytest.approx(total, abs=1e-6)
+
+
+def test_a_killed_run_resumes_with_the_same_losses(dataset, whole, tmp_path):
+    """As kill -9 leaves it: a log ahead of the last checkpoint, and half a checkpoint."""
+    config = diffusion_config(history=DROPOUT, checkpoint_steps=5)
+    fit_diffusion(dataset, tmp_path, config, 5, None)
+    shutil.move(tmp_path / "checkpoint-000008", tmp_path / "checkpoint-000008.part")
+    assert len(read_losses(tmp_path)) == 8
+    fit_diffusion(dataset, tmp_path, config, 5, None)
+    log = (tmp_path / "loss.jsonl").read_bytes()
+    assert log == (whole / "loss.jsonl").read_bytes()
+    for name in ("model", "average", "optimiser"):
+        file = f"checkpoint-000008/{name}.safetensors"
+        assert (tmp_path / file).read_bytes() == (whole / file).read_bytes()
+
+
+def test_sigterm_saves_and_the_next_run_goes_on(dataset, whole, tmp_path):
+    def terminate():
+        while not (tmp_path / "loss.jsonl").exists() or len(read_losses(tmp_path)) < 2:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    config = diffusion_config(history=DROPOUT)
+    killer = threading.Thread(target=terminate)
+    killer.start()
+    with pytest.raises(SystemExit) as stopped:
+        fit_diffusion(dataset, tmp_path, config, 5, None)
+    killer.join()
+    assert stopped.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+    done = len(read_losses(tmp_path))
+    assert 2 <= done < 8
+    assert [path.name for path in checkpoint.checkpoints(tmp_path)] == [f"checkpoint-{done:06d}"]
+    AcceleratorState._reset_state(reset_partial_state=True)
+    fit_diffusion(dataset, tmp_path, config, 5, None)
+    assert_same_run(whole, tmp_path)
+
+
+def test_a_finished_run_is_left_as_it_is(dataset, whole):
+    before = {path: path.stat().st_mtime_ns for path in whole.rglob("*.safetensors")}
+    fit_diffusion(dataset, whole, diffusion_config(history=DROPOUT), 5, None)
+    assert {path: path.stat().st_mtime_ns for path in whole.rglob("*.safetensors")} == before
+
+
+def test_a_run_of_another_seed_is_moved_aside(dataset, tmp_path):
+    short = diffusion_config(length={"epochs": None, "steps": 1})
+    for seed in (1, 2):
+        fit_diffusion(dataset, tmp_path / "run", short, seed, None)
+        AcceleratorState._reset_state(reset_partial_state=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "run-1"]
+    assert len(read_losses(tmp_path / "run")) == 1
+
+
+def test_a_checkpoint_holds_no_pickle(whole):
+    names = sorted(path.name for path in (whole / "checkpoint-000008").iterdir())
+    assert names == [
+        "average.safetensors",
+        "model.safetensors",
+        "optimiser.safetensors",
+        "state.json",
+    ]
+    for path in whole.rglob("*"):
+        if path.is_file():
+            assert path.suffix in {".safetensors", ".json", ".jsonl", ".yaml"}
+
+
+def test_the_newest_two_checkpoints_are_kept(dataset, tmp_path):
+    fit_diffusion(dataset, tmp_path, diffusion_config(checkpoint_steps=3), 5, None)
+    names = [path.name for path in checkpoint.checkpoints(tmp_path)]
+    assert names == ["checkpoint-000006", "checkpoint-000008"]
+
+
+def test_the_average_lies_between_start_and_end(whole):
+    """After eight steps the last one's weights count for 1 - 9 / 18, so the two differ."""
+    model = load_file(whole / "checkpoint-000008" / "model.safetensors")
+    average = load_file(whole / "checkpoint-000008" / "average.safetensors")
+    assert {f"unet.{name}" for name in average} < set(model)
+    assert not torch.equal(average["conv_out.weight"], model["unet.conv_out.weight"])
+    assert average["conv_out.weight"].abs().sum() > 0  # the start is zero
+
+
+@pytest.mark.slow
+def test_two_ranks_and_accumulation_train_as_one_rank(dataset, tmp_path):
+    """Real processes over gloo. Adam's first moment is the averaged gradient."""
+    steps = {"epochs": None, "steps": 3}
+    one = diffusion_config(length=steps)
+    fit_diffusion(dataset, tmp_path / "one", one, 5, None)
+    AcceleratorState._reset_state(reset_partial_state=True)
+    fit_diffusion(
+        dataset, tmp_path / "parts", diffusion_config(length=steps, accumulate=4), 5, None
+    )
+    (tmp_path / "two.yaml").write_text(yaml.safe_dump(one.model_dump(mode="json")))
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["-m", "train.fit_diffusion", str(dataset), str(tmp_path / "two")]
+    command += ["--config", str(tmp_path / "two.yaml"), "--seed", "5"]
+    done = subprocess.run(
+        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "2 ranks" in done.stderr
+    for name in ("two", "parts"):
+        for row, other in zip(
+            read_losses(tmp_path / "one"), read_losses(tmp_path / name), strict=True
+        ):
+            assert other == pytest.approx(row, abs=1e-5)
+        expected, found = (read_tensors(tmp_path / run) for run in ("one", name))
+        for key, value in expected.items():
+            # Adam moves a weight by its gradient over the gradient's size, so where the gradient is
+            # zero but for rounding (the bias of attention's keys) the weight tells nothing.
+            square = expected.get(f"exp_avg_sq/{key}", torch.ones(()))
+            same = torch.isclose(found[key], value, atol=1e-5, rtol=1e-4)
+            assert (same | (square < 1e-14)).all(), (name, key)
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("first_step", [0, 1, 4])
+def test_a_step_reads_the_same_samples_for_any_ranks(dataset, ranks, accumulate, first_step):
+    def keys_of(accumulate, rank, ranks):
+        plan = Plan(diffusion_config(batch_size=8, accumulate=accumulate), 5, 15, rank, ranks)
+        parts = next(read_parts(open_dataset(dataset), plan, first_step))
+        return [key for part in parts for key in part.keys]
+
+    alone = keys_of(1, 0, 1)
+    together = [key for rank in range(ranks) for key in keys_of(accumulate, rank, ranks)]
+    assert sorted(together) == sorted(alone)
+
+
+def test_bf16_trains(dataset, tmp_path):
+    fit_diffusion(dataset, tmp_path, diffusion_config(precision="bf16"), 5, None)
+    model = load_file(tmp_path / "checkpoint-000008" / "model.safetensors")
+    assert {value.dtype for value in model.values()} == {torch.float32}
+    assert np.isfinite([row["loss"] for row in read_losses(tmp_path)]).all()
+
+
+def test_a_sample_shows_three_films(dataset, whole, tmp_path):
+    folder, codec = tmp_path / "dataset", tmp_path / "codec"
+    shutil.copytree(dataset, folder)
+    publish_autoencoder(build_autoencoder(vae_config(), seed=1), codec, {})
+    request = Request(folder, codec, "valid", 0, seed=1)
+    with pytest.raises(ContractError, match="not the autoencoder that made the latents"):
+        draw_film(whole / "checkpoint-000008", request, tmp_path / "a.png")
+    manifest = json.loads((folder / "dataset.json").read_text())
+    manifest["weights"]["vae"] = weights_digest(codec)
+    write_json(folder / "dataset.json", manifest)
+    for name in ("a.png", "b.png"):
+        draw_film(whole / "checkpoint-000008", request, tmp_path / name)
+    assert Image.open(tmp_path / "a.png").size == (3 * 32 + 2 * 8, 32)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_a_batch_that_does_not_divide_is_refused():
+    with pytest.raises(ContractError, match="batch_size 4 is not a multiple of 3 ranks"):
+        Plan(diffusion_config(), seed=1, samples=15, rank=0, ranks=3)
+
+
+def test_fewer_pairs_than_a_batch_are_refused(dataset, tmp_path):
+    with pytest.raises(ContractError, match="train/pair has 15 samples, fewer than batch_size 16"):
+        fit_diffusion(dataset, tmp_path, diffusion_config(batch_size=16), 5, None)
+
+
+def test_a_loss_that_is_no_number_stops_the_run(dataset, tmp_path):
+    wild = {"learning_rate": 1e30, "betas": [0.9, 0.999], "weight_decay": 0.0}
+    with pytest.raises(ContractError, match="lower the learning rate"):
+        fit_diffusion(dataset, tmp_path, diffusion_config(optimiser=wild), 5, None)
+
+
+@pytest.mark.parametrize("name", ["tiny", "ddl_cxr"])
+def test_shipped_configs_are_read(name):
+    config = read_config(DiffusionConfig, "fit_diffusion", name)
+    for width in config.unet.channels:
+        assert width % config.unet.heads == 0
+        assert width % config.unet.norm_groups == 0
+
+
+def test_torchvision_is_not_installed():
+    """Beside the CPU build of torch it breaks diffusers and transformers."""
+    if "+cpu" in torch.__version__:
+        assert importlib.util.find_spec("torchvision") is None

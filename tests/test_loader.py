@@ -1,0 +1,134 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from tiny_build import DIMENSIONS, build_dataset
+
+from cxrfuture_data import ContractError, open_dataset
+from cxrfuture_data.batch import ImageBatch, PairBatch, StayBatch, collate
+from cxrfuture_data.loader import load
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    root = tmp_path_factory.mktemp("loader")
+    return open_dataset(
+        build_dataset(root, "ddl_cxr", shard={"samples_per_shard": 4, "workers": 1})
+    )
+
+
+@pytest.fixture(scope="module")
+def event_dataset(tmp_path_factory):
+    root = tmp_path_factory.mktemp("loader")
+    return open_dataset(build_dataset(root, "ehrxdiff", shard={"workers": 1}))
+
+
+def test_a_pair_batch_has_the_documented_shapes(dataset):
+    batch = next(iter(load(dataset, "train", "pair", 4, seed=1)))
+    assert isinstance(batch, PairBatch)
+    assert batch.previous.shape == batch.target.shape == (4, 2, 4, 4, 4)
+    assert batch.hours.shape == (4, 10, 79)
+    assert batch.is_hour.shape == (4, 10)
+    assert batch.is_hour.all()
+    assert batch.event.shape == (4, 0, DIMENSIONS)
+    assert batch.labels.shape == batch.label_known.shape == (4, 14)
+    assert batch.labels.dtype == torch.int8
+    assert not batch.labels[~batch.label_known].any()
+    assert batch.gap_hours.tolist() == [10] * 4
+
+
+def test_events_become_their_embeddings(event_dataset):
+    batch = next(iter(load(event_dataset, "train", "pair", 2, seed=1)))
+    assert batch.event.shape == (2, 3, DIMENSIONS)
+    assert batch.event[0, :, 0].tolist() == [0, 1, 2]
+    assert batch.event_hours.tolist() == [[1, 2, 4]] * 2
+    assert batch.event_table.tolist() == [[0, 0, 1]] * 2
+    assert batch.hours.shape == (2, 0, 79)
+
+
+def test_windows_are_padded_to_the_longest_and_flagged(dataset):
+    pairs = dataset.samples("train", "pair")[:2]
+    window = pairs[1].window
+    short = type(window)(**vars(window) | {"hourly": window.hourly[:3]})
+    cut = type(pairs[1])(**vars(pairs[1]) | {"window": short})
+    batch = collate([pairs[0], cut], dataset)
+    assert batch.is_hour.sum(axis=1).tolist() == [10, 3]
+    assert batch.is_hour[1].tolist() == [True] * 3 + [False] * 7
+    assert not batch.hours[1, 3:].any()
+    assert np.array_equal(batch.hours[1, :3], collate([pairs[1]], dataset).hours[0, :3])
+
+
+def test_stays_and_images_have_batches_of_their_own(dataset):
+    stays = next(iter(load(dataset, "valid", "stay", 2, seed=0, shuffle=False)))
+    assert isinstance(stays, StayBatch)
+    assert stays.hours.shape == (2, 48, 79)
+    assert stays.hours_since_previous.tolist() == [38, 38]
+    images = next(iter(load(dataset, "valid", "image", 2, seed=0)))
+    assert isinstance(images, ImageBatch)
+    assert images.image.shape == (2, 2, 4, 4, 4)
+    assert images.static.shape == (2, 0)
+
+
+def test_a_batch_of_several_kinds_is_refused(dataset):
+    mixed = [dataset.samples("train", "pair")[0], dataset.samples("train", "stay")[0]]
+    with pytest.raises(ValueError, match="one kind"):
+        collate(mixed, dataset)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_evaluation_reads_every_pair_once_with_any_ranks_and_workers(dataset, ranks, workers):
+    seen, lengths = Counter(), set()
+    for rank in range(ranks):
+        batches = list(
+            load(
+                dataset,
+                "train",
+                "pair",
+                4,
+                seed=0,
+                rank=rank,
+                ranks=ranks,
+                workers=workers,
+                shuffle=False,
+                drop_last=False,
+            )
+        )
+        lengths.add(len(batches))
+        for batch in batches:
+            real = (~batch.is_padding).tolist()
+            seen.update(key for key, is_real in zip(batch.keys, real, strict=True) if is_real)
+    assert len(lengths) == 1
+    assert seen == Counter(pair.key for pair in dataset.samples("train", "pair"))
+
+
+def test_order_is_that_of_seed_and_epoch_whatever_the_workers(dataset):
+    def keys(**options):
+        return [batch.keys for batch in load(dataset, "train", "pair", 2, **options)]
+
+    assert keys(seed=1, epoch=2) == keys(seed=1, epoch=2, workers=2)
+    assert keys(seed=1, epoch=2) != keys(seed=1, epoch=3)
+    assert keys(seed=1, epoch=2)[3:] == keys(seed=1, epoch=2, start_batch=3)
+
+
+def test_loading_leaves_the_global_generator_alone(dataset):
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    list(load(dataset, "train", "pair", 2, seed=1))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_too_few_samples_are_refused_before_training_starts(dataset):
+    with pytest.raises(ContractError, match="has 4 samples, fewer than a batch of 8 on 1 ranks"):
+        load(dataset, "valid", "pair", 8, seed=0)
+
+
+def test_a_z_scored_train_column_has_mean_zero(dataset):
+    hours = [
+        batch.hours[:, :, 50][batch.hours[:, :, 62 + 8] == 1]
+        for batch in load(dataset, "train", "pair", 1, seed=0)
+    ]
+    observed = torch.cat(hours)
+    assert observed.mean().item() == pytest.approx(0, abs=1e-5)
+    assert observed.std().item() == pytest.approx(1, abs=1e-5)

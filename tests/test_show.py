@@ -1,0 +1,106 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+from tiny_build import TEXTS, build_dataset
+
+from cxrfuture_data import ContractError, open_dataset
+from cxrfuture_data.manifest import Simulated
+from cxrfuture_data.picture import FILM, MARGIN, TOP, WIDTH, Axis, draw
+from cxrfuture_data.show import describe, show
+
+
+@pytest.fixture(scope="module")
+def hourly_dataset(tmp_path_factory):
+    return open_dataset(
+        build_dataset(tmp_path_factory.mktemp("show"), "ddl_cxr", shard={"workers": 1})
+    )
+
+
+@pytest.fixture(scope="module")
+def event_dataset(tmp_path_factory):
+    return open_dataset(
+        build_dataset(tmp_path_factory.mktemp("show"), "ehrxdiff", shard={"workers": 1})
+    )
+
+
+def text_of(sample, dataset, **options):
+    console = Console(file=io.StringIO(), width=200)
+    console.print(describe(sample, dataset, **options))
+    return console.file.getvalue()
+
+
+def test_text_says_what_the_sample_holds(hourly_dataset, event_dataset):
+    pair = hourly_dataset.samples("train", "pair")[0]
+    words = text_of(pair, hourly_dataset, ids=False)
+    assert "10.0 h from the previous film to the target (SIMULATED tables and films)" in words
+    assert "Heart Rate" in words
+    assert "hourly values over 10 hours: 1 of 17 variables measured" in words
+    found = text_of(event_dataset.samples("train", "pair")[0], event_dataset, ids=False)
+    assert all(text in found for text in TEXTS)
+
+
+@pytest.mark.parametrize("kind", ["pair", "stay", "image"])
+def test_ids_and_dates_are_shown_only_when_asked_for(hourly_dataset, kind):
+    sample = hourly_dataset.samples("train", kind)[0]
+    hidden = text_of(sample, hourly_dataset, ids=False)
+    shown = text_of(sample, hourly_dataset, ids=True)
+    for secret in ("dicom-", "2150-01-01", f"subject {sample.subject_id}"):
+        assert secret not in hidden
+        assert secret in shown
+
+
+@pytest.mark.parametrize("kind", ["pair", "stay", "image"])
+def test_every_kind_has_a_picture(hourly_dataset, tmp_path, capsys, kind):
+    samples = hourly_dataset.samples("train", kind)
+    show(hourly_dataset, "train", kind, samples.key(1), png=tmp_path / "sample.png")
+    assert samples.key(1) in capsys.readouterr().out
+    with Image.open(tmp_path / "sample.png") as picture:
+        assert picture.width == WIDTH
+
+
+def test_the_picture_holds_both_films_at_its_sides(hourly_dataset):
+    pair = hourly_dataset.samples("train", "pair")[0]
+    picture = np.asarray(draw(pair, hourly_dataset.manifest.simulated).convert("L"))
+    middle = TOP + FILM // 2
+    assert picture[middle, MARGIN + FILM // 2] == pair.previous.pixels()[0, 0]
+    assert picture[middle, WIDTH - MARGIN - FILM // 2] == pair.target.pixels()[0, 0]
+
+
+def test_the_picture_says_simulated_only_when_it_is(hourly_dataset):
+    pair = hourly_dataset.samples("train", "pair")[0]
+    corner = (slice(26, 60), slice(WIDTH - 160, WIDTH))
+    pictures = {
+        name: np.asarray(draw(pair, Simulated(tables=tables, films=films)))[corner]
+        for name, tables, films in (("both", True, True), ("none", False, False))
+    }
+    assert (pictures["none"] == 255).all()
+    assert (pictures["both"] < 255).any()
+
+
+def test_a_dataset_without_films_or_texts_can_be_shown(tmp_path, capsys):
+    options = {"keep_films": False, "keep_texts": False, "workers": 1}
+    dataset = open_dataset(build_dataset(tmp_path, "ehrxdiff", shard=options))
+    show(dataset, "test", "pair", 0, png=tmp_path / "sample.png")
+    words = capsys.readouterr().out
+    assert "no film kept" in words
+    assert "labevents" in words
+    assert TEXTS[0] not in words
+    assert (tmp_path / "sample.png").exists()
+
+
+def test_a_wrong_key_is_refused(event_dataset):
+    with pytest.raises(ContractError, match="no sample 'nobody'"):
+        show(event_dataset, "train", "pair", "nobody")
+
+
+@pytest.mark.parametrize("hours", [0.3, 1, 9.5, 48, 400])
+def test_an_axis_has_a_few_ticks_within_its_hours(hours):
+    axis = Axis(100, 300, hours)
+    ticks = axis.ticks(12)
+    assert 1 <= len(ticks) <= 13
+    assert ticks[-1] <= hours + 1e-9
+    assert axis.x(0) == 100
+    assert axis.x(hours) == axis.x(hours + 1) == 300

@@ -1,0 +1,70 @@
+"""The two published split rules."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from etl.recipe import SplitRule
+from etl.split import cut_cumulative_pairs, shuffle_patients
+
+SHUFFLED = SplitRule(method="shuffled_patients", seed=1, valid=1 / 7, test=0.2)
+CUMULATIVE = SplitRule(method="cumulative_pairs", seed=42, valid=0.05, test=0.05)
+
+
+def test_6619_patients_split_24_to_4_to_7():
+    # The sizes DDL-CXR publishes: ceil(0.2 x 6619) = 1324, then ceil(5295 / 7) = 757.
+    sizes = Counter(shuffle_patients(range(10, 10 + 6619), SHUFFLED).values())
+    assert sizes == {"train": 4538, "valid": 757, "test": 1324}
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 64])
+def test_every_patient_is_in_exactly_one_split(count):
+    subjects = [10 * number for number in range(count)]
+    assert sorted(shuffle_patients(subjects, SHUFFLED)) == subjects
+    assert sorted(cut_cumulative_pairs(dict.fromkeys(subjects, 3), CUMULATIVE)) == subjects
+
+
+def test_shuffling_does_not_depend_on_the_order_given():
+    subjects = list(range(100, 135))
+    assert shuffle_patients(subjects[::-1], SHUFFLED) == shuffle_patients(subjects, SHUFFLED)
+
+
+def test_ten_patients_as_sklearn_splits_them():
+    # train_test_split(range(10), test_size=0.2, random_state=1) tests on [2, 9] and leaves
+    # [6, 4, 0, 3, 1, 7, 8, 5] in this order (the documented RandomState(1).permutation(10));
+    # of those the same seed takes ceil(8 / 7) = 2, at positions RandomState(1).permutation(8)[:2].
+    split = shuffle_patients(range(10), SHUFFLED)
+    assert {subject for subject, name in split.items() if name == "test"} == {2, 9}
+    rest = [6, 4, 0, 3, 1, 7, 8, 5]
+    first, second = np.random.RandomState(1).permutation(8)[:2]
+    assert {subject for subject, name in split.items() if name == "valid"} == {
+        rest[first],
+        rest[second],
+    }
+
+
+def test_pairs_add_up_to_the_cuts():
+    pairs = {subject: 1 + subject % 9 for subject in range(1000)}
+    total = sum(pairs.values())
+    split = cut_cumulative_pairs(pairs, CUMULATIVE)
+    held = Counter()
+    for subject, name in split.items():
+        held[name] += pairs[subject]
+    # Strictly below each cut, and short of it by less than one patient's pairs.
+    assert int(0.05 * total) - 9 <= held["test"] < int(0.05 * total)
+    assert int(0.1 * total) - 9 <= held["test"] + held["valid"] < int(0.1 * total)
+
+
+def test_a_patient_who_reaches_the_cut_is_past_it():
+    # Of 40 pairs the first cut is at 2 and the second at 4; four patients of ten pairs pass both.
+    split = cut_cumulative_pairs(dict.fromkeys(range(4), 10), CUMULATIVE)
+    assert set(split.values()) == {"train"}
+
+
+def test_patients_are_dealt_in_the_order_pandas_samples_them():
+    # Series(1, index=range(20)).sample(frac=1, random_state=42) begins with rows 0, 17, 15, 1:
+    # RandomState(42).permutation(20). At 20 % each, tests are three (running sum below 4).
+    rule = CUMULATIVE.model_copy(update={"test": 0.2, "valid": 0.2})
+    split = cut_cumulative_pairs(dict.fromkeys(range(20), 1), rule)
+    assert {subject for subject, name in split.items() if name == "test"} == {0, 17, 15}

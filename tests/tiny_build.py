@@ -1,0 +1,310 @@
+"""The folders that stages before `shard` leave behind, for a handful of samples of known values.
+
+Twelve patients (8 train, 2 valid, 2 test), each with three films: two pairs, one stay, one image.
+Film k of patient s is grey level ``film_level(s, k)`` and its latent's mean is ``level / 100``.
+Patient 3's last film is truncated, so the pair that ends in it is lost.
+"""
+
+import hashlib
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from tiny_mimic import tiny_params
+
+from cxrfuture_data.schema import FINDINGS, VARIABLES
+from etl import shard
+from etl.params import Params
+from etl.recipe import Recipe, read_recipe
+
+SPLIT_OF = dict.fromkeys(range(1, 9), "train") | {9: "valid", 10: "valid", 11: "test", 12: "test"}
+LOST_PATIENT = 3
+SIZE = 32
+LATENT = (4, 4, 4)
+DIMENSIONS = 8
+START = datetime(2150, 1, 1, 6)
+GAP_HOURS = 10
+TEXTS = ("labevents glucose 101", "labevents glucose 180", "prescriptions furosemide 20 mg")
+NAMES = [variable.name for variable in VARIABLES]
+HEART_RATE = NAMES.index("Heart Rate")
+
+Row = dict[str, Any]
+
+
+def key_of(kind: str, *ids: object) -> str:
+    return hashlib.sha256("|".join([kind, *map(str, ids)]).encode()).hexdigest()[:16]
+
+
+def film_level(subject: int, number: int) -> int:
+    return 10 * subject + number
+
+
+def film(subject: int, number: int) -> Row:
+    """Film ``number`` (0, 1, 2) is taken ten hours after the one before."""
+    return {
+        "study_id": 100 * subject + number,
+        "dicom_id": f"dicom-{subject}-{number}",
+        "at": START + timedelta(hours=GAP_HOURS * number),
+        "view": ("AP", "PA")[number % 2],
+    }
+
+
+def write_build(root: Path, name: str, **overrides: Any) -> tuple[Params, Recipe]:
+    """Write the inputs of shard for a shipped recipe below ``root/build``."""
+    params, recipe = tiny_params(root, **overrides), read_recipe(name)
+    folder = params.build(recipe.name)
+    simulated = {"root": str(root / "tree"), "version": "simulated", "simulated": True}
+    source = {"mimic_iv": simulated, "mimic_cxr_jpg": simulated, "manifest_digest": "0" * 64}
+    _write_json(params.build("ingest", "source.json"), source)
+    _write_cohort(folder / "cohort", recipe)
+    _write_windows(folder / "window", recipe)
+    _write_films(folder)
+    _write_embeddings(folder)
+    drop = {"stage": "cohort", "unit": "pair", "reason": "gap", "before": 30, "removed": 6}
+    _write_json(folder / "cohort" / "ledger.json", [drop | {"after": 24}])
+    return params, recipe
+
+
+def build_dataset(root: Path, name: str, **overrides: Any) -> Path:
+    """Run shard over ``write_build``; the dataset's folder."""
+    params, recipe = write_build(root, name, **overrides)
+    shard.run(params, recipe)
+    return params.build(recipe.name, "shard")
+
+
+def pairs_of(recipe: Recipe) -> list[Row]:
+    """The rows of cohort/pair.parquet."""
+    rows = []
+    for subject, split in SPLIT_OF.items():
+        for number in (0, 1):
+            previous, target = film(subject, number), film(subject, number + 1)
+            rows.append(
+                {
+                    "pair_id": key_of("pair", previous["dicom_id"], target["dicom_id"]),
+                    "split": split,
+                    "subject_id": subject,
+                    "hadm_id": 1000 + subject,
+                    "stay_id": 2000 + subject if recipe.name == "ddl_cxr" else None,
+                    **{f"previous_{name}": value for name, value in previous.items()},
+                    **{f"target_{name}": value for name, value in target.items()},
+                    "gap_hours": float(GAP_HOURS),
+                    "window_start_at": previous["at"],
+                    "window_end_at": target["at"],
+                    "age": 40 + subject,
+                    "sex": "FM"[subject % 2],
+                    "died_in_hospital": subject == 2,
+                }
+            )
+    return rows
+
+
+def stays_of(recipe: Recipe) -> list[Row]:
+    """The rows of cohort/stay.parquet: the last film before 48 hours is the third."""
+    if "stay" not in recipe.kinds:
+        return []
+    return [
+        {
+            "key": key_of("stay", 2000 + subject),
+            "split": split,
+            "subject_id": subject,
+            "hadm_id": 1000 + subject,
+            "stay_id": 2000 + subject,
+            **{f"previous_{name}": value for name, value in film(subject, 1).items()},
+            "admitted_to_icu_at": START,
+            "prediction_at": START + timedelta(hours=48),
+            "window_start_at": START,
+            "window_end_at": START + timedelta(hours=48),
+            "hours_since_previous": 38.0,
+            "age": 40 + subject,
+            "sex": "FM"[subject % 2],
+            "died_in_hospital": subject == 2,
+        }
+        for subject, split in SPLIT_OF.items()
+    ]
+
+
+def _write_cohort(folder: Path, recipe: Recipe) -> None:
+    films = [film(subject, number) | {"subject_id": subject} for subject, number in _films()]
+    images = [
+        {
+            "key": key_of("image", row["dicom_id"]),
+            "split": SPLIT_OF[row["subject_id"]],
+            "subject_id": row["subject_id"],
+            "study_id": row["study_id"],
+            "dicom_id": row["dicom_id"],
+            "taken_at": row["at"],
+            "view": row["view"],
+            "age": 40 + row["subject_id"],
+            "sex": "FM"[row["subject_id"] % 2],
+        }
+        for row in films
+        if "image" in recipe.kinds and row["study_id"] % 100 == 0
+    ]
+    labels = [
+        {"study_id": row["study_id"]}
+        | {
+            finding: (1, 0, -1, None)[(i + row["study_id"]) % 4]
+            for i, finding in enumerate(FINDINGS)
+        }
+        for row in films
+    ]
+    pairs, stays = pairs_of(recipe), stays_of(recipe)
+    _write(folder / "pair.parquet", sorted(pairs, key=lambda row: row["pair_id"]))
+    _write(folder / "stay.parquet", stays or pairs_of(recipe)[:0], _empty_stay())
+    _write(folder / "image.parquet", images, _empty_image())
+    types = dict.fromkeys(FINDINGS, pl.Int8)
+    _write(folder / "label.parquet", labels, {"study_id": pl.Int64, **types})
+    splits = [{"subject_id": subject, "split": split} for subject, split in SPLIT_OF.items()]
+    _write(folder / "split.parquet", splits)
+    rows = [
+        {
+            "dicom_id": row["dicom_id"],
+            "subject_id": row["subject_id"],
+            "study_id": row["study_id"],
+            "taken_at": row["at"],
+            "view": row["view"],
+            "path": f"files/{row['dicom_id']}.jpg",
+        }
+        for row in films
+    ]
+    _write(folder / "film.parquet", rows)
+
+
+def _write_windows(folder: Path, recipe: Recipe) -> None:
+    """Heart rate 80 + subject in hour 1, 90 + subject in hour 3; three events at hours 1, 2, 4."""
+    rows: list[Row] = []
+    hourly: list[Row] = []
+    events: list[Row] = []
+    samples = [("pair", row["pair_id"], row) for row in pairs_of(recipe)]
+    samples += [("stay", row["key"], row) for row in stays_of(recipe)]
+    for kind, key, sample in sorted(samples, key=lambda found: found[:2]):
+        start, end = sample["window_start_at"], sample["window_end_at"]
+        hours = int((end - start) / timedelta(hours=1)) if recipe.window.hourly else 0
+        measured = {1: 80.0, 3: 90.0} if hours else {}
+        for hour, value in measured.items():
+            values = dict.fromkeys(NAMES) | {"Heart Rate": value + sample["subject_id"]}
+            hourly.append({"kind": kind, "key": key, "hour": hour, **values})
+        found = []
+        for position, hour in enumerate((1, 2, 4) if recipe.window.events else ()):
+            at = start + timedelta(hours=hour)
+            found.append(
+                {
+                    "kind": kind,
+                    "key": key,
+                    "position": position,
+                    "event_at": at,
+                    "known_at": at + timedelta(minutes=30),
+                    "hours": float(hour),
+                    "event_table": 1 if position == 2 else 0,
+                    "text": TEXTS[position],
+                    "source_row": position,
+                }
+            )
+        events += found
+        rows.append(
+            {
+                "kind": kind,
+                "key": key,
+                "window_start_at": start,
+                "window_end_at": end,
+                "hours": hours,
+                "events": len(found),
+                "latest_event_at": start + timedelta(hours=4),
+                "latest_known_at": start + timedelta(hours=4, minutes=30),
+            }
+        )
+    _write(folder / "window.parquet", rows)
+    keys = {"kind": pl.String, "key": pl.String}
+    types = keys | {"hour": pl.Int32} | dict.fromkeys(NAMES, pl.Float32)
+    _write(folder / "hourly.parquet", hourly, types)
+    times = {"event_at": pl.Datetime("us"), "known_at": pl.Datetime("us"), "hours": pl.Float32}
+    rest = {"event_table": pl.UInt8, "text": pl.String, "source_row": pl.Int64}
+    _write(folder / "window_event.parquet", events, keys | {"position": pl.Int32} | times | rest)
+
+
+def _write_films(folder: Path) -> None:
+    """Two parts of images; the latents lie in one part, in the opposite order."""
+    films = [(subject, number, f"dicom-{subject}-{number}") for subject, number in _films()]
+    lost = f"dicom-{LOST_PATIENT}-2"
+    kept = [found for found in films if found[2] != lost]
+    half = -(-len(kept) // 2)
+    places = {
+        found[2]: divmod(i, half) if i < half else (1, i - half) for i, found in enumerate(kept)
+    }
+    rows = [
+        {
+            "dicom_id": dicom_id,
+            "outcome": "ok" if dicom_id in places else "truncated",
+            "reason": None if dicom_id in places else "ends early",
+            "width": 300,
+            "height": 200,
+            "sha256": hashlib.sha256(dicom_id.encode()).hexdigest(),
+            "part": places.get(dicom_id, (None, None))[0],
+            "row": places.get(dicom_id, (None, None))[1],
+            "split": SPLIT_OF[subject],
+        }
+        for subject, _, dicom_id in films
+    ]
+    _write(folder / "image" / "film.parquet", rows)
+    for part, chosen in enumerate((kept[:half], kept[half:])):
+        pixels = [np.full((SIZE, SIZE), film_level(s, k), np.uint8) for s, k, _ in chosen]
+        np.save(folder / "image" / f"part-{part:05d}.npy", np.stack(pixels))
+    (folder / "latent").mkdir(parents=True, exist_ok=True)
+    latents = np.zeros((len(kept), 2, *LATENT), np.float16)
+    for row, (subject, number, _) in enumerate(reversed(kept)):
+        latents[row, 0] = film_level(subject, number) / 100
+        latents[row, 1] = -20.0
+    np.save(folder / "latent" / "part-00000.npy", latents)
+    table = [
+        {"dicom_id": dicom_id, "cache_key": dicom_id, "part": 0, "row": row}
+        for row, (_, _, dicom_id) in enumerate(reversed(kept))
+    ]
+    _write(folder / "latent" / "latent.parquet", table)
+    done = {"made_from": "x", "weights_digest": "1" * 64, "preprocessing": {}, "shape": LATENT}
+    _write_json(folder / "latent" / "done.json", done)
+
+
+def _write_embeddings(folder: Path) -> None:
+    """Row i of the table is i everywhere."""
+    rows = [
+        {"row": row, "sha256": hashlib.sha256(text.encode()).hexdigest(), "text": text}
+        for row, text in enumerate(TEXTS)
+    ]
+    _write(folder / "embed" / "text.parquet", rows)
+    table = np.repeat(np.arange(len(TEXTS), dtype=np.float16)[:, None], DIMENSIONS, axis=1)
+    np.save(folder / "embed" / "table.npy", table)
+    model = {"name": "tiny", "digest": "2" * 64, "dim": DIMENSIONS, "backend": "minilm"}
+    _write_json(folder / "embed" / "done.json", {"made_from": "x", "model": model, "texts": 3})
+
+
+def _films() -> list[tuple[int, int]]:
+    return [(subject, number) for subject in SPLIT_OF for number in range(3)]
+
+
+def _empty_stay() -> dict[str, Any]:
+    ids = dict.fromkeys(("subject_id", "hadm_id", "stay_id", "previous_study_id"), pl.Int64)
+    words = dict.fromkeys(("key", "split", "previous_dicom_id", "previous_view", "sex"), pl.String)
+    at = pl.Datetime("us")
+    times = ("previous_at", "admitted_to_icu_at", "prediction_at")
+    more = dict.fromkeys((*times, "window_start_at", "window_end_at"), at)
+    rest = {"hours_since_previous": pl.Float64, "age": pl.Int64, "died_in_hospital": pl.Boolean}
+    return {**words, **ids, **more, **rest}
+
+
+def _empty_image() -> dict[str, Any]:
+    words = dict.fromkeys(("key", "split", "dicom_id", "view", "sex"), pl.String)
+    ids = dict.fromkeys(("subject_id", "study_id", "age"), pl.Int64)
+    return {**words, **ids, "taken_at": pl.Datetime("us")}
+
+
+def _write(path: Path, rows: list[Row], types: dict[str, Any] | None = None) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pl.DataFrame(rows, schema=types, infer_schema_length=None).write_parquet(path)
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value))

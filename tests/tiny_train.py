@@ -1,0 +1,51 @@
+"""The smallest settings that have every part of the real ones."""
+
+from train.settings import DiffusionConfig, VaeConfig
+
+
+def diffusion_config(**changes):
+    """Two levels, no dropout, four samples a step, eight steps."""
+    value = {
+        "unet": {
+            "channels": [8, 16],
+            "res_blocks": 1,
+            "heads": 2,
+            "norm_groups": 4,
+            "gradient_checkpointing": False,
+        },
+        "history": {"width": 16, "feedforward": 16, "heads": 2, "layers": 1, "dropout": 0.0},
+        "objective": {
+            "findings_weight": 1.4,
+            "contrast_weight": 1.0,
+            "contrast_margin": 0.2,
+            "context_noise": 0.5,
+        },
+        "sampler": {"steps": 3, "eta": 1.0},
+        "optimiser": {"learning_rate": 2e-3, "betas": [0.9, 0.999], "weight_decay": 0.01},
+        "batch_size": 4,
+        "accumulate": 1,
+        "length": {"epochs": None, "steps": 8},
+        "clip_norm": 1.0,
+        "ema_decay": 0.9999,
+        "precision": "no",
+        "checkpoint_steps": 100,
+        "workers": 0,
+    }
+    return DiffusionConfig.model_validate(value | changes)
+
+
+def vae_config(**changes):
+    """Films of 32 pixels, latents of 4 x 4."""
+    value = {
+        "channels": [8, 8, 8, 8],
+        "layers_per_level": 1,
+        "norm_groups": 4,
+        "latent_channels": 4,
+        "crop": 32,
+        "kl_weight": 1e-6,
+        "first_logvar": -4.0,
+        "batch_size": 4,
+        "length": {"epochs": None, "steps": 40},
+        "optimiser": {"learning_rate": 4e-3, "betas": [0.9, 0.99], "weight_decay": 0.0},
+    }
+    return VaeConfig.model_validate(value | changes)

@@ -1,0 +1,164 @@
+"""The noise schedule, the objective and the sampler of DDL-CXR: tensors in, tensors out.
+
+Shapes: B samples, C, h, w of a latent, L findings. Section numbers are those of the DDL-CXR
+specification. ``target`` is the latent to be generated; only it is noised.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from diffusers import DDIMScheduler
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+TRAIN_STEPS = 1000
+BETA_FIRST, BETA_LAST = 0.0015, 0.0195
+
+Predict = Callable[[Tensor, Tensor], Tensor]  # noisy (B, C, h, w), timestep (B,) -> noise
+
+
+def schedule() -> DDIMScheduler:
+    """Linear in the square root of beta (8.3); kept steps begin at 1, nothing is clipped (8.6)."""
+    return DDIMScheduler(
+        num_train_timesteps=TRAIN_STEPS,
+        beta_start=BETA_FIRST,
+        beta_end=BETA_LAST,
+        beta_schedule="scaled_linear",
+        prediction_type="epsilon",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        timestep_spacing="leading",
+    )
+
+
+def seed_of(*parts: object) -> int:
+    """A 63-bit seed that depends on its arguments and nothing else."""
+    text = "|".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+@dataclass(frozen=True)
+class Draw:
+    """All that is random in one training step of a batch, apart from dropout."""
+
+    timestep: Tensor  # (B,) int64
+    noise: Tensor  # (B, C, h, w)
+    previous_spread: Tensor  # (B, C, h, w), what makes a posterior sample
+    target_spread: Tensor  # (B, C, h, w)
+    context_noise: Tensor  # (B, S, D)
+
+
+def draw(
+    keys: Sequence[str], latent: torch.Size, context: torch.Size, *, seed: int, step: int
+) -> Draw:
+    """Random numbers of each sample from (seed, step, its key), on the CPU.
+
+    A sample gets the same ones on whichever rank, place of the batch or device it comes, so the
+    number of ranks and of accumulated parts does not change a run, and a resumed run needs no
+    generator's state. ``latent`` is (C, h, w); ``context`` is (S, D) of the longest sample, of
+    which a shorter one uses the beginning.
+    """
+    rows: list[tuple[Tensor, ...]] = []
+    for key in keys:
+        random = torch.Generator().manual_seed(seed_of("train", seed, step, key))
+        timestep = torch.randint(TRAIN_STEPS, (), generator=random)
+        latents = [torch.randn(latent, generator=random) for _ in range(3)]
+        rows.append((timestep, *latents, _rows_of_noise(context, random)))
+    return Draw(*(torch.stack(column) for column in zip(*rows, strict=True)))
+
+
+def _rows_of_noise(shape: torch.Size, random: torch.Generator) -> Tensor:
+    """Noise whose first rows do not depend on how many rows are asked for."""
+    # One call a row: torch fills tensors of 16 and more numbers in blocks, so that the beginning
+    # of a larger draw is not a smaller draw.
+    return torch.stack([torch.randn(shape[1:], generator=random) for _ in range(shape[0])])
+
+
+def posterior_sample(posterior: Tensor, spread: Tensor) -> Tensor:
+    """posterior: (B, 2, C, h, w), mean and log-variance -> (B, C, h, w)."""
+    mean, logvar = posterior.float().unbind(1)
+    return mean + torch.exp(logvar / 2) * spread
+
+
+def add_noise(target: Tensor, noise: Tensor, timestep: Tensor) -> Tensor:
+    """The target at a timestep (B,) of the schedule."""
+    return schedule().add_noise(target, noise, timestep)
+
+
+def squared_error(noise: Tensor, predicted: Tensor) -> Tensor:
+    """(B,): mean over a sample's C, h, w."""
+    return (noise - predicted.float()).square().flatten(1).mean(1)
+
+
+def contrast(error: Tensor, error_disturbed: Tensor, margin: float) -> Tensor:
+    """The hinge on the two branches' errors, (B,) each -> scalar (paper, equation 3).
+
+    The disturbed history must predict worse by the margin. Per-sample norms as in the paper, in the
+    unit of the simple loss (a mean over the latent); the released code takes the hinge of every
+    element and weights it by 1 - alphabar (8.4).
+    """
+    return torch.relu(error - error_disturbed + margin).mean()
+
+
+def disturb(tokens: Tensor, noise: Tensor, strength: float) -> Tensor:
+    """E' = (1 - strength) E + strength xi (8.4)."""
+    return (1 - strength) * tokens + strength * noise.to(tokens.dtype)
+
+
+def findings_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Raw labels (B, L): positive where 1; uncertain, absent, not mentioned are negative (4.1)."""
+    return binary_cross_entropy_with_logits(logits.float(), (labels == 1).float())
+
+
+def contrast_weight(step: int, steps: int, last: float) -> float:
+    """Linear from zero, at the first step, to ``last`` (paper 3.2)."""
+    return last * step / steps
+
+
+def sample_ddim(
+    predict: Predict,
+    keys: Sequence[str],
+    latent: torch.Size,
+    *,
+    steps: int,
+    eta: float,
+    seed: int,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """DDIM from noise (8.6) -> (B, C, h, w). ``latent`` is (C, h, w).
+
+    Each sample's noise comes from (seed, its key). The released code starts every sample of every
+    split from one and the same tensor, so samples share what the noise decides.
+    """
+    scheduler = schedule()
+    scheduler.set_timesteps(steps)
+    randoms = [torch.Generator().manual_seed(seed_of("sample", seed, key)) for key in keys]
+
+    def noise() -> Tensor:
+        return torch.stack([torch.randn(latent, generator=random) for random in randoms]).to(device)
+
+    return denoise(predict, noise(), scheduler, eta, noise)
+
+
+def denoise(
+    predict: Predict,
+    start: Tensor,
+    scheduler: DDIMScheduler,
+    eta: float,
+    noise: Callable[[], Tensor],
+) -> Tensor:
+    """Every kept step of the scheduler, from ``start`` (B, C, h, w) on."""
+    current = start
+    for timestep in scheduler.timesteps.tolist():
+        predicted = predict(current, torch.full((len(start),), timestep, device=start.device))
+        current = scheduler.step(
+            predicted.float(),
+            timestep,
+            current,
+            eta=eta,
+            variance_noise=noise() if eta > 0 else None,
+        ).prev_sample
+    return current

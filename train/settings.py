@@ -1,0 +1,114 @@
+"""What train/config/*/*.yaml may say. No field has a default: a file says everything."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import Field, model_validator
+
+from cxrfuture_data.schema import ContractError
+from cxrfuture_data.settings import Settings, read_settings
+
+Positive = Annotated[int, Field(gt=0)]
+Above0 = Annotated[float, Field(gt=0)]
+Weight = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Length(Settings):
+    """How long to train: so many epochs or so many optimiser steps; the other one is null."""
+
+    epochs: Positive | None
+    steps: Positive | None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> "Length":
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("give either epochs or steps, and null for the other")
+        return self
+
+    def total_steps(self, steps_per_epoch: int) -> int:
+        """Optimiser steps of the whole run."""
+        return self.steps if self.steps is not None else (self.epochs or 0) * steps_per_epoch
+
+
+class AdamWSettings(Settings):
+    learning_rate: Above0
+    betas: tuple[Share, Share]
+    weight_decay: Weight
+
+
+class VaeConfig(Settings):
+    """A KL autoencoder that halves the film between each two of its levels."""
+
+    channels: list[Positive]
+    layers_per_level: Positive
+    norm_groups: Positive
+    latent_channels: Positive
+    crop: Annotated[int, Field(ge=32, multiple_of=8)]  # pixels; films that are larger are cropped
+    kl_weight: Weight
+    first_logvar: float  # of the posterior before training
+    batch_size: Positive
+    length: Length
+    optimiser: AdamWSettings
+
+
+class UnetSettings(Settings):
+    channels: list[Positive]
+    res_blocks: Positive  # per level of the encoder; the decoder has one more
+    heads: Positive
+    norm_groups: Positive
+    gradient_checkpointing: bool
+
+
+class HistorySettings(Settings):
+    width: Positive
+    feedforward: Positive
+    heads: Positive
+    layers: Positive
+    dropout: Share
+
+
+class ObjectiveSettings(Settings):
+    """Weights of the loss; names and numbers of specs ddl-cxr 8.4."""
+
+    findings_weight: Weight
+    contrast_weight: Weight  # reached at the end of the run, from zero
+    contrast_margin: Weight
+    context_noise: Annotated[float, Field(ge=0, le=1)]
+
+
+class SamplerSettings(Settings):
+    steps: Annotated[int, Field(ge=1, le=1000)]
+    eta: Annotated[float, Field(ge=0, le=1)]
+
+
+class DiffusionConfig(Settings):
+    unet: UnetSettings
+    history: HistorySettings
+    objective: ObjectiveSettings
+    sampler: SamplerSettings
+    optimiser: AdamWSettings
+    batch_size: Positive  # films per optimiser step, over all ranks and accumulated parts
+    accumulate: Positive  # parts of a rank's share of the batch
+    length: Length
+    clip_norm: Above0 | None
+    ema_decay: Share
+    precision: Literal["no", "bf16"]
+    checkpoint_steps: Positive
+    workers: Annotated[int, Field(ge=0)]
+
+
+C = TypeVar("C", VaeConfig, DiffusionConfig)
+
+
+def read_config(kind: type[C], stage: str, name: str) -> C:
+    """A shipped config of a stage by name, or any file by a path that ends in .yaml."""
+    if name.endswith(".yaml"):
+        return read_settings(kind, Path(name))
+    folder = Path(str(files("train").joinpath("config", stage)))
+    path = folder / f"{name}.yaml"
+    if not path.exists():
+        known = ", ".join(sorted(found.stem for found in folder.glob("*.yaml")))
+        raise ContractError(f"{stage}: no config {name!r}; there are {known}, or give a .yaml file")
+    return read_settings(kind, path)

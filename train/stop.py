@@ -1,0 +1,27 @@
+"""A polite end: SIGTERM is remembered, and the loop asks between two steps."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+EXIT_CODE = 128 + signal.SIGTERM
+
+
+@contextmanager
+def remember_sigterm() -> Iterator[Callable[[], bool]]:
+    """Yield a function that says whether SIGTERM came. Only in the main thread, as Python wants."""
+    asked = threading.Event()
+    owner = os.getpid()
+
+    def handle(*_: object) -> None:
+        if os.getpid() != owner:  # a data worker, which inherited this handler by fork
+            os._exit(EXIT_CODE)
+        asked.set()
+
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGTERM, before)
