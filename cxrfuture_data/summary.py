@@ -8,7 +8,7 @@ from rich.table import Table
 from cxrfuture_data.dataset import Dataset, open_dataset
 from cxrfuture_data.manifest import DATASET_FILE, Manifest
 from cxrfuture_data.sample import PairSample
-from cxrfuture_data.schema import SPLITS, ContractError
+from cxrfuture_data.schema import KINDS, SPLITS, ContractError
 
 
 def find_datasets(build: Path) -> list[Path]:
@@ -47,7 +47,7 @@ def _print_next_steps(build: Path, folder: Path, console: Console) -> None:
     width = max(map(len, steps))
     console.print("\nNext")
     for step, purpose in steps.items():
-        console.print(f"  {step:<{width}}  {purpose}", highlight=False)
+        console.print(f"  {step:<{width}}  {purpose}", highlight=False, soft_wrap=True)
 
 
 def _counts(datasets: list[Dataset]) -> Table:
@@ -58,7 +58,7 @@ def _counts(datasets: list[Dataset]) -> Table:
         table.add_column(column, justify="right")
     for dataset in datasets:
         splits = dataset.manifest.splits
-        kinds = list(next(iter(splits.values())))
+        kinds = [kind for kind in KINDS if kind in splits[SPLITS[0]]]
         for row, kind in enumerate(kinds):
             entries = [splits[split][kind] for split in SPLITS]
             shards = [shard for entry in entries for shard in entry.shards]
@@ -87,5 +87,6 @@ def _print_sample(dataset: Dataset, console: Console) -> None:
             f"{sample.gap_hours:.1f} h between the films, {len(window.hourly)} hours and "
             f"{len(window.event_row)} events in the window",
             highlight=False,
+            soft_wrap=True,
         )
         return

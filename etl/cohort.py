@@ -72,13 +72,8 @@ def _apply_rules(connection: DuckDBPyConnection, recipe: Recipe) -> list[Drop]:
         "availability": recipe.availability,
         "includes_end": recipe.window.includes_end,
     }
-    rules = RULES.get(recipe.name)
-    if rules is None:
-        raise ContractError(
-            f"no cohort rules for a recipe named {recipe.name!r}; there are {', '.join(RULES)}"
-        )
     files = {f"cohort/{table}": unit for table, unit in SHARED.items()}
-    files |= {f"cohort/{recipe.name}/{table}": unit for table, unit in rules.items()}
+    files |= {f"cohort/{recipe.rules}/{table}": unit for table, unit in RULES[recipe.rules].items()}
     files |= {f"cohort/no_{kind}": None for kind in SAMPLES if kind not in recipe.kinds}
     drops = []
     for name, unit in files.items():

@@ -48,6 +48,7 @@ class ImageRule(Settings):
 class Recipe(Settings):
     name: str
     paper: str
+    rules: Literal["ddl_cxr", "ehrxdiff"]  # whose cohort rules: the folder below sql/cohort
     # "published" (the authors' errors included) is not built yet, so it is not accepted.
     fidelity: Literal["corrected"]
     availability: Literal["event", "known"]

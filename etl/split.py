@@ -16,8 +16,25 @@ Split = dict[int, str]
 def assign_split(rule: SplitRule, subjects: Sequence[int], pairs: Mapping[int, int]) -> Split:
     """The split of every patient. ``pairs`` counts each patient's pairs."""
     if rule.method == "shuffled_patients":
-        return shuffle_patients(subjects, rule)
-    return cut_cumulative_pairs(pairs, rule)
+        return fill_empty(shuffle_patients(subjects, rule), pairs)
+    return fill_empty(cut_cumulative_pairs(pairs, rule), pairs)
+
+
+def fill_empty(split: Split, pairs: Mapping[int, int]) -> Split:
+    """A cohort of a few patients may leave test or valid empty; each then gets one from train.
+
+    It is the patient with the fewest pairs, of those that have any, and train keeps one at least.
+    No cohort of the published sizes is touched.
+    """
+    filled = dict(split)
+    for name in ("test", "valid"):
+        if name in filled.values():
+            continue
+        train = [subject for subject, held in filled.items() if held == "train"]
+        able = sorted(train, key=lambda subject: (not pairs.get(subject), pairs.get(subject, 0)))
+        if len(able) > 1:
+            filled[able[0]] = name
+    return filled
 
 
 def shuffle_patients(subjects: Sequence[int], rule: SplitRule) -> Split:

@@ -287,10 +287,11 @@ def test_a_cohort_without_samples_says_where_they_went(tmp_path):
         ddl_cxr(tmp_path, [film("a", 100, 1)])
 
 
-def test_a_recipe_without_rules_is_refused(tmp_path):
-    tables = {"cxr_metadata": [film("a", 0, 1)]}
-    with pytest.raises(ContractError, match=r"no cohort rules for a recipe named 'mine'"):
-        build(tmp_path, "ddl_cxr", tables, name="mine")
+def test_a_recipe_of_another_name_takes_the_rules_it_names(tmp_path):
+    tables = {"cxr_metadata": [film("a", 0, 1), film("b", 20, 2)], "chartevents": SIX_HOURS}
+    built = build(tmp_path, "ddl_cxr", tables, until="cohort", name="mine")
+    assert (tmp_path / "build" / "mine" / "cohort" / "pair.parquet").exists()
+    assert built.recipe.rules == "ddl_cxr"
 
 
 def test_keys_are_short_and_name_nobody(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from train import diffusion
+from train.settings import SamplerSettings
 
 LATENT = torch.Size((4, 8, 8))
 
@@ -117,7 +118,9 @@ def test_a_perfect_denoiser_arrives_at_the_target(eta):
         kept = alphas[timestep][:, None, None, None]
         return (noisy - kept.sqrt() * target) / (1 - kept).sqrt()
 
-    end = diffusion.sample_ddim(predict, ["a"], LATENT, steps=20, eta=eta, seed=1)
+    end = diffusion.sample_ddim(
+        predict, ["a"], LATENT, SamplerSettings(steps=20, eta=eta), 1, "cpu"
+    )
     assert (end - target).abs().mean() < 0.06  # what alphabar of step 0 leaves: sqrt(0.0015) = 0.04
 
 
@@ -126,7 +129,9 @@ def test_samples_have_their_own_noise_and_keep_it_in_any_batch():
         return 0.1 * noisy
 
     def sample(keys):
-        return diffusion.sample_ddim(predict, keys, LATENT, steps=5, eta=1.0, seed=3)
+        return diffusion.sample_ddim(
+            predict, keys, LATENT, SamplerSettings(steps=5, eta=1.0), 3, "cpu"
+        )
 
     both = sample(["a", "b"])
     assert not torch.equal(both[0], both[1])

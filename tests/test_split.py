@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from etl.recipe import SplitRule
-from etl.split import cut_cumulative_pairs, shuffle_patients
+from etl.split import cut_cumulative_pairs, fill_empty, shuffle_patients
 
 SHUFFLED = SplitRule(method="shuffled_patients", seed=1, valid=1 / 7, test=0.2)
 CUMULATIVE = SplitRule(method="cumulative_pairs", seed=42, valid=0.05, test=0.05)
@@ -68,3 +68,19 @@ def test_patients_are_dealt_in_the_order_pandas_samples_them():
     rule = CUMULATIVE.model_copy(update={"test": 0.2, "valid": 0.2})
     split = cut_cumulative_pairs(dict.fromkeys(range(20), 1), rule)
     assert {subject for subject, name in split.items() if name == "test"} == {0, 17, 15}
+
+
+def test_splits_a_small_cohort_leaves_empty_get_the_patient_with_the_fewest_pairs():
+    everyone = dict.fromkeys((1, 2, 3, 4), "train")
+    filled = fill_empty(everyone, {1: 9, 2: 3, 3: 5})  # patient 4 has no pair
+    assert filled == {1: "train", 2: "test", 3: "valid", 4: "train"}
+
+
+def test_splits_that_hold_someone_stay_as_the_rule_drew_them():
+    drawn = {1: "train", 2: "test", 3: "valid"}
+    assert fill_empty(drawn, dict.fromkeys(drawn, 1)) == drawn
+
+
+def test_train_keeps_its_last_patient():
+    assert fill_empty({1: "train"}, {1: 4}) == {1: "train"}
+    assert fill_empty({1: "train", 2: "train"}, {1: 4, 2: 5}) == {1: "test", 2: "train"}

@@ -13,6 +13,8 @@ from diffusers import DDIMScheduler
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from train.settings import SamplerSettings
+
 TRAIN_STEPS = 1000
 BETA_FIRST, BETA_LAST = 0.0015, 0.0195
 
@@ -122,11 +124,9 @@ def sample_ddim(
     predict: Predict,
     keys: Sequence[str],
     latent: torch.Size,
-    *,
-    steps: int,
-    eta: float,
+    sampler: SamplerSettings,
     seed: int,
-    device: torch.device | str = "cpu",
+    device: str,
 ) -> Tensor:
     """DDIM from noise (8.6) -> (B, C, h, w). ``latent`` is (C, h, w).
 
@@ -134,13 +134,13 @@ def sample_ddim(
     split from one and the same tensor, so samples share what the noise decides.
     """
     scheduler = schedule()
-    scheduler.set_timesteps(steps)
+    scheduler.set_timesteps(sampler.steps)
     randoms = [torch.Generator().manual_seed(seed_of("sample", seed, key)) for key in keys]
 
     def noise() -> Tensor:
         return torch.stack([torch.randn(latent, generator=random) for random in randoms]).to(device)
 
-    return denoise(predict, noise(), scheduler, eta, noise)
+    return denoise(predict, noise(), scheduler, sampler.eta, noise)
 
 
 def denoise(

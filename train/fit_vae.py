@@ -61,7 +61,8 @@ def fit_vae(images: Path, out: Path, config: VaeConfig, seed: int) -> None:
     if len(films) == 0:
         raise ContractError(f"{images}: no readable film of a training patient; check its ledger")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    autoencoder = build_autoencoder(config, seed).to(device).train()
+    autoencoder = build_autoencoder(config, seed).to(device, memory_format=torch.channels_last)
+    autoencoder.train()
     optimiser = torch.optim.AdamW(
         autoencoder.parameters(),
         lr=config.optimiser.learning_rate,

@@ -73,13 +73,6 @@ def generate(checkpoint: Path, batch: PairBatch[Tensor], seed: int, device: str)
     def predict(noisy: Tensor, timestep: Tensor) -> Tensor:
         return model.predict(noisy, previous, timestep, tokens, is_token)
 
-    sampler = state.config.sampler
     return diffusion.sample_ddim(
-        predict,
-        batch.keys,
-        previous.shape[1:],
-        steps=sampler.steps,
-        eta=sampler.eta,
-        seed=seed,
-        device=device,
+        predict, batch.keys, previous.shape[1:], state.config.sampler, seed, device
     )
