@@ -35,6 +35,7 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	@env -u MIMIC_IV_DIR -u MIMIC_CXR_JPG_DIR $(BIN)/dvc repro
 	@$(BIN)/cxrfuture summary
+	@echo; echo "First: source .venv/bin/activate"
 
 test: $(READY)
 	$(BIN)/ruff format --check .

@@ -19,6 +19,7 @@ from rich.progress import (
 console = Console(stderr=True, highlight=False)
 
 SECONDS_BETWEEN_LINES = 10.0
+SECONDS_WORTH_A_LINE = 1.0
 
 
 class Advance(Protocol):
@@ -34,7 +35,7 @@ def say(line: str) -> None:
 
 @contextmanager
 def progress(title: str, total: int, unit: str) -> Iterator[Advance]:
-    """A bar on a terminal; elsewhere one line every ten seconds and one at the end."""
+    """A bar on a terminal; elsewhere a line every ten seconds, and one for what took over one."""
     if console.is_terminal:
         columns = (
             TextColumn("{task.description}"),
@@ -67,4 +68,5 @@ def progress(title: str, total: int, unit: str) -> Iterator[Advance]:
 
     yield advance_line
     seconds = time.monotonic() - started
-    print(f"{title}: {done:,} of {total:,} {unit} in {seconds:.1f} s", file=sys.stderr)
+    if seconds >= SECONDS_WORTH_A_LINE:
+        print(f"{title}: {done:,} of {total:,} {unit} in {seconds:.1f} s", file=sys.stderr)

@@ -16,6 +16,7 @@ from etl.sqlfile import (
     count_drops,
     create_table,
     open_sql,
+    say_rows,
     write_parquet,
 )
 
@@ -64,6 +65,7 @@ def run(params: Params, recipe: Recipe) -> None:
             write_parquet(connection, folder / f"{name}.parquet", f"cohort/{name}")
         bind_tables(connection, {"film": folder / "film.parquet"})
         write_parquet(connection, folder / "label.parquet", "cohort/label")
+    say_rows(folder, (*SAMPLES, "film"))
 
 
 def _apply_rules(connection: DuckDBPyConnection, recipe: Recipe) -> list[Drop]:

@@ -17,6 +17,7 @@ from etl.sqlfile import (
     count_rows,
     create_table,
     open_sql,
+    say_rows,
     write_kept,
 )
 
@@ -41,6 +42,7 @@ def run(params: Params, recipe: Recipe) -> None:
         drops = _write_measurements(connection, folder, recipe)
         drops += _write_texts(connection, folder, recipe)
     write_ledger(folder, drops)
+    say_rows(folder, ("measurement", "event"))
 
 
 def _write_measurements(connection: DuckDBPyConnection, folder: Path, recipe: Recipe) -> list[Drop]:

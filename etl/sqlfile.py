@@ -13,8 +13,10 @@ from importlib.resources import files
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 from duckdb import DuckDBPyConnection
 
+from cxrfuture_data.console import console, say
 from cxrfuture_data.publish import publish
 from cxrfuture_data.schema import ContractError
 from etl.ledger import Drop
@@ -74,6 +76,8 @@ def open_sql(params: SqlParams, spill: Path) -> Iterator[DuckDBPyConnection]:
         config["threads"] = params.threads
     spill.mkdir(parents=True, exist_ok=True)
     connection = duckdb.connect(":memory:", config=config)
+    # DuckDB's own bar, for statements of more than two seconds.
+    connection.execute(f"SET enable_progress_bar = {console.is_terminal}")
     try:
         yield connection
     except duckdb.OutOfMemoryException:
@@ -172,6 +176,15 @@ def offending_rows(
     bind_tables(connection, wanted)
     rows = connection.execute(f"SELECT COUNT(*) FROM (\n{sql.body}\n)", _bind(sql, parameters))
     return int(rows.fetchall()[0][0])
+
+
+def say_rows(folder: Path, names: Sequence[str]) -> None:
+    """One line: the stage, the recipe, and the rows of each Parquet file it wrote."""
+    counts = (
+        f"{pq.read_metadata(folder / f'{name}.parquet').num_rows:,} {name.replace('_', ' ')} rows"
+        for name in names
+    )
+    say(f"{folder.name}: {folder.parent.name}: {', '.join(counts)}")
 
 
 def count_rows(connection: DuckDBPyConnection, table: str) -> int:

@@ -13,6 +13,7 @@ from etl.sqlfile import (
     count_rows,
     create_table,
     open_sql,
+    say_rows,
     write_parquet,
 )
 
@@ -43,6 +44,7 @@ def run(params: Params, recipe: Recipe) -> None:
             write_parquet(connection, folder / f"{name}.parquet", f"window/{name}", parameters)
         drops = _count(connection, recipe)
     write_ledger(folder, drops)
+    say_rows(folder, OUTPUTS)
 
 
 def _count(connection: DuckDBPyConnection, recipe: Recipe) -> list[Drop]:

@@ -25,11 +25,12 @@ BIN = Path(sys.executable).parent
 RECIPES = ("ddl_cxr", "ehrxdiff")
 TO_SHARDS = ("event", "cohort", "window", "image", "embed", "fit_vae", "latent", "shard", "check")
 SMALL = {
-    "simulate": {"patients": 40, "image_size": 256},
+    "simulate": {"patients": 20, "image_size": 256},
     "shard": {"samples_per_shard": 16},
     "image": {"films_per_part": 64},
     "latent": {"films_per_part": 64},
     "embed": {"texts_per_part": 1024},
+    "fit_vae": {"config": "vae.yaml"},
 }
 
 pytestmark = pytest.mark.slow
@@ -54,6 +55,9 @@ def change_params(folder: Path, **sections: dict[str, object]) -> None:
     for section, settings in sections.items():
         value[section].update(settings)
     (folder / "params.yaml").write_text(yaml.safe_dump(value, sort_keys=False))
+    vae = yaml.safe_load((ROOT / "train" / "config" / "fit_vae" / "tiny.yaml").read_text())
+    vae["length"]["steps"] = 8
+    (folder / "vae.yaml").write_text(yaml.safe_dump(vae))
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +170,7 @@ def test_show_verify_and_summary_run_on_a_build(project, tmp_path):
 @pytest.mark.demo
 @pytest.mark.skipif(not DEMO.is_dir(), reason="the open MIMIC-IV demo is not here")
 def test_the_real_demo_runs_through_to_proven_shards(project, tmp_path):
-    change_params(tmp_path, **(SMALL | {"simulate": {"patients": 30, "image_size": 256}}))
+    change_params(tmp_path, **(SMALL | {"simulate": {"patients": 15, "image_size": 256}}))
     for stage in ("simulate", "ingest"):
         run(tmp_path, "cxrfuture", stage, MIMIC_IV_DIR=str(DEMO))
     for recipe in RECIPES:
