@@ -55,7 +55,12 @@ def _write_measurements(connection: DuckDBPyConnection, folder: Path, recipe: Re
         create_table(connection, "lab_admission", "event/lab_admission")
         labs = count_rows(connection, "lab_admission")
     names = [f"event/measurement/{table}" for table in tables]
-    write_kept(connection, folder / "measurement.parquet", ["event/no_measurement", *names])
+    write_kept(
+        connection,
+        folder / "measurement.parquet",
+        "event/measurement",
+        ["event/no_measurement", *names],
+    )
     write_json(folder / "metrics.json", {"labs_given_an_admission_by_time": labs})
     return _count(connection, names)
 
@@ -66,7 +71,7 @@ def _write_texts(connection: DuckDBPyConnection, folder: Path, recipe: Recipe) -
         for name in TEXT_LISTS:
             create_table(connection, name, f"event/text/{name}")
     names = [f"event/text/{table}" for table in tables]
-    write_kept(connection, folder / "event.parquet", ["event/no_event", *names])
+    write_kept(connection, folder / "event.parquet", "event/event", ["event/no_event", *names])
     return _count(connection, names)
 
 

@@ -117,19 +117,19 @@ def write_parquet(
 
 
 def write_kept(
-    connection: DuckDBPyConnection,
-    path: Path,
-    names: Sequence[str],
-    parameters: Parameters | None = None,
+    connection: DuckDBPyConnection, path: Path, name: str, sources: Sequence[str]
 ) -> None:
-    """Publish the kept rows of files with equal columns and order, in that order."""
-    sqls = [read_sql(name) for name in names]
+    """Publish a file that reads ``kept``: the rows its source files keep, one after the other.
+
+    The source files have equal columns and no parameters.
+    """
     kept = "\nUNION ALL BY NAME\n".join(
-        f"SELECT * EXCLUDE (drop_reason) FROM (\n{sql.body}\n) WHERE drop_reason IS NULL"
-        for sql in sqls
+        f"SELECT * EXCLUDE (drop_reason) FROM (\n{read_sql(source).body}\n)"
+        " WHERE drop_reason IS NULL"
+        for source in sources
     )
-    bound = {key: value for sql in sqls for key, value in _bind(sql, parameters).items()}
-    _copy(connection, path, f"{kept}\nORDER BY {sqls[0].order}", bound)
+    sql = read_sql(name)
+    _copy(connection, path, f"WITH kept AS (\n{kept}\n)\n{sql.body}\nORDER BY {sql.order}", {})
 
 
 def count_drops(

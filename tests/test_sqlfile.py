@@ -90,19 +90,23 @@ def test_drops_chain_and_list_reasons_that_removed_nothing(connection):
 
 
 def test_kept_rows_have_the_same_bytes_on_one_thread_and_on_three(tmp_path):
-    rows = write_rows(
-        tmp_path / "rows.parquet",
-        "SELECT 'd' || i AS dicom_id, i % 997 AS subject_id, i AS study_id, 'AP' AS view"
-        ", TIMESTAMP '2150-01-01' + TO_SECONDS(i % 7) AS taken_at, i AS source_row"
-        ", NULL::VARCHAR AS drop_reason FROM RANGE(300000) r (i)",
-    )
+    tables = {
+        "outputevents": "SELECT i % 997 AS subject_id, i % 97 AS hadm_id, 5 AS itemid, i / 2 AS value"
+        ", TIMESTAMP '2150-01-01' + TO_SECONDS(i % 7) AS charttime, NULL::TIMESTAMP AS storetime"
+        ", 'ml' AS valueuom, i AS source_row FROM RANGE(300000) r (i)",
+        "d_items": "SELECT 5 AS itemid, 'Foley' AS label",
+        "filmed_admission": "SELECT i AS hadm_id FROM RANGE(97) r (i)",
+    }
+    files = {
+        name: write_rows(tmp_path / f"{name}.parquet", query) for name, query in tables.items()
+    }
     hashes = set()
     for threads in (1, 3):
         out = tmp_path / f"{threads}.parquet"
         limits = SqlParams(memory_limit="1GB", threads=threads)
         with open_sql(limits, tmp_path / "spill") as opened:
-            bind_tables(opened, {"taken_film": rows})
-            write_kept(opened, out, ["cohort/ddl_cxr/ap_film"])
+            bind_tables(opened, files)
+            write_kept(opened, out, "event/event", ["event/text/outputevents"])
         hashes.add(file_sha256(out))
     assert len(hashes) == 1
 

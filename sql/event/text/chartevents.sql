@@ -3,63 +3,44 @@
 -- Text: the table, then each column that holds something and its value, blank-separated; numbers
 -- in their shortest form, to 4 decimals.
 SELECT
-    charted.subject_id
-    , charted.hadm_id
-    , charted.event_at
-    , charted.known_at
-    , charted.event_table
-    , charted.source_row
+    chart.subject_id
+    , chart.hadm_id
+    , chart.charttime AS event_at
+    , GREATEST(chart.charttime, chart.storetime) AS known_at
+    , CAST(3 AS UTINYINT) AS event_table
+    , chart.source_row
+    , CONCAT_WS(
+        ' '
+        , 'chartevents'
+        , 'itemid ' || NULLIF(TRIM(item.label), '')
+        , 'value ' || CASE
+            WHEN
+                LENGTH(chart.value) > 5
+                AND REGEXP_FULL_MATCH(chart.value, '-?[0-9]*\.[0-9]{5,}')
+                THEN PRINTF('%.15g', ROUND(CAST(chart.value AS DOUBLE), 4))
+            ELSE NULLIF(TRIM(chart.value), '')
+        END
+        , 'valuenum ' || PRINTF('%.15g', ROUND(chart.valuenum, 4))
+        , 'valueuom ' || NULLIF(TRIM(chart.valueuom), '')
+        , 'warning ' || chart.warning
+    ) AS text
     , CASE
-        WHEN
-            CONTAINS(charted.text, '  ')
-            OR CONTAINS(charted.text, CHR(9))
-            OR CONTAINS(charted.text, CHR(10))
-            OR CONTAINS(charted.text, CHR(13))
-            THEN TRIM(REGEXP_REPLACE(charted.text, '\s+', ' ', 'g'))
-        ELSE charted.text
-    END AS text
-    , charted.drop_reason
-FROM (
+        WHEN item.itemid IS NULL THEN '01 item not used'
+        WHEN chart.hadm_id IS NULL THEN '02 no admission named'
+        WHEN admission.hadm_id IS NULL THEN '03 admission without the films a sample needs'
+        WHEN chart.charttime IS NULL THEN '04 no time'
+    END AS drop_reason
+FROM chartevents AS chart
+LEFT JOIN (
     SELECT
-        chart.subject_id
-        , chart.hadm_id
-        , chart.charttime AS event_at
-        , GREATEST(chart.charttime, chart.storetime) AS known_at
-        , CAST(3 AS UTINYINT) AS event_table
-        , chart.source_row
-        , CONCAT_WS(
-            ' '
-            , 'chartevents'
-            , 'itemid ' || NULLIF(TRIM(item.label), '')
-            , 'value ' || CASE
-                WHEN
-                    LENGTH(chart.value) > 5
-                    AND REGEXP_FULL_MATCH(chart.value, '-?[0-9]*\.[0-9]{5,}')
-                    THEN PRINTF('%.15g', ROUND(CAST(chart.value AS DOUBLE), 4))
-                ELSE NULLIF(TRIM(chart.value), '')
-            END
-            , 'valuenum ' || PRINTF('%.15g', ROUND(chart.valuenum, 4))
-            , 'valueuom ' || NULLIF(TRIM(chart.valueuom), '')
-            , 'warning ' || chart.warning
-        ) AS text
-        , CASE
-            WHEN item.itemid IS NULL THEN '01 item not used'
-            WHEN chart.hadm_id IS NULL THEN '02 no admission named'
-            WHEN admission.hadm_id IS NULL THEN '03 admission without the films a sample needs'
-            WHEN chart.charttime IS NULL THEN '04 no time'
-        END AS drop_reason
-    FROM chartevents AS chart
-    LEFT JOIN (
-        SELECT
-            d_items.itemid
-            , d_items.label
-        FROM d_items
-        INNER JOIN chart_category
-            ON d_items.category = chart_category.category
-        WHERE d_items.linksto = 'chartevents'
-    ) AS item
-        ON chart.itemid = item.itemid
-    LEFT JOIN filmed_admission AS admission
-        ON chart.hadm_id = admission.hadm_id
-) AS charted
+        d_items.itemid
+        , d_items.label
+    FROM d_items
+    INNER JOIN chart_category
+        ON d_items.category = chart_category.category
+    WHERE d_items.linksto = 'chartevents'
+) AS item
+    ON chart.itemid = item.itemid
+LEFT JOIN filmed_admission AS admission
+    ON chart.hadm_id = admission.hadm_id
 ORDER BY subject_id, event_at, event_table, source_row

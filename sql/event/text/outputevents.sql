@@ -3,46 +3,27 @@
 -- Text: the table, then each column that holds something and its value, blank-separated; numbers
 -- in their shortest form, to 4 decimals.
 SELECT
-    charted.subject_id
-    , charted.hadm_id
-    , charted.event_at
-    , charted.known_at
-    , charted.event_table
-    , charted.source_row
+    output.subject_id
+    , output.hadm_id
+    , output.charttime AS event_at
+    , GREATEST(output.charttime, output.storetime) AS known_at
+    , CAST(4 AS UTINYINT) AS event_table
+    , output.source_row
+    , CONCAT_WS(
+        ' '
+        , 'outputevents'
+        , 'itemid ' || NULLIF(TRIM(item.label), '')
+        , 'value ' || PRINTF('%.15g', ROUND(output.value, 4))
+        , 'valueuom ' || NULLIF(TRIM(output.valueuom), '')
+    ) AS text
     , CASE
-        WHEN
-            CONTAINS(charted.text, '  ')
-            OR CONTAINS(charted.text, CHR(9))
-            OR CONTAINS(charted.text, CHR(10))
-            OR CONTAINS(charted.text, CHR(13))
-            THEN TRIM(REGEXP_REPLACE(charted.text, '\s+', ' ', 'g'))
-        ELSE charted.text
-    END AS text
-    , charted.drop_reason
-FROM (
-    SELECT
-        output.subject_id
-        , output.hadm_id
-        , output.charttime AS event_at
-        , GREATEST(output.charttime, output.storetime) AS known_at
-        , CAST(4 AS UTINYINT) AS event_table
-        , output.source_row
-        , CONCAT_WS(
-            ' '
-            , 'outputevents'
-            , 'itemid ' || NULLIF(TRIM(item.label), '')
-            , 'value ' || PRINTF('%.15g', ROUND(output.value, 4))
-            , 'valueuom ' || NULLIF(TRIM(output.valueuom), '')
-        ) AS text
-        , CASE
-            WHEN output.hadm_id IS NULL THEN '01 no admission named'
-            WHEN admission.hadm_id IS NULL THEN '02 admission without the films a sample needs'
-            WHEN output.charttime IS NULL THEN '03 no time'
-        END AS drop_reason
-    FROM outputevents AS output
-    LEFT JOIN d_items AS item
-        ON output.itemid = item.itemid
-    LEFT JOIN filmed_admission AS admission
-        ON output.hadm_id = admission.hadm_id
-) AS charted
+        WHEN output.hadm_id IS NULL THEN '01 no admission named'
+        WHEN admission.hadm_id IS NULL THEN '02 admission without the films a sample needs'
+        WHEN output.charttime IS NULL THEN '03 no time'
+    END AS drop_reason
+FROM outputevents AS output
+LEFT JOIN d_items AS item
+    ON output.itemid = item.itemid
+LEFT JOIN filmed_admission AS admission
+    ON output.hadm_id = admission.hadm_id
 ORDER BY subject_id, event_at, event_table, source_row

@@ -3,66 +3,47 @@
 -- Text: the table, then each column that holds something and its value, blank-separated; numbers
 -- in their shortest form, to 4 decimals.
 SELECT
-    charted.subject_id
-    , charted.hadm_id
-    , charted.event_at
-    , charted.known_at
-    , charted.event_table
-    , charted.source_row
+    prescription.subject_id
+    , prescription.hadm_id
+    , prescription.starttime AS event_at
+    , prescription.starttime AS known_at
+    , CAST(1 AS UTINYINT) AS event_table
+    , prescription.source_row
+    , CONCAT_WS(
+        ' '
+        , 'prescriptions'
+        , 'drug_type ' || NULLIF(TRIM(prescription.drug_type), '')
+        , 'drug ' || NULLIF(TRIM(prescription.drug), '')
+        , 'prod_strength ' || NULLIF(TRIM(prescription.prod_strength), '')
+        , 'form_rx ' || NULLIF(TRIM(prescription.form_rx), '')
+        , 'dose_val_rx ' || CASE
+            WHEN
+                LENGTH(prescription.dose_val_rx) > 5
+                AND REGEXP_FULL_MATCH(prescription.dose_val_rx, '-?[0-9]*\.[0-9]{5,}')
+                THEN PRINTF('%.15g', ROUND(CAST(prescription.dose_val_rx AS DOUBLE), 4))
+            ELSE NULLIF(TRIM(prescription.dose_val_rx), '')
+        END
+        , 'dose_unit_rx ' || NULLIF(TRIM(prescription.dose_unit_rx), '')
+        , 'form_val_disp ' || CASE
+            WHEN
+                LENGTH(prescription.form_val_disp) > 5
+                AND REGEXP_FULL_MATCH(prescription.form_val_disp, '-?[0-9]*\.[0-9]{5,}')
+                THEN PRINTF('%.15g', ROUND(CAST(prescription.form_val_disp AS DOUBLE), 4))
+            ELSE NULLIF(TRIM(prescription.form_val_disp), '')
+        END
+        , 'form_unit_disp ' || NULLIF(TRIM(prescription.form_unit_disp), '')
+        , 'doses_per_24_hrs ' || PRINTF('%.15g', ROUND(prescription.doses_per_24_hrs, 4))
+        , 'route ' || NULLIF(TRIM(prescription.route), '')
+    ) AS text
     , CASE
-        WHEN
-            CONTAINS(charted.text, '  ')
-            OR CONTAINS(charted.text, CHR(9))
-            OR CONTAINS(charted.text, CHR(10))
-            OR CONTAINS(charted.text, CHR(13))
-            THEN TRIM(REGEXP_REPLACE(charted.text, '\s+', ' ', 'g'))
-        ELSE charted.text
-    END AS text
-    , charted.drop_reason
-FROM (
-    SELECT
-        prescription.subject_id
-        , prescription.hadm_id
-        , prescription.starttime AS event_at
-        , prescription.starttime AS known_at
-        , CAST(1 AS UTINYINT) AS event_table
-        , prescription.source_row
-        , CONCAT_WS(
-            ' '
-            , 'prescriptions'
-            , 'drug_type ' || NULLIF(TRIM(prescription.drug_type), '')
-            , 'drug ' || NULLIF(TRIM(prescription.drug), '')
-            , 'prod_strength ' || NULLIF(TRIM(prescription.prod_strength), '')
-            , 'form_rx ' || NULLIF(TRIM(prescription.form_rx), '')
-            , 'dose_val_rx ' || CASE
-                WHEN
-                    LENGTH(prescription.dose_val_rx) > 5
-                    AND REGEXP_FULL_MATCH(prescription.dose_val_rx, '-?[0-9]*\.[0-9]{5,}')
-                    THEN PRINTF('%.15g', ROUND(CAST(prescription.dose_val_rx AS DOUBLE), 4))
-                ELSE NULLIF(TRIM(prescription.dose_val_rx), '')
-            END
-            , 'dose_unit_rx ' || NULLIF(TRIM(prescription.dose_unit_rx), '')
-            , 'form_val_disp ' || CASE
-                WHEN
-                    LENGTH(prescription.form_val_disp) > 5
-                    AND REGEXP_FULL_MATCH(prescription.form_val_disp, '-?[0-9]*\.[0-9]{5,}')
-                    THEN PRINTF('%.15g', ROUND(CAST(prescription.form_val_disp AS DOUBLE), 4))
-                ELSE NULLIF(TRIM(prescription.form_val_disp), '')
-            END
-            , 'form_unit_disp ' || NULLIF(TRIM(prescription.form_unit_disp), '')
-            , 'doses_per_24_hrs ' || PRINTF('%.15g', ROUND(prescription.doses_per_24_hrs, 4))
-            , 'route ' || NULLIF(TRIM(prescription.route), '')
-        ) AS text
-        , CASE
-            WHEN listed.drug IS NULL THEN '01 drug not used'
-            WHEN prescription.hadm_id IS NULL THEN '02 no admission named'
-            WHEN admission.hadm_id IS NULL THEN '03 admission without the films a sample needs'
-            WHEN prescription.starttime IS NULL THEN '04 no time'
-        END AS drop_reason
-    FROM prescriptions AS prescription
-    LEFT JOIN drug AS listed
-        ON prescription.drug = listed.drug
-    LEFT JOIN filmed_admission AS admission
-        ON prescription.hadm_id = admission.hadm_id
-) AS charted
+        WHEN listed.drug IS NULL THEN '01 drug not used'
+        WHEN prescription.hadm_id IS NULL THEN '02 no admission named'
+        WHEN admission.hadm_id IS NULL THEN '03 admission without the films a sample needs'
+        WHEN prescription.starttime IS NULL THEN '04 no time'
+    END AS drop_reason
+FROM prescriptions AS prescription
+LEFT JOIN drug AS listed
+    ON prescription.drug = listed.drug
+LEFT JOIN filmed_admission AS admission
+    ON prescription.hadm_id = admission.hadm_id
 ORDER BY subject_id, event_at, event_table, source_row
