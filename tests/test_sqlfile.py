@@ -92,7 +92,8 @@ def test_drops_chain_and_list_reasons_that_removed_nothing(connection):
 def test_kept_rows_have_the_same_bytes_on_one_thread_and_on_three(tmp_path):
     tables = {
         "outputevents": "SELECT i % 997 AS subject_id, i % 97 AS hadm_id, 5 AS itemid"
-        ", i / 2 AS value, TIMESTAMP '2150-01-01' + TO_SECONDS(i % 7) AS charttime, NULL::TIMESTAMP AS storetime"
+        ", i / 2 AS value, TIMESTAMP '2150-01-01' + TO_SECONDS(i % 7) AS charttime"
+        ", NULL::TIMESTAMP AS storetime"
         ", 'ml' AS valueuom, i AS source_row FROM RANGE(300000) r (i)",
         "d_items": "SELECT 5 AS itemid, 'Foley' AS label",
         "filmed_admission": "SELECT i AS hadm_id FROM RANGE(97) r (i)",
