@@ -18,9 +18,11 @@ def find_datasets(build: Path) -> list[Path]:
 
 def describe_origin(manifest: Manifest) -> str:
     """Whose data a dataset holds, in words that cannot be mistaken."""
-    tables = "SIMULATED tables" if manifest.simulated.tables else "real tables"
-    films = "SIMULATED films" if manifest.simulated.films else "real films"
-    return f"{tables}, {films}"
+    simulated = manifest.simulated
+    if simulated.tables and simulated.films:
+        return "all SIMULATED"
+    tables = "SIMULATED tables" if simulated.tables else "real tables"
+    return f"{tables}, {'SIMULATED films' if simulated.films else 'real films'}"
 
 
 def print_summary(build: Path, console: Console) -> None:
