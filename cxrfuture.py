@@ -4,6 +4,7 @@ Commands import what they run only when they run, so `--help` is quick and a lig
 still `show` and `verify`.
 """
 
+import errno
 import importlib
 import os
 import sys
@@ -174,8 +175,8 @@ def fit_diffusion(params: ParamsFile = DEFAULT_PARAMS) -> None:
     )
 
 
-@app.command()
-def show(
+@app.command("show")
+def show_sample(
     dataset: Dataset,
     split: Annotated[str, typer.Option(help="train, valid or test.")] = "train",
     kind: Annotated[str, typer.Option(help="pair, stay or image.")] = "pair",
@@ -185,15 +186,19 @@ def show(
     png: Annotated[Path | None, typer.Option(help="Draw the sample here too.")] = None,
 ) -> None:
     """One sample as text, and as a picture: films, events between, hourly values."""
-    data = _module("cxrfuture_data.dataset", "etl").open_dataset(dataset)
+    from cxrfuture_data import open_dataset
+    from cxrfuture_data.show import show
+
     which = index if key is None else key
-    _module("cxrfuture_data.show", "etl").show(data, split, kind, which, ids=ids, png=png)
+    show(open_dataset(dataset), split, kind, which, ids=ids, png=png)
 
 
-@app.command()
-def verify(dataset: Dataset) -> None:
+@app.command("verify")
+def verify_dataset(dataset: Dataset) -> None:
     """Every hash, index and member of a dataset again; stops at the first offence."""
-    report = _module("cxrfuture_data.verify", "etl").verify(dataset)
+    from cxrfuture_data.verify import verify
+
+    report = verify(dataset)
     print(f"{dataset}: {report.samples:,} samples in {report.shards} shards are whole")
 
 
@@ -202,7 +207,9 @@ def summary(
     build: Annotated[Path, typer.Argument(help="The folder dvc repro builds in.")] = Path("build"),
 ) -> None:
     """What a build holds and where: counts per split, bytes, a sample, next steps."""
-    _module("cxrfuture_data.summary", "etl").print_summary(build, Console())
+    from cxrfuture_data.summary import print_summary
+
+    print_summary(build, Console())
 
 
 @bench.command("ingest")
@@ -227,6 +234,11 @@ def main() -> None:
         app()
     except ContractError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in {errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT}:
+            raise
+        print(f"error: {error}; nothing finished is lost, run it again then", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on", file=sys.stderr)

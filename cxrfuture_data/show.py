@@ -13,7 +13,7 @@ from cxrfuture_data.manifest import EMBEDDINGS, TEXTS_FILE
 from cxrfuture_data.picture import draw, headline
 from cxrfuture_data.publish import publish
 from cxrfuture_data.sample import Film, ImageSample, PairSample, Sample, StaySample, Window
-from cxrfuture_data.schema import EVENT_TABLES, FINDINGS, VARIABLES
+from cxrfuture_data.schema import EVENT_TABLES, FINDINGS, VARIABLES, ContractError
 
 LABELS = {1: "present", 0: "absent", -1: "uncertain", None: "-"}
 EVENTS_SHOWN = 12
@@ -33,7 +33,12 @@ def show(
     Ids and the chart's times are printed only when asked for.
     """
     samples = dataset.samples(split, kind)
-    sample = samples[samples.find(which) if isinstance(which, str) else which]
+    position = samples.find(which) if isinstance(which, str) else which
+    if not 0 <= position < len(samples):
+        raise ContractError(
+            f"no sample {position} in {split}/{kind}; it has {len(samples)}, from 0"
+        )
+    sample = samples[position]
     Console(highlight=False).print(describe(sample, dataset, ids=ids))
     if png is not None:
         picture = draw(sample, dataset.manifest.simulated)

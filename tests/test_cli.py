@@ -38,6 +38,26 @@ def test_a_users_mistake_is_one_line_and_exit_code_1(tmp_path):
     assert (result.returncode, result.stderr) == (1, "error: nowhere.yaml: no such file\n")
 
 
+def test_a_missing_file_system_right_is_one_line(tmp_path, monkeypatch, capsys):
+    def refuse() -> None:
+        raise PermissionError(13, "Permission denied", "build/ingest")
+
+    monkeypatch.setattr(cxrfuture, "app", refuse)
+    with pytest.raises(SystemExit) as stopped:
+        cxrfuture.main()
+    assert stopped.value.code == 1
+    assert capsys.readouterr().err.startswith("error: [Errno 13] Permission denied: 'build/ingest'")
+
+
+def test_our_own_mistakes_keep_their_traceback(monkeypatch):
+    def fail() -> None:
+        raise KeyError("missing")
+
+    monkeypatch.setattr(cxrfuture, "app", fail)
+    with pytest.raises(KeyError):
+        cxrfuture.main()
+
+
 def test_a_misuse_of_the_command_line_is_exit_code_2():
     assert run("ingest", "--no-such-option").returncode == 2
 

@@ -256,6 +256,12 @@ def test_a_batch_that_does_not_divide_is_refused():
         Plan(diffusion_config(), seed=1, samples=15, rank=0, ranks=3)
 
 
+def test_a_dataset_without_hourly_values_is_refused(tmp_path):
+    events = build_dataset(tmp_path, "ehrxdiff", shard={"workers": 1})
+    with pytest.raises(ContractError, match="recipe 'ehrxdiff' keeps no hourly record"):
+        fit_diffusion(events, tmp_path / "run", diffusion_config(), 5, None)
+
+
 def test_fewer_pairs_than_a_batch_are_refused(dataset, tmp_path):
     with pytest.raises(ContractError, match="train/pair has 15 samples, fewer than batch_size 16"):
         fit_diffusion(dataset, tmp_path, diffusion_config(batch_size=16), 5, None)

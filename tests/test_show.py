@@ -96,6 +96,12 @@ def test_a_wrong_key_is_refused(event_dataset):
         show(event_dataset, "train", "pair", "nobody")
 
 
+@pytest.mark.parametrize("position", [-1, 1000])
+def test_a_position_beyond_the_split_is_refused(event_dataset, position):
+    with pytest.raises(ContractError, match=rf"no sample {position} in train/pair; it has \d+"):
+        show(event_dataset, "train", "pair", position)
+
+
 @pytest.mark.parametrize("hours", [0.3, 1, 9.5, 48, 400])
 def test_an_axis_has_a_few_ticks_within_its_hours(hours):
     axis = Axis(100, 300, hours)

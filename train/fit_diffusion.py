@@ -94,6 +94,11 @@ def fit_diffusion(
 def open_run(dataset: Path, out: Path, config: DiffusionConfig, seed: int) -> Run:
     """Read the dataset and build model, average and optimiser, from the seed alone."""
     data = open_dataset(dataset)
+    if not data.manifest.recipe.body["window"]["hourly"]:
+        raise ContractError(
+            f"{dataset}: recipe {data.manifest.recipe.name!r} keeps no hourly record, which is what "
+            "this model is conditioned on; train on a dataset of ddl_cxr"
+        )
     pairs = data.samples("train", "pair", films=False)
     accelerator = Accelerator(mixed_precision=config.precision, cpu=not torch.cuda.is_available())
     plan = Plan(config, seed, len(pairs), accelerator.process_index, accelerator.num_processes)
