@@ -96,8 +96,8 @@ def open_run(dataset: Path, out: Path, config: DiffusionConfig, seed: int) -> Ru
     data = open_dataset(dataset)
     if not data.manifest.recipe.body["window"]["hourly"]:
         raise ContractError(
-            f"{dataset}: recipe {data.manifest.recipe.name!r} keeps no hourly record, which is what "
-            "this model is conditioned on; train on a dataset of ddl_cxr"
+            f"{dataset}: recipe {data.manifest.recipe.name!r} keeps no hourly record, on which "
+            "this model is conditioned; train on a dataset of ddl_cxr"
         )
     pairs = data.samples("train", "pair", films=False)
     accelerator = Accelerator(mixed_precision=config.precision, cpu=not torch.cuda.is_available())
