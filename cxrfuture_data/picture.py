@@ -244,25 +244,27 @@ def _draw_charts(
         x = MARGIN + width * (cell % CELLS)
         y = top + 34 + CELL_HEIGHT * (cell // CELLS)
         axis = Axis(x + 4, x + width - 28, hours)
-        _draw_chart(pen, y, axis, VARIABLES[column], window.hourly[:, column])
+        _draw_chart(pen, y, axis, window, column)
 
 
-def _draw_chart(pen: Pen, top: float, axis: Axis, variable: Variable, values: Array) -> None:
+def _draw_chart(pen: Pen, top: float, axis: Axis, window: Window, column: int) -> None:
     """The last value of each measured hour, at the middle of the hour; a category as a colour."""
-    hours = np.flatnonzero(~np.isnan(values))
-    found = values[hours].astype(float)
+    variable, values = VARIABLES[column], window.hourly[:, column]
+    rows = np.flatnonzero(~np.isnan(values))
+    found = values[rows].astype(float)
+    hours = rows + 0.5 + window.hourly_start_hours
     floor, height = top + 76, 34
     pen.line([(axis.left - 4, floor + 6), (axis.right + 4, floor + 6)], FAINT)
     pen.text((axis.left - 4, top), variable.name, size=12.5)
     pen.text((axis.left - 4, top + 17), _range(variable, found), size=11.5, ink=GREY)
     if variable.categories:
         for hour, value in zip(hours, found, strict=True):
-            x, ink = axis.x(hour + 0.5), INKS[int(value) % len(INKS)]
+            x, ink = axis.x(hour), INKS[int(value) % len(INKS)]
             pen.line([(x, floor - height * 0.6), (x, floor)], ink, 3)
         return
     low, spread = found.min(), np.ptp(found)
     points = [
-        (axis.x(hour + 0.5), floor - height * ((value - low) / spread if spread else 0.5))
+        (axis.x(hour), floor - height * ((value - low) / spread if spread else 0.5))
         for hour, value in zip(hours, found, strict=True)
     ]
     if len(points) > 1:

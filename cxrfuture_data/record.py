@@ -54,7 +54,15 @@ _FIELDS_OF_KIND: dict[str, dict[str, tuple[type, ...]]] = {
 }
 _IDS = {"subject_id", "hadm_id", "stay_id"}
 _FILM = {"study_id", "dicom_id", "taken_at", "view"}
-_WINDOW = {"start_at", "end_at", "hours", "events", "latest_event_at", "latest_known_at"}
+_WINDOW = {
+    "start_at",
+    "end_at",
+    "hours",
+    "hourly_start_hours",
+    "events",
+    "latest_event_at",
+    "latest_known_at",
+}
 _HAS = {"hourly", "events", "static"}
 _OUTCOMES = {"died_in_hospital"}
 _FINDINGS = frozenset(FINDINGS)
@@ -123,6 +131,7 @@ def _encode_window(
         "start_at": window.start_at.isoformat(),
         "end_at": window.end_at.isoformat(),
         "hours": len(window.hourly),
+        "hourly_start_hours": window.hourly_start_hours,
         "events": len(window.event_row),
         "latest_event_at": window.latest_event_at and window.latest_event_at.isoformat(),
         "latest_known_at": window.latest_known_at and window.latest_known_at.isoformat(),
@@ -223,6 +232,7 @@ def _read_window(facts: Mapping[str, Any], tensors: Mapping[str, Array]) -> Wind
         end_at=datetime.fromisoformat(facts["end_at"]),
         latest_event_at=latest["latest_event_at"],
         latest_known_at=latest["latest_known_at"],
+        hourly_start_hours=facts["hourly_start_hours"],
         hourly=tensors["hourly"],
         event_row=tensors["event_row"],
         event_hours=tensors["event_hours"],

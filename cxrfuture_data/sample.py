@@ -47,6 +47,7 @@ class Window:
     latest_event_at: datetime | None
     latest_known_at: datetime | None
     hourly: Array  # (T, 17) float32 in schema.VARIABLES' units; NaN: not measured in that hour
+    hourly_start_hours: float  # from start_at to the start of hour 0
     event_row: Array  # (E,) int32, rows of the embedding table, oldest first
     event_hours: Array  # (E,) float32, since start_at
     event_table: Array  # (E,) uint8, index in schema.EVENT_TABLES

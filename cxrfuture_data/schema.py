@@ -137,7 +137,8 @@ VARIABLES = (
 )
 
 # Tensor name -> dtype, per kind. Shapes: latents (C, h, w); hourly (T, 17), NaN where nothing was
-# measured in that hour; events (E,), oldest first; static (S,).
+# measured in that hour (hour 0 begins ``hourly_start_hours`` after the window); events (E,), oldest
+# first; static (S,).
 LATENT_PARTS = ("mean", "logvar")
 WINDOW_TENSORS = {
     "hourly": "float32",

@@ -8,7 +8,13 @@ from cxrfuture_data.schema import FILMS_OF_KIND, FINDINGS, ContractError
 from etl.ledger import Drop
 
 IDS = ("subject_id", "hadm_id", "stay_id")
-WINDOW_COLUMNS = ("hours", "events", "latest_event_at", "latest_known_at")
+WINDOW_COLUMNS = (
+    "hours",
+    "hourly_start_hours",
+    "events",
+    "latest_event_at",
+    "latest_known_at",
+)
 
 
 def read_rows(folder: Path, kind: str) -> tuple[pl.DataFrame, list[Drop]]:

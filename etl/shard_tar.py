@@ -188,6 +188,7 @@ class Source:
             latest_event_at=row["latest_event_at"],
             latest_known_at=row["latest_known_at"],
             hourly=hourly,
+            hourly_start_hours=row["hourly_start_hours"],
             event_row=events["event_row"].to_numpy().astype(np.int32),
             event_hours=events["hours"].to_numpy().astype(np.float32),
             event_table=events["event_table"].to_numpy().astype(np.uint8),

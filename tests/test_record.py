@@ -34,6 +34,7 @@ def window(hours=3, events=2):
         latest_event_at=START + timedelta(hours=2, microseconds=5),
         latest_known_at=None,
         hourly=hourly,
+        hourly_start_hours=0.5,
         event_row=np.arange(events, dtype=np.int32),
         event_hours=np.arange(events, dtype=np.float32),
         event_table=np.zeros(events, np.uint8),

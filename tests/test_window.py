@@ -69,6 +69,8 @@ def test_the_hours_of_a_pair_count_from_its_first_measurement(tmp_path):
     # 2.5 is hour 0; 3.5, an hour later, too; the last is a second past five hours.
     assert sorted(cells(built, "pair", "Heart Rate")) == [0, 1, 2, 3, 4, 5]
     assert dict(built.rows("window", "window", "kind, hours"))["pair"] == 6
+    starts = dict(built.rows("window", "window", "kind, hourly_start_hours"))
+    assert starts == {"pair": 2.5, "stay": 0}
 
 
 def test_both_films_belong_to_the_window_of_a_pair(tmp_path):

@@ -211,6 +211,7 @@ def _write_windows(folder: Path, recipe: Recipe) -> None:
                 "window_start_at": start,
                 "window_end_at": end,
                 "hours": hours,
+                "hourly_start_hours": 0.0,
                 "events": len(found),
                 "latest_event_at": start + timedelta(hours=4),
                 "latest_known_at": start + timedelta(hours=4, minutes=30),

@@ -1,6 +1,7 @@
 -- Grain: one row per (kind, key).
 -- hours: for a stay, of the whole window; for a pair, up to its last measurement, 1 at least; 0 if
--- nothing was measured or the recipe has no hourly record. The latest times are of what is kept.
+-- nothing was measured or the recipe has no hourly record. hourly_start_hours: from the window's
+-- start to the start of hour 0. The latest times are of what is kept.
 SELECT
     sample_window.kind
     , sample_window.key
@@ -25,6 +26,10 @@ SELECT
             ELSE COALESCE(measured.last_hour + 1, 0)
         END AS INTEGER
     ) AS hours
+    , COALESCE(
+        DATE_DIFF('microsecond', sample_window.window_start_at, window_origin.origin_at), 0
+    )
+    / 3600000000.0 AS hourly_start_hours
     , CAST(COALESCE(counted.events, 0) AS INTEGER) AS events
     , GREATEST(measured.latest_event_at, counted.latest_event_at) AS latest_event_at
     , GREATEST(measured.latest_known_at, counted.latest_known_at) AS latest_known_at
@@ -39,6 +44,8 @@ LEFT JOIN (
     GROUP BY window_number
 ) AS measured
     ON sample_window.window_number = measured.window_number
+LEFT JOIN window_origin
+    ON sample_window.window_number = window_origin.window_number
 LEFT JOIN event_count AS counted
     ON sample_window.window_number = counted.window_number
 ORDER BY kind, key
