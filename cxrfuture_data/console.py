@@ -34,8 +34,16 @@ def say(line: str) -> None:
 
 
 @contextmanager
-def progress(title: str, total: int, unit: str) -> Iterator[Advance]:
+def progress(title: str, total: int, unit: str, is_shown: bool = True) -> Iterator[Advance]:
     """A bar on a terminal; elsewhere a line every ten seconds, and one for what took over one."""
+    if not is_shown:
+
+        def advance_unseen(count: int = 1, note: str = "") -> None:
+            """Nothing: another rank shows the progress."""
+
+        yield advance_unseen
+        return
+
     if console.is_terminal:
         columns = (
             TextColumn("{task.description}"),

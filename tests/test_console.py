@@ -21,3 +21,10 @@ def test_what_is_done_at_once_says_nothing(capsys):
     with console.progress("check", 0, "samples"):
         pass
     assert capsys.readouterr().err == ""
+
+
+def test_only_one_rank_shows_its_progress(capsys, monkeypatch):
+    monkeypatch.setattr(console, "SECONDS_WORTH_A_LINE", 0.0)
+    with console.progress("fit_diffusion", 30, "steps", is_shown=False) as advance:
+        advance(30)
+    assert capsys.readouterr().err == ""

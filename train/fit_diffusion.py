@@ -126,7 +126,8 @@ def train(run: Run, done: int) -> None:
     accelerator, plan, config = run.accelerator, run.plan, run.plan.config
     model, optimiser = accelerator.prepare(run.trained.model, run.trained.optimiser)
     steps = range(done, plan.steps)
-    with remember_sigterm() as is_asked, progress("fit_diffusion", len(steps), "steps") as advance:
+    shown = progress("fit_diffusion", len(steps), "steps", accelerator.is_main_process)
+    with remember_sigterm() as is_asked, shown as advance:
         for step, parts in zip(steps, read_parts(run.data, plan, done), strict=False):
             began = time.monotonic()
             losses = backward(accelerator, model, parts, plan, step)
