@@ -1,7 +1,6 @@
 """Distinct event texts -> one fp16 vector each, in a table that windows point into."""
 
 import hashlib
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,12 +10,12 @@ import numpy as np
 import polars as pl
 from numpy.lib.format import write_array_header_1_0
 
-from cxrfuture_data.console import progress, say
+from cxrfuture_data.console import say
 from cxrfuture_data.publish import digest, publish, read_done, write_done
 from cxrfuture_data.schema import ContractError
 from etl.embedder import Embedder, open_embedder
 from etl.params import EmbedParams, Params
-from etl.part import array_path, record_path, remove_parts_from
+from etl.part import array_path, rate_of, record_path, remove_parts_from
 from etl.recipe import Recipe
 
 
@@ -102,15 +101,10 @@ def embed_parts(parts: Sequence[TextPart], embedder: Embedder, record: Path) -> 
     record.unlink(missing_ok=True)
     count = sum(len(part.texts) for part in parts)
     kept = count - sum(len(part.texts) for part in left)
-    with progress("embed", count, "texts") as advance:
-        if kept:
-            advance(kept, "kept from an earlier run")
-        started = time.monotonic()
-        done = 0
+    with rate_of("embed", count, kept, "texts") as advance:
         for part in left:
             embed_part(part, embedder)
-            done += len(part.texts)
-            advance(len(part.texts), f"{done / (time.monotonic() - started):.1f} texts/s")
+            advance(len(part.texts))
 
 
 def embed_part(part: TextPart, embedder: Embedder) -> None:

@@ -1,20 +1,19 @@
 """Films -> square grey images: one row an attempt, with its outcome."""
 
 import json
-import time
 from collections import Counter
 from pathlib import Path
 
 import polars as pl
 
-from cxrfuture_data.console import progress, say
+from cxrfuture_data.console import say
 from cxrfuture_data.publish import digest, publish, write_done
 from cxrfuture_data.schema import ContractError
 from etl.film_part import FilmPart, fingerprint, write_parts
 from etl.film_reader import OUTCOMES, Preprocessing, locate_film
 from etl.ledger import Drop, write_ledger
 from etl.params import Params
-from etl.part import remove_parts_from
+from etl.part import rate_of, remove_parts_from
 from etl.recipe import ImageRule, Recipe
 
 FILM_COLUMNS = {
@@ -114,14 +113,9 @@ def read_parts(parts: list[FilmPart], workers: int, record: Path) -> None:
     record.unlink(missing_ok=True)
     count = sum(len(part.films) for part in parts)
     kept = count - sum(len(part.films) for part in left)
-    with progress("image", count, "films") as advance:
-        if kept:
-            advance(kept, "kept from an earlier run")
-        started = time.monotonic()
-        done = 0
+    with rate_of("image", count, kept, "films") as advance:
         for films in write_parts(left, workers):
-            done += films
-            advance(films, f"{done / (time.monotonic() - started):.1f} films/s")
+            advance(films)
 
 
 def count_drops(counts: Counter[str]) -> list[Drop]:

@@ -1,8 +1,7 @@
 """Images -> mean and log-variance of the autoencoder's posterior, once a film, in fp16."""
 
 import json
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 
 from cxrfuture_data.codec import Codec, load_codec, weights_digest
-from cxrfuture_data.console import Advance, progress, say
+from cxrfuture_data.console import say
 from cxrfuture_data.publish import digest, publish, read_done, write_done
 from cxrfuture_data.schema import LATENT_PARTS, ContractError
 from etl.image import preprocessing
 from etl.params import Params
-from etl.part import array_path, record_path, remove_parts_from
+from etl.part import array_path, rate_of, record_path, remove_parts_from
 from etl.recipe import Recipe
 
 LATENT_COLUMNS = {
@@ -131,18 +130,12 @@ def encode_parts(parts: Sequence[LatentPart], left: Sequence[LatentPart], by: En
     """Encode the parts that are left, and report how far all of them are."""
     count = sum(len(part.places) for part in parts)
     kept = count - sum(len(part.places) for part in left)
-    with progress("latent", count, "films") as advance:
-        if kept:
-            advance(kept, "kept from an earlier run")
-        started = time.monotonic()
-        done = 0
+    with rate_of("latent", count, kept, "films") as advance:
         for part in left:
             encode_part(part, by, advance)
-            done += len(part.places)
-            advance(0, f"{done / (time.monotonic() - started):.1f} films/s")
 
 
-def encode_part(part: LatentPart, by: Encoder, advance: Advance) -> None:
+def encode_part(part: LatentPart, by: Encoder, advance: Callable[[int], None]) -> None:
     """Publish a part's latents as fp16 (n, 2, C, h, w), then its record."""
     part.record.unlink(missing_ok=True)  # never an old record beside a new array
     batches = []
