@@ -18,7 +18,14 @@ from etl.sqlfile import (
 )
 
 STAGE = "window"
-TABLES = ("sample_window", "window_origin", "hourly_value", "windowed_event", "event_count")
+TABLES = (
+    "sample_window",
+    "windowed_measurement",
+    "window_origin",
+    "hourly_value",
+    "windowed_event",
+    "event_count",
+)
 OUTPUTS = ("window", "hourly", "window_event")
 
 
