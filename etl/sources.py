@@ -42,16 +42,6 @@ class Release:
     """Table name -> file, for every known table that is there."""
 
 
-def find_mimic_iv(path: str | Path) -> dict[str, Path]:
-    """Tables of MIMIC-IV below a folder."""
-    return find_release("mimic_iv", path).tables
-
-
-def find_mimic_cxr_jpg(path: str | Path) -> dict[str, Path]:
-    """Tables of MIMIC-CXR-JPG below a folder."""
-    return find_release("mimic_cxr_jpg", path).tables
-
-
 def find_release(source: Source, path: str | Path) -> Release:
     """Find the one release below a folder."""
     top = Path(path).expanduser()

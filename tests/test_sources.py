@@ -4,7 +4,7 @@ import pytest
 from tiny_mimic import write_table
 
 from cxrfuture_data.schema import ContractError
-from etl.sources import find_mimic_cxr_jpg, find_mimic_iv, find_release, read_checksums
+from etl.sources import find_release, read_checksums
 
 PATIENT = [{"subject_id": 1, "gender": "F"}]
 FILM = [{"dicom_id": "a", "subject_id": 1, "study_id": 1}]
@@ -35,7 +35,7 @@ def test_mimic_iv_is_found_at_any_depth(tmp_path, below, version):
 def test_mimic_cxr_jpg_is_found_by_its_csvs_or_its_films(tmp_path, below):
     by_csv, by_film = tmp_path / "csv", tmp_path / "film"
     path = write_table(by_csv / below, "cxr_metadata", FILM)
-    assert find_mimic_cxr_jpg(by_csv) == {"cxr_metadata": path}
+    assert find_release("mimic_cxr_jpg", by_csv).tables == {"cxr_metadata": path}
     (by_film / below / "files" / "p10" / "p10000032").mkdir(parents=True)
     assert find_release("mimic_cxr_jpg", by_film).root == by_film / below
 
@@ -58,7 +58,7 @@ def test_films_are_not_searched(tmp_path):
 def test_of_several_files_of_a_table_the_release_s_own_is_read(tmp_path, written, read):
     for extension in written:
         write_table(tmp_path, "patients", PATIENT, extension)
-    assert find_mimic_iv(tmp_path)["patients"].name == f"patients{read}"
+    assert find_release("mimic_iv", tmp_path).tables["patients"].name == f"patients{read}"
 
 
 def test_symlinks_and_read_only_folders_are_read(tmp_path):
@@ -87,21 +87,21 @@ def test_a_marker_that_is_not_json_is_refused(tmp_path):
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(ContractError, match=r"nowhere: no such folder; set paths.mimic_iv"):
-        find_mimic_iv(tmp_path / "nowhere")
+        find_release("mimic_iv", tmp_path / "nowhere")
 
 
 def test_a_folder_without_tables_is_refused(tmp_path):
     with pytest.raises(ContractError, match=r"hosp/ and icu/.*MIMIC_IV_DIR"):
-        find_mimic_iv(tmp_path)
+        find_release("mimic_iv", tmp_path)
     with pytest.raises(ContractError, match=r"files/p10.*MIMIC_CXR_JPG_DIR"):
-        find_mimic_cxr_jpg(tmp_path)
+        find_release("mimic_cxr_jpg", tmp_path)
 
 
 def test_two_releases_below_one_folder_are_refused(tmp_path):
     write_table(tmp_path / "2.2", "patients", PATIENT)
     write_table(tmp_path / "3.1", "patients", PATIENT)
     with pytest.raises(ContractError, match=r"holds 2 releases .*2\.2.*3\.1"):
-        find_mimic_iv(tmp_path)
+        find_release("mimic_iv", tmp_path)
 
 
 def test_checksums_are_those_of_tables_in_either_spelling(tmp_path):

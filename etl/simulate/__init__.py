@@ -36,7 +36,7 @@ from etl.simulate.micro import micro_rows
 from etl.simulate.order import order_rows
 from etl.simulate.procedure import datetime_rows, procedure_rows
 from etl.simulate.writer import TreeWriter, open_tree
-from etl.sources import MARKER
+from etl.sources import MARKER, find_release
 
 VERSION = 1
 MIMIC_IV_VERSION, MIMIC_CXR_VERSION = "3.1", "2.1.0"
@@ -127,8 +127,8 @@ def simulate(options: SimulateOptions) -> None:
 def _made_from(options: SimulateOptions) -> str:
     source: list[object] = []
     if options.mimic_iv_from is not None:
-        tree = open_existing(options.mimic_iv_from, options.patients)
-        for name, path in sorted(tree.files.items()):
+        # Asked at every repro: the files alone say whether the films are up to date.
+        for name, path in sorted(find_release("mimic_iv", options.mimic_iv_from).tables.items()):
             stat = path.stat()
             source.append((name, stat.st_size, stat.st_mtime_ns))
     facts = (options.patients, options.seed, options.image_size, options.films, options.render)

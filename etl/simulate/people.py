@@ -35,7 +35,6 @@ _UNIT_WEIGHTS = {
 }
 YEAR_GROUPS = ("2008 - 2010", "2011 - 2013", "2014 - 2016", "2017 - 2019", "2020 - 2022")
 FILMED_GROUPS = (1, 2)  # MIMIC-CXR covers 2011 to 2016
-MAXIMUM_VISITS = 4
 # Every 50th patient's last admission is recorded as ending before it began.
 REVERSED_EVERY, REVERSED_AT = 50, 13
 
