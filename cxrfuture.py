@@ -28,6 +28,14 @@ app.add_typer(bench, name="bench")
 
 ParamsFile = Annotated[Path, typer.Option("--params", help="The settings of every stage.")]
 RecipeName = Annotated[str, typer.Option("--recipe", help="A recipe's name, or a path to a .yaml.")]
+Fidelity = Annotated[
+    str | None,
+    typer.Option("--fidelity", help="corrected or published. Default: that of the recipe."),
+]
+Availability = Annotated[
+    str | None,
+    typer.Option("--availability", help="event or known. Default: that of the recipe."),
+]
 Dataset = Annotated[Path, typer.Argument(help="A dataset folder: build/<recipe>/shard.")]
 DEFAULT_PARAMS = Path("params.yaml")
 
@@ -45,10 +53,11 @@ def _module(name: str, extra: str) -> Any:
         ) from None
 
 
-def _run_stage(stage: str, params_file: Path, recipe: str | None = None) -> None:
+def _run_stage(stage: str, params_file: Path, *recipe: str | None) -> None:
+    """``recipe``: its name, and another fidelity and availability than its own."""
     arguments = [_module("etl.params", "etl").read_params(params_file)]
-    if recipe is not None:
-        arguments.append(_module("etl.recipe", "etl").read_recipe(recipe))
+    if recipe:
+        arguments.append(_module("etl.recipe", "etl").read_recipe(*recipe))
     _module(f"etl.{stage}", "etl").run(*arguments)
 
 
@@ -97,58 +106,103 @@ def ingest(params: ParamsFile = DEFAULT_PARAMS) -> None:
 
 
 @app.command()
-def event(recipe: RecipeName, params: ParamsFile = DEFAULT_PARAMS) -> None:
+def event(
+    recipe: RecipeName,
+    params: ParamsFile = DEFAULT_PARAMS,
+    fidelity: Fidelity = None,
+    availability: Availability = None,
+) -> None:
     """Tables -> measurements in one unit each, and events as text."""
-    _run_stage("event", params, recipe)
+    _run_stage("event", params, recipe, fidelity, availability)
 
 
 @app.command()
-def cohort(recipe: RecipeName, params: ParamsFile = DEFAULT_PARAMS) -> None:
+def cohort(
+    recipe: RecipeName,
+    params: ParamsFile = DEFAULT_PARAMS,
+    fidelity: Fidelity = None,
+    availability: Availability = None,
+) -> None:
     """Films, stays and pairs by the recipe's rules; splits by patient; the ledger."""
-    _run_stage("cohort", params, recipe)
+    _run_stage("cohort", params, recipe, fidelity, availability)
 
 
 @app.command()
-def window(recipe: RecipeName, params: ParamsFile = DEFAULT_PARAMS) -> None:
+def window(
+    recipe: RecipeName,
+    params: ParamsFile = DEFAULT_PARAMS,
+    fidelity: Fidelity = None,
+    availability: Availability = None,
+) -> None:
     """What was measured and what happened between the films, per pair and stay."""
-    _run_stage("window", params, recipe)
+    _run_stage("window", params, recipe, fidelity, availability)
 
 
 @app.command()
-def image(recipe: RecipeName, params: ParamsFile = DEFAULT_PARAMS) -> None:
+def image(
+    recipe: RecipeName,
+    params: ParamsFile = DEFAULT_PARAMS,
+    fidelity: Fidelity = None,
+    availability: Availability = None,
+) -> None:
     """Films -> square grey images, one row an attempt. The first stage that needs the films."""
-    _run_stage("image", params, recipe)
+    _run_stage("image", params, recipe, fidelity, availability)
 
 
 @app.command()
-def embed(recipe: RecipeName, params: ParamsFile = DEFAULT_PARAMS) -> None:
+def embed(
+    recipe: RecipeName,
+    params: ParamsFile = DEFAULT_PARAMS,
+    fidelity: Fidelity = None,
+    availability: Availability = None,
+) -> None:
     """Distinct event texts -> one fp16 vector each."""
-    _run_stage("embed", params, recipe)
+    _run_stage("embed", params, recipe, fidelity, availability)
 
 
 @app.command()
-def latent(recipe: RecipeName, params: ParamsFile = DEFAULT_PARAMS) -> None:
+def latent(
+    recipe: RecipeName,
+    params: ParamsFile = DEFAULT_PARAMS,
+    fidelity: Fidelity = None,
+    availability: Availability = None,
+) -> None:
     """Images -> mean and log-variance of the autoencoder's posterior, once a film."""
-    _run_stage("latent", params, recipe)
+    _run_stage("latent", params, recipe, fidelity, availability)
 
 
 @app.command()
-def shard(recipe: RecipeName, params: ParamsFile = DEFAULT_PARAMS) -> None:
+def shard(
+    recipe: RecipeName,
+    params: ParamsFile = DEFAULT_PARAMS,
+    fidelity: Fidelity = None,
+    availability: Availability = None,
+) -> None:
     """Everything -> WebDataset tars, sample indexes and dataset.json."""
-    _run_stage("shard", params, recipe)
+    _run_stage("shard", params, recipe, fidelity, availability)
 
 
 @app.command()
-def check(recipe: RecipeName, params: ParamsFile = DEFAULT_PARAMS) -> None:
+def check(
+    recipe: RecipeName,
+    params: ParamsFile = DEFAULT_PARAMS,
+    fidelity: Fidelity = None,
+    availability: Availability = None,
+) -> None:
     """Prove the dataset: patients, windows, members, hashes. Fails on the first offence."""
-    _run_stage("check", params, recipe)
+    _run_stage("check", params, recipe, fidelity, availability)
 
 
 @app.command("fit_vae")
-def fit_vae(recipe: RecipeName, params: ParamsFile = DEFAULT_PARAMS) -> None:
+def fit_vae(
+    recipe: RecipeName,
+    params: ParamsFile = DEFAULT_PARAMS,
+    fidelity: Fidelity = None,
+    availability: Availability = None,
+) -> None:
     """Fit the autoencoder on the films of training patients."""
     settings = _module("etl.params", "etl").read_params(params)
-    name = _module("etl.recipe", "etl").read_recipe(recipe).name
+    name = _module("etl.recipe", "etl").read_recipe(recipe, fidelity, availability).name
     configs = _module("train.settings", "train")
     config = configs.read_config(configs.VaeConfig, "fit_vae", settings.fit_vae.config)
     _module("train.fit_vae", "train").fit_vae(

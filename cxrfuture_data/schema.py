@@ -34,6 +34,48 @@ FINDINGS = (
     "Support Devices",
 )
 
+# The 25 groups of diagnoses of the phenotyping benchmark, in the order of every phenotype vector
+# (alphabetical; specs ddl-cxr 4.2, Table 8).
+PHENOTYPES = (
+    "Acute and unspecified renal failure",
+    "Acute cerebrovascular disease",
+    "Acute myocardial infarction",
+    "Cardiac dysrhythmias",
+    "Chronic kidney disease",
+    "Chronic obstructive pulmonary disease and bronchiectasis",
+    "Complications of surgical procedures or medical care",
+    "Conduction disorders",
+    "Congestive heart failure; nonhypertensive",
+    "Coronary atherosclerosis and other heart disease",
+    "Diabetes mellitus with complications",
+    "Diabetes mellitus without complication",
+    "Disorders of lipid metabolism",
+    "Essential hypertension",
+    "Fluid and electrolyte disorders",
+    "Gastrointestinal hemorrhage",
+    "Hypertension with complications and secondary hypertension",
+    "Other liver diseases",
+    "Other lower respiratory disease",
+    "Other upper respiratory disease",
+    "Pleurisy; pneumothorax; pulmonary collapse",
+    "Pneumonia (except that caused by tuberculosis or sexually transmitted disease)",
+    "Respiratory failure; insufficiency; arrest (adult)",
+    "Septicemia (except in labor)",
+    "Shock",
+)
+
+# The values of an image sample's static vector, in order, with their units (specs diff3m 9).
+STATIC = {
+    "is_male": "0 or 1",
+    "age": "years",
+    "is_ap": "0 or 1: AP, or PA",
+    "bmi": "kg/m2",
+    "systolic": "mmHg",
+    "diastolic": "mmHg",
+    "height": "inch",
+    "weight": "pound",
+}
+
 # The seven tables whose rows become event texts; ``event_table`` indexes this tuple
 # (order of specs ehrxdiff 3.1).
 EVENT_TABLES = (

@@ -51,15 +51,10 @@ def check_tables(params: Params, recipe: Recipe) -> dict[str, int]:
         for stage, names in TABLES.items()
         for name in names
     }
-    parameters = {
-        **recipe.cohort,
-        **recipe.window.model_dump(),
-        "availability": recipe.availability,
-    }
     rows: dict[str, int] = {}
     with open_sql(params.sql, params.build(recipe.name, "check", "spill")) as connection:
         for name in check_names():
-            offending = offending_rows(connection, name, tables, parameters)
+            offending = offending_rows(connection, name, tables, recipe.parameters)
             if offending:
                 raise ContractError(
                     f"{name}: {offending:,} rows of {recipe.name} offend; "

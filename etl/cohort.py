@@ -11,7 +11,6 @@ from etl.recipe import Recipe
 from etl.split import assign_split
 from etl.sqlfile import (
     Counted,
-    Parameters,
     bind_tables,
     count_drops,
     create_table,
@@ -23,28 +22,28 @@ from etl.sqlfile import (
 STAGE = "cohort"
 SAMPLES = ("pair", "stay", "image")
 
-# The files of each cohort in the order they build on each other, all but the shared ones below
-# sql/cohort/<recipe>. A unit names what one row of a file that filters is; None filters nothing.
+# The files of each cohort below sql/cohort, in the order they build on each other; a table has the
+# name of its file. A unit names what one row of a file that filters is; None filters nothing.
 SHARED = {"admission": None, "taken_film": "film"}
 RULES: dict[str, dict[str, str | None]] = {
     "ddl_cxr": {
-        "stay": "stay",
-        "ap_film": "film",
-        "study_film": "film",
-        "stay_film": "film of a stay",
-        "pair_candidate": None,
-        "pair_event_hours": None,
-        "pair_sample": "pair",
-        "stay_sample": "stay",
-        "image_sample": "image",
+        "ddl_cxr/stay": "stay",
+        "ddl_cxr/ap_film": "film",
+        "ddl_cxr/study_film": "film",
+        "ddl_cxr/stay_film": "film of a stay",
+        "ddl_cxr/pair_candidate": None,
+        "ddl_cxr/pair_event_hours": None,
+        "ddl_cxr/pair_sample": "pair",
+        "ddl_cxr/stay_sample": "stay",
+        "ddl_cxr/image_sample": "image",
     },
     "ehrxdiff": {
-        "cohort_admission": "admission",
-        "frontal_film": "film",
-        "admission_film": "film of an admission",
-        "pair_candidate": None,
-        "pair_event": None,
-        "pair_sample": "pair",
+        "ehrxdiff/cohort_admission": "admission",
+        "ehrxdiff/frontal_film": "film",
+        "ehrxdiff/admission_film": "film of an admission",
+        "ehrxdiff/pair_candidate": None,
+        "ehrxdiff/pair_event": None,
+        "ehrxdiff/pair_sample": "pair",
     },
 }
 INGESTED = ("admissions", "patients", "icustays", "cxr_metadata", "cxr_chexpert")
@@ -69,20 +68,15 @@ def run(params: Params, recipe: Recipe) -> None:
 
 
 def _apply_rules(connection: DuckDBPyConnection, recipe: Recipe) -> list[Drop]:
-    parameters: Parameters = {
-        **recipe.cohort,
-        "availability": recipe.availability,
-        "includes_end": recipe.window.includes_end,
-    }
-    files = {f"cohort/{table}": unit for table, unit in SHARED.items()}
-    files |= {f"cohort/{recipe.rules}/{table}": unit for table, unit in RULES[recipe.rules].items()}
+    chosen = SHARED | RULES[recipe.rules]
+    files = {f"cohort/{path}": unit for path, unit in chosen.items()}
     files |= {f"cohort/no_{kind}": None for kind in SAMPLES if kind not in recipe.kinds}
     drops = []
     for name, unit in files.items():
         table = name.rsplit("/", 1)[1]
         if table.startswith("no_"):
             table = f"{table.removeprefix('no_')}_sample"
-        create_table(connection, table, name, parameters)
+        create_table(connection, table, name, recipe.parameters)
         if unit:
             drops += count_drops(connection, Counted(STAGE, unit), name, table=table)
     return drops

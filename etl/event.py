@@ -37,7 +37,7 @@ def run(params: Params, recipe: Recipe) -> None:
             connection,
             "filmed_admission",
             "event/filmed_admission",
-            {"minimum_films": minimum_films},
+            {**recipe.parameters, "minimum_films": minimum_films},
         )
         drops = _write_measurements(connection, folder, recipe)
         drops += _write_texts(connection, folder, recipe)
@@ -51,8 +51,8 @@ def _write_measurements(connection: DuckDBPyConnection, folder: Path, recipe: Re
     if tables:
         _create_contract_category(connection)
         create_table(connection, "charted_category", "event/charted_category")
-        create_table(connection, "variable_item", "event/variable_item")
-        create_table(connection, "lab_admission", "event/lab_admission")
+        create_table(connection, "variable_item", "event/variable_item", recipe.parameters)
+        create_table(connection, "lab_admission", "event/lab_admission", recipe.parameters)
         labs = count_rows(connection, "lab_admission")
     names = [f"event/measurement/{table}" for table in tables]
     write_kept(
@@ -60,9 +60,10 @@ def _write_measurements(connection: DuckDBPyConnection, folder: Path, recipe: Re
         folder / "measurement.parquet",
         "event/measurement",
         ["event/no_measurement", *names],
+        recipe.parameters,
     )
     write_json(folder / "metrics.json", {"labs_given_an_admission_by_time": labs})
-    return _count(connection, names)
+    return _count(connection, names, recipe)
 
 
 def _write_texts(connection: DuckDBPyConnection, folder: Path, recipe: Recipe) -> list[Drop]:
@@ -71,15 +72,21 @@ def _write_texts(connection: DuckDBPyConnection, folder: Path, recipe: Recipe) -
         for name in TEXT_LISTS:
             create_table(connection, name, f"event/text/{name}")
     names = [f"event/text/{table}" for table in tables]
-    write_kept(connection, folder / "event.parquet", "event/event", ["event/no_event", *names])
-    return _count(connection, names)
+    write_kept(
+        connection,
+        folder / "event.parquet",
+        "event/event",
+        ["event/no_event", *names],
+        recipe.parameters,
+    )
+    return _count(connection, names, recipe)
 
 
-def _count(connection: DuckDBPyConnection, names: Sequence[str]) -> list[Drop]:
+def _count(connection: DuckDBPyConnection, names: Sequence[str], recipe: Recipe) -> list[Drop]:
     drops = []
     for name in names:
         counted = Counted(STAGE, f"{name.rsplit('/', 1)[1]} row")
-        drops += count_drops(connection, counted, name)
+        drops += count_drops(connection, counted, name, parameters=recipe.parameters)
     return drops
 
 

@@ -1,25 +1,62 @@
-"""A recipe: a named cohort, window, label and sample definition in one small YAML file."""
+"""A recipe: a named cohort, window, label and sample definition in one small YAML file.
 
+Published rules are wrong in places. Each such place is a correction with a name: a boolean that the
+SQL reads, true where the recipe's fidelity is ``corrected`` and its file lists the correction with
+the section of the specification that it answers. Under ``published`` none is in force.
+"""
+
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
 from cxrfuture_data.schema import ContractError
-from cxrfuture_data.settings import Settings, read_settings
+from cxrfuture_data.settings import Settings, parse_settings, read_yaml
 
 Share = Annotated[float, Field(gt=0, lt=1)]
+Years = Annotated[int, Field(ge=0, le=120)]
+Hours = Annotated[float, Field(ge=0)]
+Days = Annotated[int, Field(ge=0)]
+Section = Annotated[str, Field(min_length=1)]
+Fidelity = Literal["corrected", "published"]
+Availability = Literal["event", "known"]
+Value = str | int | float | bool
+
+# The benchmark's extraction, which DDL-CXR, MedFuse and DrFuse share.
+BenchmarkCorrection = Literal[
+    "age_at_admission",
+    "age_and_sex_in_every_hour",
+    "blood_without_urine",
+    "death_by_deathtime_then_dod",
+    "discharge_after_admission",
+    "eye_opening_none",
+    "fahrenheit_by_item",
+    "film_time_with_fraction",
+    "full_ccs",
+    "gcs_total_and_refill",
+    "height_carried",
+    "height_in_centimetres",
+    "hour_zero",
+    "labs_by_time",
+    "numbers_from_valuenum",
+    "numeric_ties",
+    "oxygen_by_size",
+    "plausible_range",
+    "training_normaliser",
+]
 
 
 class SplitRule(Settings):
-    """How patients are split. Both orders are those of numpy's legacy generator.
+    """How patients are split. Orders are those of numpy's legacy generator.
 
     shuffled_patients: sklearn's train_test_split twice over sorted ids (specs ddl-cxr 5.6).
     cumulative_pairs: shuffled patients, cut where their pairs add up (specs ehrxdiff 2.1).
+    official: that of MIMIC-CXR-JPG; patients it does not name are dealt as by shuffled_patients.
     """
 
-    method: Literal["shuffled_patients", "cumulative_pairs"]
+    method: Literal["shuffled_patients", "cumulative_pairs", "official"]
     seed: int
     valid: Share
     test: Share
@@ -45,30 +82,111 @@ class ImageRule(Settings):
     resample: Literal["bilinear", "bicubic", "area", "lanczos"]
 
 
+class DdlCxrCohort(Settings):
+    minimum_age: Years
+    minimum_stay_hours: Hours
+    film_from_hours: float
+    film_to_hours: Hours
+    minimum_gap_hours: Hours
+    minimum_event_hours: Annotated[int, Field(ge=0)]
+    none_text: Literal["lost", "kept"]  # under published: by pandas 2, or by pandas 1.5
+
+
+class EhrxdiffCohort(Settings):
+    minimum_age: Years
+    maximum_gap_hours: Hours
+
+
 class Recipe(Settings):
-    name: str
+    """What every recipe says. ``rules`` names whose cohort it is: the folder below sql/cohort."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     paper: str
-    rules: Literal["ddl_cxr", "ehrxdiff"]  # whose cohort rules: the folder below sql/cohort
-    # "published" (the authors' errors included) is not built yet, so it is not accepted.
-    fidelity: Literal["corrected"]
-    availability: Literal["event", "known"]
+    rules: str
+    fidelity: Fidelity
+    availability: Availability
     kinds: list[Literal["pair", "stay", "image"]]
-    cohort: dict[str, float | int]
+    cohort: Settings
+    corrections: Mapping[Any, Section]
     split: SplitRule
     window: WindowRule
     image: ImageRule
 
+    @property
+    def known_corrections(self) -> tuple[str, ...]:
+        """Every correction of these rules."""
+        key, _ = get_args(type(self).model_fields["corrections"].annotation)
+        return tuple(sorted(get_args(key)))
 
-def read_recipe(name: str) -> Recipe:
-    """A shipped recipe by name, or any file by a path that ends in .yaml."""
+    def is_in_force(self, correction: str) -> bool:
+        return self.fidelity == "corrected" and correction in self.corrections
+
+    @property
+    def parameters(self) -> dict[str, Value]:
+        """What the SQL of every stage may read."""
+        return {
+            **self.cohort.model_dump(),
+            **{name: self.is_in_force(name) for name in self.known_corrections},
+            "availability": self.availability,
+            "includes_end": self.window.includes_end,
+            "maximum_events": self.window.maximum_events,
+            "hourly": self.window.hourly,
+        }
+
+
+class DdlCxrRecipe(Recipe):
+    rules: Literal["ddl_cxr"]
+    cohort: DdlCxrCohort
+    corrections: dict[BenchmarkCorrection, Section]
+
+
+class EhrxdiffRecipe(Recipe):
+    rules: Literal["ehrxdiff"]
+    cohort: EhrxdiffCohort
+    corrections: dict[Literal["film_time_with_fraction"], Section]
+
+
+RULES: dict[str, type[Recipe]] = {
+    "ddl_cxr": DdlCxrRecipe,
+    "ehrxdiff": EhrxdiffRecipe,
+}
+
+
+def read_recipe(
+    name: str, fidelity: Fidelity | None = None, availability: Availability | None = None
+) -> Recipe:
+    """A shipped recipe by name, or any file by a path that ends in .yaml.
+
+    Another fidelity or availability than the file's makes a recipe of another name
+    (``ddl_cxr_published``, ``ddl_cxr_known``), so that it is built in a folder of its own.
+    """
+    path = _path_of(name)
+    value = read_yaml(path)
+    if path.stem == name and value.get("name") != name:
+        raise ContractError(f"{path}: name is {value.get('name')!r}, but the file is {name}.yaml")
+    for key, chosen in {"fidelity": fidelity, "availability": availability}.items():
+        if chosen is not None and chosen != value.get(key):
+            value |= {key: chosen, "name": f"{value.get('name')}_{chosen}"}
+    rules = value.get("rules")
+    if rules not in RULES:
+        raise ContractError(f"{path}: rules {rules!r}; known are {', '.join(sorted(RULES))}")
+    return parse_settings(RULES[rules], value, str(path))
+
+
+def shipped_recipes() -> list[str]:
+    """The names that ``--recipe`` takes."""
+    return sorted(found.stem for found in _folder().glob("*.yaml"))
+
+
+def _folder() -> Path:
+    return Path(str(files("etl").joinpath("recipes")))
+
+
+def _path_of(name: str) -> Path:
     if name.endswith(".yaml"):
-        return read_settings(Recipe, Path(name))
-    folder = Path(str(files("etl").joinpath("recipes")))
-    path = folder / f"{name}.yaml"
+        return Path(name)
+    path = _folder() / f"{name}.yaml"
     if not path.exists():
-        known = ", ".join(sorted(found.stem for found in folder.glob("*.yaml")))
+        known = ", ".join(shipped_recipes())
         raise ContractError(f"no recipe {name!r}; there are {known}, or give a path to a .yaml")
-    recipe = read_settings(Recipe, path)
-    if recipe.name != name:
-        raise ContractError(f"{path}: name is {recipe.name!r}, but the file is {name}.yaml")
-    return recipe
+    return path

@@ -21,8 +21,8 @@ from cxrfuture_data.publish import publish
 from cxrfuture_data.schema import ContractError
 from etl.ledger import Drop
 from etl.params import SqlParams
+from etl.recipe import Value
 
-Value = str | int | float | bool
 Parameters = Mapping[str, Value]
 
 PARQUET = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880"
@@ -117,19 +117,25 @@ def write_parquet(
 
 
 def write_kept(
-    connection: DuckDBPyConnection, path: Path, name: str, sources: Sequence[str]
+    connection: DuckDBPyConnection,
+    path: Path,
+    name: str,
+    sources: Sequence[str],
+    parameters: Parameters | None = None,
 ) -> None:
     """Publish a file that reads ``kept``: the rows its source files keep, one after the other.
 
-    The source files have equal columns and no parameters.
+    The source files have equal columns.
     """
+    files = [read_sql(source) for source in sources]
     kept = "\nUNION ALL BY NAME\n".join(
-        f"SELECT * EXCLUDE (drop_reason) FROM (\n{read_sql(source).body}\n)"
-        " WHERE drop_reason IS NULL"
-        for source in sources
+        f"SELECT * EXCLUDE (drop_reason) FROM (\n{file.body}\n) WHERE drop_reason IS NULL"
+        for file in files
     )
     sql = read_sql(name)
-    _copy(connection, path, f"WITH kept AS (\n{kept}\n)\n{sql.body}\nORDER BY {sql.order}", {})
+    query = f"WITH kept AS (\n{kept}\n)\n{sql.body}\nORDER BY {sql.order}"
+    bound = {key: value for file in (*files, sql) for key, value in _bind(file, parameters).items()}
+    _copy(connection, path, query, bound)
 
 
 def count_drops(

@@ -7,7 +7,6 @@ from etl.params import Params
 from etl.recipe import Recipe
 from etl.sqlfile import (
     Counted,
-    Parameters,
     bind_tables,
     count_drops,
     count_rows,
@@ -37,12 +36,7 @@ def run(params: Params, recipe: Recipe) -> None:
         for stage, names in {"cohort": ("pair", "stay"), "event": ("measurement", "event")}.items()
         for name in names
     }
-    parameters: Parameters = {
-        "availability": recipe.availability,
-        "includes_end": recipe.window.includes_end,
-        "maximum_events": recipe.window.maximum_events,
-        "hourly": recipe.window.hourly,
-    }
+    parameters = recipe.parameters
     with open_sql(params.sql, folder / ".spill") as connection:
         bind_tables(connection, tables)
         for table in TABLES:

@@ -85,13 +85,18 @@ def test_a_recipe_of_ones_own_is_read_by_path(changed_recipe):
     def longer(value):
         value["cohort"]["minimum_gap_hours"] = 24
 
-    assert read_recipe(changed_recipe(longer)).cohort["minimum_gap_hours"] == 24
+    assert read_recipe(changed_recipe(longer)).cohort.minimum_gap_hours == 24
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda r: r.update(fidelity="published"), "fidelity: .*'corrected'.*'published'"),
+        (lambda r: r.update(fidelity="exact"), "fidelity: .*'corrected' or 'published'.*'exact'"),
+        (lambda r: r.update(rules="ddl"), "rules 'ddl'; known are ddl_cxr"),
+        (lambda r: r["cohort"].update(minimum_gap=1), "unknown key 'cohort.minimum_gap'; did you"),
+        (lambda r: r["cohort"].update(minimum_age=-1), "cohort.minimum_age: .*found -1"),
+        (lambda r: r["corrections"].update(full_css="x"), "corrections.full_css.*'full_ccs'"),
+        (lambda r: r["corrections"].update(full_ccs=""), "corrections.full_ccs: .*found ''"),
         (lambda r: r["window"].update(maximum_event=1), "unknown key 'window.maximum_event'"),
         (lambda r: r["split"].update(test=1.5), "split.test: .*less than 1, found 1.5"),
         (lambda r: r["image"].update(size=100), "image.size: .*multiple of 8, found 100"),
