@@ -1,4 +1,4 @@
-"""Cohort and windows of a recipe, from tables and metadata alone, made where they are not up to date.
+"""Cohort and windows of a recipe, from tables and metadata alone, made where out of date.
 
 For commands that compare or export; `dvc repro` runs the same stages one by one.
 """
