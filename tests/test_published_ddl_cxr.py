@@ -20,8 +20,8 @@ from tiny_stages import (
 )
 
 from cxrfuture_data.schema import VARIABLES, ContractError
-from etl.recipe import read_recipe
 from etl.published_hours import charted_hours, edges, film_hours, read_back
+from etl.recipe import read_recipe
 
 SECOND = 1 / 3600
 FILMS = [film("a", 0, 1), film("b", 20, 2)]
