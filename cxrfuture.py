@@ -229,6 +229,39 @@ def fit_diffusion(params: ParamsFile = DEFAULT_PARAMS) -> None:
     )
 
 
+@app.command("export")
+def export_cohort(
+    kind: Annotated[
+        str, typer.Option("--format", help="npz, ddl-cxr, medfuse, ehrxdiff or diff3m.")
+    ],
+    recipe: Annotated[
+        str | None, typer.Option(help="Default: the one that the format is named after.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Default: build/<recipe>/export/<format>.")
+    ] = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+    fidelity: Fidelity = None,
+    availability: Availability = None,
+    none_text: Annotated[
+        str | None,
+        typer.Option(help="published only: the text None of eye opening, lost or kept."),
+    ] = None,
+    normaliser: Annotated[
+        str | None,
+        typer.Option(help="npz only: training, for moments of the training windows at hand."),
+    ] = None,
+) -> None:
+    """A cohort and its windows as others' code reads them; needs tables and metadata, no film."""
+    module = _module("etl.export", "etl")
+    default = "ddl_cxr" if kind == "npz" else module.require_format(kind).replace("-", "_")
+    chosen = _module("etl.recipe", "etl").read_recipe(
+        recipe or default, fidelity, availability, none_text
+    )
+    settings = _module("etl.params", "etl").read_params(params)
+    module.run(settings, chosen, kind, out, normaliser)
+
+
 @app.command("show")
 def show_sample(
     dataset: Dataset,
