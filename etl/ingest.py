@@ -91,10 +91,11 @@ def require_table(params: Params, recipe: str, name: str) -> Path:
     path = params.build("ingest", f"{name}.parquet")
     if not path.exists():
         table = TABLES[name]
-        release = "mimic_cxr_jpg" if table.module == "cxr" else "mimic_iv"
-        file = f"{table.stem}.csv.gz" if table.module == "cxr" else f"hosp/{table.stem}.csv.gz"
+        is_cxr = table.module == "cxr"
+        release = "mimic_cxr_jpg" if is_cxr else "mimic_iv"
+        folder = "" if is_cxr else f"{table.module}/"
         raise ContractError(
-            f"recipe {recipe} needs {file}, which ingest has not found in paths.{release}; "
+            f"recipe {recipe} needs {folder}{table.stem}.csv.gz, which ingest has not found in paths.{release}; "
             "download it and run `cxrfuture ingest` again"
         )
     return path
