@@ -95,8 +95,8 @@ def require_table(params: Params, recipe: str, name: str) -> Path:
         release = "mimic_cxr_jpg" if is_cxr else "mimic_iv"
         folder = "" if is_cxr else f"{table.module}/"
         raise ContractError(
-            f"recipe {recipe} needs {folder}{table.stem}.csv.gz, which ingest has not found in paths.{release}; "
-            "download it and run `cxrfuture ingest` again"
+            f"recipe {recipe} needs {folder}{table.stem}.csv.gz, which ingest has not found"
+            f" in paths.{release}; download it and run `cxrfuture ingest` again"
         )
     return path
 
