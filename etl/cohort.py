@@ -1,15 +1,17 @@
 """Films, stays and pairs by a recipe's rules, the split of their patients, and the ledger."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
 from cxrfuture_data.schema import ContractError
+from etl.ingest import require_table
 from etl.ledger import Drop, write_ledger
 from etl.params import Params
 from etl.published_hours import create_candidate_edges, create_hours
 from etl.recipe import Recipe
-from etl.split import assign_split, fill_empty
+from etl.split import assign_split, fill_empty, read_official
 from etl.sqlfile import (
     Counted,
     bind_tables,
@@ -49,6 +51,15 @@ RULES: dict[str, dict[str, str | None]] = {
         "cohort/ehrxdiff/pair_event": None,
         "cohort/ehrxdiff/pair_sample": "pair",
     },
+    "diff3m": {
+        "cohort/diff3m/frontal_film": "film",
+        "cohort/diff3m/static_name": None,
+        "cohort/diff3m/static_range": None,
+        "cohort/diff3m/static_value": "outpatient measurement",
+        "cohort/diff3m/film_value": None,
+        "cohort/diff3m/film_number": None,
+        "cohort/diff3m/image_sample": "image",
+    },
 }
 # Tables that no SQL makes, and the file that first reads each.
 COMPUTED = {
@@ -56,6 +67,9 @@ COMPUTED = {
     "cohort/ddl_cxr/pair_event_hours": create_hours,
 }
 INGESTED = ("admissions", "patients", "icustays", "cxr_metadata", "cxr_chexpert")
+# Tables that only these rules read, and that not every copy of MIMIC has.
+NEEDED = {"diff3m": ("omr",)}
+OFFICIAL_SPLIT = "cxr_split"
 
 
 def run(params: Params, recipe: Recipe) -> None:
@@ -64,11 +78,17 @@ def run(params: Params, recipe: Recipe) -> None:
     tables = {name: params.build("ingest", f"{name}.parquet") for name in INGESTED}
     for name in ("measurement", "event"):
         tables[name] = params.build(recipe.name, "event", f"{name}.parquet")
+    for name in NEEDED.get(recipe.rules, ()):
+        tables[name] = require_table(params, recipe.name, name)
+    official = params.build("ingest", f"{OFFICIAL_SPLIT}.parquet")
+    if recipe.split.method == "official" and official.exists():
+        tables[OFFICIAL_SPLIT] = official
     with open_sql(params.sql, folder / ".spill") as connection:
         bind_tables(connection, tables)
         drops = _apply_rules(connection, recipe)
         write_ledger(folder, drops)
-        _assign(connection, recipe, folder)
+        named = _official_split(connection) if OFFICIAL_SPLIT in tables else {}
+        _assign(connection, recipe, folder, named)
         for name in (*SAMPLES, "all_stay", "film", "split"):
             write_parquet(connection, folder / f"{name}.parquet", f"cohort/{name}")
         bind_tables(connection, {"film": folder / "film.parquet"})
@@ -92,16 +112,20 @@ def _apply_rules(connection: DuckDBPyConnection, recipe: Recipe) -> list[Drop]:
     return drops
 
 
-def _assign(connection: DuckDBPyConnection, recipe: Recipe, folder: Path) -> None:
-    """Give every patient of a kept sample a split, as the table ``assigned``."""
-    pairs = _samples_of(connection, "pair_sample")
-    # Image samples are those of patients with pairs, so they bring no patient of their own.
-    patients = _samples_of(connection, "stay_sample") or pairs
+def _assign(
+    connection: DuckDBPyConnection, recipe: Recipe, folder: Path, named: Mapping[int, str]
+) -> None:
+    """Give every patient of a kept sample a split, as the table ``assigned``. ``named`` holds the
+    patients whose split is official."""
+    counts = {kind: _samples_of(connection, f"{kind}_sample") for kind in SAMPLES}
+    # Beside pairs, image samples are those of patients with pairs: no patient of their own.
+    patients = counts["stay"] or counts["pair"] or counts["image"]
+    pairs = counts["pair"] or patients
     if not patients:
         raise ContractError(
             f"recipe {recipe.name}: no sample is left; {folder / 'ledger.json'} says why"
         )
-    split = assign_split(recipe.split, sorted(patients), pairs)
+    split = assign_split(recipe.split, sorted(patients), pairs, named)
     if recipe.fidelity == "corrected":
         split = fill_empty(split, pairs)
     connection.execute(
@@ -112,6 +136,13 @@ def _assign(connection: DuckDBPyConnection, recipe: Recipe, folder: Path) -> Non
         ", UNNEST(RANGE(LEN($subjects)))",
         {"subjects": list(split.keys()), "splits": list(split.values())},
     )
+
+
+def _official_split(connection: DuckDBPyConnection) -> dict[int, str]:
+    rows = connection.execute(
+        f"SELECT DISTINCT subject_id, split FROM {OFFICIAL_SPLIT} ORDER BY subject_id, split"
+    )
+    return read_official(rows.fetchall())
 
 
 def _samples_of(connection: DuckDBPyConnection, table: str) -> dict[int, int]:

@@ -49,9 +49,22 @@ DdlCxrCorrection = Literal[
     BenchmarkCorrection, "age_and_sex_in_every_hour", "exact_hours", "hour_zero"
 ]
 EhrxdiffCorrection = Literal["film_time_with_fraction"]
+Diff3mCorrection = Literal[
+    "age_at_film",
+    "exact_means",
+    "no_value_after_film",
+    "numbers_only",
+    "plausible_range",
+    "rows_anywhere",
+    "two_pressures",
+]
 
 
-ALL_CORRECTIONS = (*get_args(DdlCxrCorrection), *get_args(EhrxdiffCorrection))
+ALL_CORRECTIONS = (
+    *get_args(DdlCxrCorrection),
+    *get_args(EhrxdiffCorrection),
+    *get_args(Diff3mCorrection),
+)
 
 
 class SplitRule(Settings):
@@ -102,6 +115,10 @@ class DdlCxrCohort(Settings):
 class EhrxdiffCohort(Settings):
     minimum_age: Years
     maximum_gap_hours: Hours
+
+
+class Diff3mCohort(Settings):
+    maximum_days: Days
 
 
 class Recipe(Settings):
@@ -156,9 +173,16 @@ class EhrxdiffRecipe(Recipe):
     corrections: dict[EhrxdiffCorrection, Section]
 
 
+class Diff3mRecipe(Recipe):
+    rules: Literal["diff3m"]
+    cohort: Diff3mCohort
+    corrections: dict[Diff3mCorrection, Section]
+
+
 RULES: dict[str, type[Recipe]] = {
     "ddl_cxr": DdlCxrRecipe,
     "ehrxdiff": EhrxdiffRecipe,
+    "diff3m": Diff3mRecipe,
 }
 
 

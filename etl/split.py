@@ -1,23 +1,54 @@
-"""Which patients train, validate and test: the two published rules, to the last patient.
+"""Which patients train, validate and test: the published rules, to the last patient.
 
-Both draw from numpy's legacy generator, because the published splits do.
+Those that draw do so from numpy's legacy generator, because the published splits do.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from cxrfuture_data.schema import ContractError
 from etl.recipe import SplitRule
 
 Split = dict[int, str]
 
 
-def assign_split(rule: SplitRule, subjects: Sequence[int], pairs: Mapping[int, int]) -> Split:
-    """The split of every patient, in the order dealt. ``pairs`` counts each patient's pairs."""
+OFFICIAL = {"train": "train", "validate": "valid", "test": "test"}
+
+
+def assign_split(
+    rule: SplitRule,
+    subjects: Sequence[int],
+    pairs: Mapping[int, int],
+    official: Mapping[int, str],
+) -> Split:
+    """The split of every patient, in the order dealt. ``pairs`` counts each patient's pairs;
+    ``official`` is the split that MIMIC-CXR-JPG gives a patient, read by the method of that name.
+    """
     if rule.method == "shuffled_patients":
         return shuffle_patients(subjects, rule)
-    return cut_cumulative_pairs(pairs, rule)
+    if rule.method == "cumulative_pairs":
+        return cut_cumulative_pairs(pairs, rule)
+    named = {subject: official[subject] for subject in subjects if subject in official}
+    unnamed = [subject for subject in subjects if subject not in official]
+    return named | shuffle_patients(unnamed, rule)
+
+
+def read_official(rows: Iterable[tuple[int, str | None]]) -> Split:
+    """The patients of MIMIC-CXR-JPG's split file, from its distinct (patient, split)."""
+    split: Split = {}
+    for subject, name in rows:
+        if name not in OFFICIAL:
+            raise ContractError(
+                f"cxr_split: split {name!r}; known are {', '.join(OFFICIAL)}; download it again"
+            )
+        if split.setdefault(subject, OFFICIAL[name]) != OFFICIAL[name]:
+            raise ContractError(
+                f"cxr_split: patient {subject} is in {split[subject]} and {OFFICIAL[name]};"
+                " download the file again, or set the recipe's split.method: shuffled_patients"
+            )
+    return split
 
 
 def fill_empty(split: Split, pairs: Mapping[int, int]) -> Split:
