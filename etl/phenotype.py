@@ -6,6 +6,7 @@ no input of a model.
 """
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 from duckdb import DuckDBPyConnection
@@ -13,13 +14,14 @@ from rich.console import Console
 from rich.table import Table
 
 from cxrfuture_data.publish import publish, write_json
-from etl.ccs import categories_of, read_ccs_maps
+from etl.ccs import CcsMap, categories_of, read_ccs_maps
 from etl.params import Params
 from etl.recipe import Recipe
 from etl.sqlfile import bind_tables, create_table, open_sql, read_sql, write_parquet
 
 DIFFERENCE = "phenotype_difference"
 COLUMNS = ("phenotype", "benchmark", "full_ccs", "both", "only_benchmark", "only_full_ccs")
+HEADINGS = ("lists", "full", "both", "only lists", "only full")  # of the counts, short
 
 
 def write_phenotypes(connection: DuckDBPyConnection, recipe: Recipe, folder: Path) -> None:
@@ -29,14 +31,15 @@ def write_phenotypes(connection: DuckDBPyConnection, recipe: Recipe, folder: Pat
     Reads the table ``diagnoses_icd`` and ``folder``/all_stay.parquet.
     """
     is_full = bool(recipe.parameters["full_ccs"]) and "stay" in recipe.kinds
-    _create_codes(connection, folder, with_ccs=is_full)
+    maps = read_ccs_maps() if is_full else ()
+    _create_codes(connection, folder, maps)
     create_table(connection, "stay_phenotype", "label/stay_phenotype", {"full_ccs": is_full})
     write_parquet(connection, folder / "phenotype.parquet", "label/phenotype")
     record: dict[str, object] = {"codes": "benchmark"}
     if is_full:
         record = {
             "codes": "full_ccs",
-            "maps": [ccs_map.source for ccs_map in read_ccs_maps()],
+            "maps": [ccs_map.source for ccs_map in maps],
             "diagnoses": _count_diagnoses(connection),
         }
     write_json(folder / "phenotype.json", record)
@@ -54,10 +57,11 @@ def print_difference(params: Params, recipe: Recipe, console: Console) -> None:
         writer.writeheader()
         writer.writerows(rows)
     write_json(folder / f"{DIFFERENCE}.json", rows)
-    table = Table(title=f"{recipe.name}: stays with each phenotype, by codes")
-    table.add_column(COLUMNS[0], no_wrap=True)
-    for column in COLUMNS[1:]:
-        table.add_column(column.replace("_", " "), justify="right")
+    table = Table(
+        "phenotype", title=f"{recipe.name}: stays by the benchmark's lists and by full CCS"
+    )
+    for heading in HEADINGS:
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*(str(row[column]) for column in COLUMNS))
     console.print(table)
@@ -68,7 +72,7 @@ def phenotype_difference(
 ) -> list[dict[str, str | int]]:
     """Per phenotype, alphabetically: stays that have it by the benchmark's lists, by full CCS, by
     both, by one alone (COLUMNS). Reads what ``write_phenotypes`` reads."""
-    _create_codes(connection, folder, with_ccs=True)
+    _create_codes(connection, folder, read_ccs_maps())
     for table, is_full in (("by_benchmark", False), ("by_full_ccs", True)):
         create_table(connection, table, "label/stay_phenotype", {"full_ccs": is_full})
     sql = read_sql("label/phenotype_difference")
@@ -76,7 +80,7 @@ def phenotype_difference(
     return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
 
 
-def _create_codes(connection: DuckDBPyConnection, folder: Path, *, with_ccs: bool) -> None:
+def _create_codes(connection: DuckDBPyConnection, folder: Path, maps: Sequence[CcsMap]) -> None:
     """Tables of the benchmark's lists and of the category of each code that the diagnoses spell."""
     bind_tables(connection, {"kept_stay": folder / "all_stay.parquet"})
     for table in ("benchmark_phenotype", "ccs_phenotype"):
@@ -84,7 +88,7 @@ def _create_codes(connection: DuckDBPyConnection, folder: Path, *, with_ccs: boo
     connection.execute(
         "CREATE TEMP TABLE ccs_code (icd_version BIGINT, icd_code VARCHAR, ccs INTEGER)"
     )
-    for ccs_map in read_ccs_maps() if with_ccs else ():
+    for ccs_map in maps:
         rows = connection.execute(
             "SELECT DISTINCT icd_code FROM diagnoses_icd"
             " WHERE icd_version = $version AND icd_code IS NOT NULL",

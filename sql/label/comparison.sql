@@ -8,7 +8,7 @@ SELECT
     , target.study_id AS target_study_id
     , CASE
         WHEN
-            said.attribute NOT IN (
+            (said.attribute IN (
                 'pleural effusion'
                 , 'enlarged cardiac silhouette'
                 , 'lung opacity'
@@ -20,11 +20,13 @@ SELECT
                 , 'enlarged hilum'
                 , 'mediastinal widening'
                 , 'atelectasis'
-            )
+            )) IS NOT TRUE
             THEN '01 an attribute of no change label'
         WHEN
-            LEN(said.directions) <> 1
-            OR said.directions[1] NOT IN ('improved', 'worsened', 'no change')
+            (
+                LEN(said.directions) = 1
+                AND said.directions[1] IN ('improved', 'worsened', 'no change')
+            ) IS NOT TRUE
             THEN '02 several directions, or none'
         WHEN
             previous.study_id IS NULL OR target.study_id IS NULL
@@ -45,8 +47,8 @@ FROM (
         , previous_dicom_id
         , target_dicom_id
         -- category|yes or no|attribute; "no" with a direction still says how it changed.
-        , LIST_EXTRACT(STRING_SPLIT(UNNEST(STRING_SPLIT(attribute, ';;')), '|'), 3) AS attribute
-        , LIST_SORT(LIST_DISTINCT(STRING_SPLIT(comparison, ';;'))) AS directions
+        , SPLIT_PART(UNNEST(STRING_SPLIT_REGEX(attribute, '\s*;;\s*')), '|', 3) AS attribute
+        , LIST_SORT(LIST_DISTINCT(STRING_SPLIT_REGEX(comparison, '\s*;;\s*'))) AS directions
     FROM imagenome_comparison
 ) AS said
 LEFT JOIN cxr_metadata AS previous
