@@ -193,6 +193,20 @@ def check(
     _run_stage("check", params, recipe, fidelity, availability)
 
 
+@app.command()
+def phenotypes(
+    recipe: RecipeName,
+    params: ParamsFile = DEFAULT_PARAMS,
+    fidelity: Fidelity = None,
+    availability: Availability = None,
+) -> None:
+    """What full CCS coverage changes of the 25 phenotypes, on the cohort at hand."""
+    settings = _module("etl.params", "etl").read_params(params)
+    chosen = _module("etl.recipe", "etl").read_recipe(recipe, fidelity, availability)
+    _module("etl.prepare", "etl").prepare(settings, chosen)
+    _module("etl.phenotype", "etl").print_difference(settings, chosen, Console())
+
+
 @app.command("fit_vae")
 def fit_vae(
     recipe: RecipeName,

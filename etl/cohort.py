@@ -7,6 +7,7 @@ from duckdb import DuckDBPyConnection
 
 from cxrfuture_data.schema import ContractError
 from etl.ingest import require_table
+from etl.label import write_labels
 from etl.ledger import Drop, write_ledger
 from etl.params import Params
 from etl.published_hours import create_candidate_edges, create_hours
@@ -66,14 +67,14 @@ COMPUTED = {
     "cohort/ddl_cxr/sample_window": create_candidate_edges,
     "cohort/ddl_cxr/pair_event_hours": create_hours,
 }
-INGESTED = ("admissions", "patients", "icustays", "cxr_metadata", "cxr_chexpert")
+INGESTED = ("admissions", "patients", "icustays", "diagnoses_icd", "cxr_metadata")
 # Tables that only these rules read, and that not every copy of MIMIC has.
 NEEDED = {"diff3m": ("omr",)}
 OFFICIAL_SPLIT = "cxr_split"
 
 
 def run(params: Params, recipe: Recipe) -> None:
-    """Write pair, stay, image, film, label and split.parquet, and ledger.json."""
+    """Write pair, stay, image, film and split.parquet, the tables of labels, and ledger.json."""
     folder = params.build(recipe.name, STAGE)
     tables = {name: params.build("ingest", f"{name}.parquet") for name in INGESTED}
     for name in ("measurement", "event"):
@@ -83,6 +84,8 @@ def run(params: Params, recipe: Recipe) -> None:
     official = params.build("ingest", f"{OFFICIAL_SPLIT}.parquet")
     if recipe.split.method == "official" and official.exists():
         tables[OFFICIAL_SPLIT] = official
+    labeler = f"cxr_{recipe.labels.findings}"
+    tables["cxr_finding"] = require_table(params, recipe.name, labeler)
     with open_sql(params.sql, folder / ".spill") as connection:
         bind_tables(connection, tables)
         drops = _apply_rules(connection, recipe)
@@ -91,8 +94,8 @@ def run(params: Params, recipe: Recipe) -> None:
         _assign(connection, recipe, folder, named)
         for name in (*SAMPLES, "all_stay", "film", "split"):
             write_parquet(connection, folder / f"{name}.parquet", f"cohort/{name}")
-        bind_tables(connection, {"film": folder / "film.parquet"})
-        write_parquet(connection, folder / "label.parquet", "cohort/label")
+        drops += write_labels(connection, params, recipe, folder)
+        write_ledger(folder, drops)
     say_rows(folder, (*SAMPLES, "film"))
 
 

@@ -90,6 +90,12 @@ class WindowRule(Settings):
     maximum_events: Annotated[int, Field(gt=0)]
 
 
+class LabelRule(Settings):
+    """``findings``: the labeler whose 14 findings a study has (specs ddl-cxr 4.1, peers 4.2)."""
+
+    findings: Literal["chexpert", "negbio"]
+
+
 class ImageRule(Settings):
     """How a film becomes a square grey image.
 
@@ -134,6 +140,7 @@ class Recipe(Settings):
     corrections: Mapping[Any, Section]
     split: SplitRule
     window: WindowRule
+    labels: LabelRule
     image: ImageRule
 
     @property

@@ -27,7 +27,7 @@ SELECT
             (patients.gender IN ('F', 'M') AND age IS NOT NULL) IS NOT TRUE
             THEN '01 unknown patient, sex or age'
         WHEN
-            film.study_id NOT IN (SELECT chexpert.study_id FROM cxr_chexpert AS chexpert)
+            film.study_id NOT IN (SELECT finding.study_id FROM cxr_finding AS finding)
             THEN '02 study without labels'
         WHEN bmi.dicom_id IS NULL OR bmi.number = 0 THEN '03 no BMI'
         WHEN systolic.dicom_id IS NULL OR systolic.number = 0 THEN '04 no systolic pressure'
