@@ -49,20 +49,28 @@ DdlCxrCorrection = Literal[
     BenchmarkCorrection, "age_and_sex_in_every_hour", "exact_hours", "hour_zero"
 ]
 EhrxdiffCorrection = Literal["film_time_with_fraction"]
+MedfuseCorrection = Literal[BenchmarkCorrection, "film_before_discharge"]
 
 
-ALL_CORRECTIONS = (*get_args(DdlCxrCorrection), *get_args(EhrxdiffCorrection))
+ALL_CORRECTIONS = (
+    *get_args(DdlCxrCorrection),
+    *get_args(EhrxdiffCorrection),
+    *get_args(MedfuseCorrection),
+)
 
 
 class SplitRule(Settings):
     """How patients are split. Orders are those of numpy's legacy generator.
 
     shuffled_patients: sklearn's train_test_split twice over sorted ids (specs ddl-cxr 5.6).
+    benchmark_patients: the same over the patients of every stay of the benchmark, with a sample or
+    without, so that all tasks and pairings share one split; other patients' films train
+    (specs fusion-baselines 1, 4.4).
     cumulative_pairs: shuffled patients, cut where their pairs add up (specs ehrxdiff 2.1).
     official: that of MIMIC-CXR-JPG; patients it does not name are dealt as by shuffled_patients.
     """
 
-    method: Literal["shuffled_patients", "cumulative_pairs", "official"]
+    method: Literal["shuffled_patients", "benchmark_patients", "cumulative_pairs", "official"]
     seed: int
     valid: Share
     test: Share
@@ -101,6 +109,18 @@ class DdlCxrCohort(Settings):
 class EhrxdiffCohort(Settings):
     minimum_age: Years
     maximum_gap_hours: Hours
+
+
+class MedfuseCohort(Settings):
+    """MedFuse and DrFuse (specs fusion-baselines 1, 5)."""
+
+    task: Literal["mortality", "phenotyping"]
+    pairing: Literal["paired", "partial"]  # stays without a film are dropped, or kept
+    minimum_age: Years
+    minimum_stay_hours: Hours
+    window_until: Literal["hours", "discharge"]  # hours: the first window_hours of the stay
+    window_hours: Hours
+    none_text: NoneText
 
 
 class Recipe(Settings):
@@ -155,9 +175,16 @@ class EhrxdiffRecipe(Recipe):
     corrections: dict[EhrxdiffCorrection, Section]
 
 
+class MedfuseRecipe(Recipe):
+    rules: Literal["medfuse"]
+    cohort: MedfuseCohort
+    corrections: dict[MedfuseCorrection, Section]
+
+
 RULES: dict[str, type[Recipe]] = {
     "ddl_cxr": DdlCxrRecipe,
     "ehrxdiff": EhrxdiffRecipe,
+    "medfuse": MedfuseRecipe,
 }
 
 

@@ -15,7 +15,7 @@ Split = dict[int, str]
 
 def assign_split(rule: SplitRule, subjects: Sequence[int], pairs: Mapping[int, int]) -> Split:
     """The split of every patient, in the order dealt. ``pairs`` counts each patient's pairs."""
-    if rule.method == "shuffled_patients":
+    if rule.method in ("shuffled_patients", "benchmark_patients"):
         return shuffle_patients(subjects, rule)
     return cut_cumulative_pairs(pairs, rule)
 
