@@ -13,6 +13,7 @@ SELECT
     , film.view AS previous_view
     , stay.intime AS admitted_to_icu_at
     , stay.film_end_at AS prediction_at
+    , CAST(NULL AS TIMESTAMP) AS generation_start_at
     , stay.window_end_at
     , stay.age
     , stay.sex
