@@ -1,0 +1,18 @@
+-- Grain: one row per (window_number, seconds, variable): of values at one instant the one that wins, as
+-- in window/hourly_value.sql. seconds: since the window's start, 0 for what was carried into it.
+SELECT
+    sample_window.window_number
+    , sample_window.stay_id
+    , GREATEST(
+        DATE_DIFF('second', sample_window.window_start_at, measurement.event_at), 0
+    ) AS seconds
+    , measurement.variable
+    , MAX_BY(
+        measurement.value
+        , (measurement.event_at, COALESCE(measurement.charted, ''), measurement.value)
+    ) AS value
+FROM windowed_measurement AS measurement
+INNER JOIN sample_window
+    ON measurement.window_number = sample_window.window_number
+GROUP BY ALL
+ORDER BY window_number, seconds, variable
