@@ -137,7 +137,7 @@ def _write_series(params: Params, recipe: Recipe, stays: pl.DataFrame, folder: P
     paths = []
     with open_sql(params.sql, folder / ".spill") as connection:
         for values in _values(connection, params, recipe):
-            wide = values.pivot("variable", index=["stay_id", "seconds"], values="value")
+            wide = values.pivot("variable", index=["stay_id", "hours"], values="value")
             for (stay,), rows in wide.group_by("stay_id", maintain_order=True):
                 paths.append(_write(folder.joinpath(*place[stay]), _series(rows)))
     return paths
@@ -163,7 +163,6 @@ def _values(
 
 
 def _series(wide: pl.DataFrame) -> pl.DataFrame:
-    hours = (pl.col("seconds") / 60.0 / 60).alias("Hours")
     columns = []
     for variable in VARIABLES:
         value = pl.col(variable.name) if variable.name in wide.columns else pl.lit(None)
@@ -172,7 +171,7 @@ def _series(wide: pl.DataFrame) -> pl.DataFrame:
             value = value.cast(pl.Int64).replace_strict(texts, return_dtype=pl.String)
         # The benchmark's spelling of the Glasgow coma scale.
         columns.append(value.alias(variable.name.replace("GCS", "Glascow coma scale")))
-    return wide.sort("seconds").select(hours, *columns)
+    return wide.sort("hours").select(pl.col("hours").alias("Hours"), *columns)
 
 
 def _write(path: Path, table: pl.DataFrame) -> Path:
