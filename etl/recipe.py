@@ -63,9 +63,7 @@ class SplitRule(Settings):
     """How patients are split. Orders are those of numpy's legacy generator.
 
     shuffled_patients: sklearn's train_test_split twice over sorted ids (specs ddl-cxr 5.6).
-    benchmark_patients: the same over the patients of every stay of the benchmark, with a sample or
-    without, so that all tasks and pairings share one split; other patients' films train
-    (specs fusion-baselines 1, 4.4).
+    benchmark_patients: see BenchmarkSplitRule.
     cumulative_pairs: shuffled patients, cut where their pairs add up (specs ehrxdiff 2.1).
     official: that of MIMIC-CXR-JPG; patients it does not name are dealt as by shuffled_patients.
     """
@@ -74,6 +72,18 @@ class SplitRule(Settings):
     seed: int
     valid: Share
     test: Share
+
+
+class BenchmarkSplitRule(SplitRule):
+    """As by shuffled_patients, over the patients of every stay of the benchmark, with a sample or
+    without: all tasks and pairings share one split. Other patients' films train (specs
+    fusion-baselines 1, 4.4).
+
+    lists: empty, or the folder of MedFuse's testset_iv.csv and valset_iv.csv, which decide instead.
+    """
+
+    method: Literal["benchmark_patients"]
+    lists: str
 
 
 class WindowRule(Settings):
@@ -180,6 +190,7 @@ class MedfuseRecipe(Recipe):
     rules: Literal["medfuse"]
     cohort: MedfuseCohort
     corrections: dict[MedfuseCorrection, Section]
+    split: BenchmarkSplitRule
 
 
 RULES: dict[str, type[Recipe]] = {
