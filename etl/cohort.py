@@ -61,6 +61,17 @@ RULES: dict[str, dict[str, str | None]] = {
         "cohort/diff3m/film_number": None,
         "cohort/diff3m/image_sample": "image",
     },
+    "medfuse": {
+        "cohort/benchmark/all_stay": "stay",
+        "cohort/medfuse/stay": "stay",
+        "cohort/ddl_cxr/ap_film": "film",
+        "cohort/medfuse/stay_film": "film of a stay",
+        "cohort/medfuse/sample_window": None,
+        "window/windowed_measurement": None,
+        "cohort/medfuse/stay_sample": "stay",
+        "cohort/medfuse/filmed_stay": "stay with a film",
+        "cohort/medfuse/image_sample": "image",
+    },
 }
 # Tables that no SQL makes, and the file that first reads each.
 COMPUTED = {
@@ -102,6 +113,8 @@ def run(params: Params, recipe: Recipe) -> None:
 def _apply_rules(connection: DuckDBPyConnection, recipe: Recipe) -> list[Drop]:
     files = SHARED | RULES[recipe.rules]
     tables = {name: name.rsplit("/", 1)[1] for name in files}
+    if "image" not in recipe.kinds:  # no file builds on image samples
+        tables = {name: table for name, table in tables.items() if table != "image_sample"}
     missing = {f"{kind}_sample" for kind in SAMPLES if kind not in recipe.kinds} | {"all_stay"}
     tables |= {f"cohort/no_{table}": table for table in missing - set(tables.values())}
     drops = []
@@ -128,9 +141,16 @@ def _assign(
         raise ContractError(
             f"recipe {recipe.name}: no sample is left; {folder / 'ledger.json'} says why"
         )
-    split = assign_split(recipe.split, sorted(patients), pairs, named)
+    of_benchmark = recipe.split.method == "benchmark_patients"
+    dealt = _samples_of(connection, "all_stay") if of_benchmark else patients
+    split = assign_split(recipe.split, sorted(dealt), pairs, named)
+    # Of those dealt a patient may have no sample, or films only; other patients' films train.
+    everyone = patients.keys() | counts["image"].keys()
+    split = {subject: name for subject, name in split.items() if subject in everyone}
+    split |= dict.fromkeys(sorted(everyone - split.keys()), "train")
     if recipe.fidelity == "corrected":
-        split = fill_empty(split, pairs)
+        sampled = {subject: name for subject, name in split.items() if subject in patients}
+        split |= fill_empty(sampled, pairs)
     connection.execute(
         "CREATE TEMP TABLE assigned (subject_id BIGINT, split VARCHAR, position BIGINT)"
     )

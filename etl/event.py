@@ -53,7 +53,9 @@ def _write_measurements(connection: DuckDBPyConnection, folder: Path, recipe: Re
     tables: Sequence[str] = MEASURED_TABLES if recipe.window.hourly else ()
     if tables:
         _create_contract_category(connection)
-        parameters = {**recipe.parameters, "minimum_films": 1}
+        # Stays without a film are samples where pairing is partial.
+        minimum_films = 0 if recipe.parameters.get("pairing") == "partial" else 1
+        parameters = {**recipe.parameters, "minimum_films": minimum_films}
         for table, name in MEASUREMENT_TABLES.items():
             create_table(connection, table, name, parameters)
         labs = count_rows(connection, "lab_admission")

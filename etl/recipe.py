@@ -58,12 +58,14 @@ Diff3mCorrection = Literal[
     "rows_anywhere",
     "two_pressures",
 ]
+MedfuseCorrection = Literal[BenchmarkCorrection, "film_before_discharge"]
 
 
 ALL_CORRECTIONS = (
     *get_args(DdlCxrCorrection),
     *get_args(EhrxdiffCorrection),
     *get_args(Diff3mCorrection),
+    *get_args(MedfuseCorrection),
 )
 
 
@@ -71,14 +73,27 @@ class SplitRule(Settings):
     """How patients are split. Orders are those of numpy's legacy generator.
 
     shuffled_patients: sklearn's train_test_split twice over sorted ids (specs ddl-cxr 5.6).
+    benchmark_patients: see BenchmarkSplitRule.
     cumulative_pairs: shuffled patients, cut where their pairs add up (specs ehrxdiff 2.1).
     official: that of MIMIC-CXR-JPG; patients it does not name are dealt as by shuffled_patients.
     """
 
-    method: Literal["shuffled_patients", "cumulative_pairs", "official"]
+    method: Literal["shuffled_patients", "benchmark_patients", "cumulative_pairs", "official"]
     seed: int
     valid: Share
     test: Share
+
+
+class BenchmarkSplitRule(SplitRule):
+    """As by shuffled_patients, over the patients of every stay of the benchmark, with a sample or
+    without: all tasks and pairings share one split. Other patients' films train (specs
+    fusion-baselines 1, 4.4).
+
+    lists: empty, or the folder of MedFuse's testset_iv.csv and valset_iv.csv, which decide instead.
+    """
+
+    method: Literal["benchmark_patients"]
+    lists: str
 
 
 class WindowRule(Settings):
@@ -125,6 +140,18 @@ class EhrxdiffCohort(Settings):
 
 class Diff3mCohort(Settings):
     maximum_days: Days
+
+
+class MedfuseCohort(Settings):
+    """MedFuse and DrFuse (specs fusion-baselines 1, 5)."""
+
+    task: Literal["mortality", "phenotyping"]
+    pairing: Literal["paired", "partial"]  # stays without a film are dropped, or kept
+    minimum_age: Years
+    minimum_stay_hours: Hours
+    window_until: Literal["hours", "discharge"]  # hours: the first window_hours of the stay
+    window_hours: Hours
+    none_text: NoneText
 
 
 class Recipe(Settings):
@@ -186,10 +213,18 @@ class Diff3mRecipe(Recipe):
     corrections: dict[Diff3mCorrection, Section]
 
 
+class MedfuseRecipe(Recipe):
+    rules: Literal["medfuse"]
+    cohort: MedfuseCohort
+    corrections: dict[MedfuseCorrection, Section]
+    split: BenchmarkSplitRule
+
+
 RULES: dict[str, type[Recipe]] = {
     "ddl_cxr": DdlCxrRecipe,
     "ehrxdiff": EhrxdiffRecipe,
     "diff3m": Diff3mRecipe,
+    "medfuse": MedfuseRecipe,
 }
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cxrfuture_data.schema import ContractError
-from etl.recipe import SplitRule
+from etl.recipe import BenchmarkSplitRule, SplitRule
 from etl.split import (
     assign_split,
     cut_cumulative_pairs,
@@ -113,3 +113,31 @@ def test_the_official_names_are_ours_in_other_words():
 def test_an_unknown_official_split_is_refused():
     with pytest.raises(ContractError, match=r"cxr_split: split 'dev'; known are train, validate"):
         read_official([(1, "dev")])
+
+
+LISTED = BenchmarkSplitRule(method="benchmark_patients", seed=1, valid=0.1, test=0.2, lists="")
+
+
+def test_the_authors_lists_decide_where_they_are_given(tmp_path):
+    # Ids are compared as numbers, whatever the lists' spaces; 4 is in neither list, 9 in no cohort.
+    (tmp_path / "testset_iv.csv").write_text("1,1\n2,0\n3, 0\n9,1\n")
+    (tmp_path / "valset_iv.csv").write_text("2,0\n3,1\n1,1\n")
+    rule = LISTED.model_copy(update={"lists": str(tmp_path)})
+    split = assign_split(rule, [4, 3, 2, 1], {}, {})
+    assert split == {1: "test", 2: "train", 3: "valid", 4: "train"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, r"split.lists: .*valset_iv.csv: no such file; copy it from MedFuse's repository"),
+        ("subject_id,test\n", r"valset_iv.csv: line 1 is not a subject_id and 0 or 1"),
+        ("7,1\n8\n", r"valset_iv.csv: line 2 is not"),
+    ],
+)
+def test_lists_that_cannot_be_read(tmp_path, text, message):
+    (tmp_path / "testset_iv.csv").write_text("1,1\n")
+    if text is not None:
+        (tmp_path / "valset_iv.csv").write_text(text)
+    with pytest.raises(ContractError, match=message):
+        assign_split(LISTED.model_copy(update={"lists": str(tmp_path)}), [1], {}, {})
