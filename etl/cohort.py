@@ -7,8 +7,9 @@ from duckdb import DuckDBPyConnection
 from cxrfuture_data.schema import ContractError
 from etl.ledger import Drop, write_ledger
 from etl.params import Params
+from etl.published_hours import create_candidate_edges, create_hours
 from etl.recipe import Recipe
-from etl.split import assign_split
+from etl.split import assign_split, fill_empty
 from etl.sqlfile import (
     Counted,
     bind_tables,
@@ -22,29 +23,37 @@ from etl.sqlfile import (
 STAGE = "cohort"
 SAMPLES = ("pair", "stay", "image")
 
-# The files of each cohort below sql/cohort, in the order they build on each other; a table has the
-# name of its file. A unit names what one row of a file that filters is; None filters nothing.
-SHARED = {"admission": None, "taken_film": "film"}
+# The files of each cohort, in the order they build on each other; a table has the name of its file.
+# A unit names what one row of a file that filters is; None filters nothing.
+SHARED = {"cohort/admission": None, "cohort/taken_film": "film"}
 RULES: dict[str, dict[str, str | None]] = {
     "ddl_cxr": {
-        "ddl_cxr/stay": "stay",
-        "ddl_cxr/ap_film": "film",
-        "ddl_cxr/study_film": "film",
-        "ddl_cxr/stay_film": "film of a stay",
-        "ddl_cxr/pair_candidate": None,
-        "ddl_cxr/pair_event_hours": None,
-        "ddl_cxr/pair_sample": "pair",
-        "ddl_cxr/stay_sample": "stay",
-        "ddl_cxr/image_sample": "image",
+        "cohort/benchmark/all_stay": "stay",
+        "cohort/ddl_cxr/stay": "stay",
+        "cohort/ddl_cxr/ap_film": "film",
+        "cohort/ddl_cxr/study_film": "film",
+        "cohort/ddl_cxr/stay_film": "film of a stay",
+        "cohort/ddl_cxr/pair_candidate": None,
+        "cohort/ddl_cxr/sample_window": None,
+        "window/windowed_measurement": None,
+        "cohort/ddl_cxr/pair_event_hours": None,
+        "cohort/ddl_cxr/pair_sample": "pair",
+        "cohort/ddl_cxr/stay_sample": "stay",
+        "cohort/ddl_cxr/image_sample": "image",
     },
     "ehrxdiff": {
-        "ehrxdiff/cohort_admission": "admission",
-        "ehrxdiff/frontal_film": "film",
-        "ehrxdiff/admission_film": "film of an admission",
-        "ehrxdiff/pair_candidate": None,
-        "ehrxdiff/pair_event": None,
-        "ehrxdiff/pair_sample": "pair",
+        "cohort/ehrxdiff/cohort_admission": "admission",
+        "cohort/ehrxdiff/frontal_film": "film",
+        "cohort/ehrxdiff/admission_film": "film of an admission",
+        "cohort/ehrxdiff/pair_candidate": None,
+        "cohort/ehrxdiff/pair_event": None,
+        "cohort/ehrxdiff/pair_sample": "pair",
     },
+}
+# Tables that no SQL makes, and the file that first reads each.
+COMPUTED = {
+    "cohort/ddl_cxr/sample_window": create_candidate_edges,
+    "cohort/ddl_cxr/pair_event_hours": create_hours,
 }
 INGESTED = ("admissions", "patients", "icustays", "cxr_metadata", "cxr_chexpert")
 
@@ -60,7 +69,7 @@ def run(params: Params, recipe: Recipe) -> None:
         drops = _apply_rules(connection, recipe)
         write_ledger(folder, drops)
         _assign(connection, recipe, folder)
-        for name in (*SAMPLES, "film", "split"):
+        for name in (*SAMPLES, "all_stay", "film", "split"):
             write_parquet(connection, folder / f"{name}.parquet", f"cohort/{name}")
         bind_tables(connection, {"film": folder / "film.parquet"})
         write_parquet(connection, folder / "label.parquet", "cohort/label")
@@ -68,15 +77,16 @@ def run(params: Params, recipe: Recipe) -> None:
 
 
 def _apply_rules(connection: DuckDBPyConnection, recipe: Recipe) -> list[Drop]:
-    chosen = SHARED | RULES[recipe.rules]
-    files = {f"cohort/{path}": unit for path, unit in chosen.items()}
-    files |= {f"cohort/no_{kind}": None for kind in SAMPLES if kind not in recipe.kinds}
+    files = SHARED | RULES[recipe.rules]
+    tables = {name: name.rsplit("/", 1)[1] for name in files}
+    missing = {f"{kind}_sample" for kind in SAMPLES if kind not in recipe.kinds} | {"all_stay"}
+    tables |= {f"cohort/no_{table}": table for table in missing - set(tables.values())}
     drops = []
-    for name, unit in files.items():
-        table = name.rsplit("/", 1)[1]
-        if table.startswith("no_"):
-            table = f"{table.removeprefix('no_')}_sample"
+    for name, table in tables.items():
+        if name in COMPUTED:
+            COMPUTED[name](connection, recipe)
         create_table(connection, table, name, recipe.parameters)
+        unit = files.get(name)
         if unit:
             drops += count_drops(connection, Counted(STAGE, unit), name, table=table)
     return drops
@@ -92,9 +102,14 @@ def _assign(connection: DuckDBPyConnection, recipe: Recipe, folder: Path) -> Non
             f"recipe {recipe.name}: no sample is left; {folder / 'ledger.json'} says why"
         )
     split = assign_split(recipe.split, sorted(patients), pairs)
-    connection.execute("CREATE TEMP TABLE assigned (subject_id BIGINT, split VARCHAR)")
+    if recipe.fidelity == "corrected":
+        split = fill_empty(split, pairs)
     connection.execute(
-        "INSERT INTO assigned SELECT UNNEST($subjects), UNNEST($splits)",
+        "CREATE TEMP TABLE assigned (subject_id BIGINT, split VARCHAR, position BIGINT)"
+    )
+    connection.execute(
+        "INSERT INTO assigned SELECT UNNEST($subjects), UNNEST($splits)"
+        ", UNNEST(RANGE(LEN($subjects)))",
         {"subjects": list(split.keys()), "splits": list(split.values())},
     )
 

@@ -22,7 +22,18 @@ from etl.sqlfile import (
 )
 
 STAGE = "event"
-MEASURED_TABLES = ("chartevents", "labevents")
+# What becomes measurements, and the tables that choose them, in the order they build on each other.
+MEASURED_TABLES = ("chartevents", "labevents", "gcs_total")
+MEASUREMENT_TABLES = {
+    "admission": "cohort/admission",
+    "all_stay": "cohort/benchmark/all_stay",
+    "measured_stay": "event/measured_stay",
+    "charted_category": "event/charted_category",
+    "variable_item": "event/variable_item",
+    "plausible_range": "event/plausible_range",
+    "lab_admission": "event/lab_admission",
+    "gcs_component": "event/gcs_component",
+}
 TEXT_LISTS = ("drug", "chart_category", "specimen", "procedure_category")
 
 
@@ -31,14 +42,6 @@ def run(params: Params, recipe: Recipe) -> None:
     folder = params.build(recipe.name, STAGE)
     with open_sql(params.sql, folder / ".spill") as connection:
         bind_tables(connection, _source_tables(params.build("ingest"), recipe))
-        # A pair needs two films in its admission, a stay one.
-        minimum_films = 1 if "stay" in recipe.kinds else 2
-        create_table(
-            connection,
-            "filmed_admission",
-            "event/filmed_admission",
-            {**recipe.parameters, "minimum_films": minimum_films},
-        )
         drops = _write_measurements(connection, folder, recipe)
         drops += _write_texts(connection, folder, recipe)
     write_ledger(folder, drops)
@@ -50,9 +53,9 @@ def _write_measurements(connection: DuckDBPyConnection, folder: Path, recipe: Re
     tables: Sequence[str] = MEASURED_TABLES if recipe.window.hourly else ()
     if tables:
         _create_contract_category(connection)
-        create_table(connection, "charted_category", "event/charted_category")
-        create_table(connection, "variable_item", "event/variable_item", recipe.parameters)
-        create_table(connection, "lab_admission", "event/lab_admission", recipe.parameters)
+        parameters = {**recipe.parameters, "minimum_films": 1}
+        for table, name in MEASUREMENT_TABLES.items():
+            create_table(connection, table, name, parameters)
         labs = count_rows(connection, "lab_admission")
     names = [f"event/measurement/{table}" for table in tables]
     write_kept(
@@ -69,6 +72,9 @@ def _write_measurements(connection: DuckDBPyConnection, folder: Path, recipe: Re
 def _write_texts(connection: DuckDBPyConnection, folder: Path, recipe: Recipe) -> list[Drop]:
     tables: Sequence[str] = EVENT_TABLES if recipe.window.events else ()
     if tables:
+        # A pair needs two films in its admission.
+        parameters = {**recipe.parameters, "minimum_films": 2}
+        create_table(connection, "filmed_admission", "event/filmed_admission", parameters)
         for name in TEXT_LISTS:
             create_table(connection, name, f"event/text/{name}")
     names = [f"event/text/{table}" for table in tables]
@@ -106,7 +112,7 @@ def _create_contract_category(connection: DuckDBPyConnection) -> None:
 def _source_tables(ingest: Path, recipe: Recipe) -> dict[str, Path]:
     names = ["admissions", "cxr_metadata"]
     if recipe.window.hourly:
-        names += MEASURED_TABLES
+        names += ["patients", "icustays", "chartevents", "labevents"]
     if recipe.window.events:
         names += [*EVENT_TABLES, "d_items", "d_labitems"]
     return {name: ingest / f"{name}.parquet" for name in names}

@@ -22,6 +22,7 @@ Days = Annotated[int, Field(ge=0)]
 Section = Annotated[str, Field(min_length=1)]
 Fidelity = Literal["corrected", "published"]
 Availability = Literal["event", "known"]
+NoneText = Literal["lost", "kept"]
 Value = str | int | float | bool
 
 NOT_LISTED = "not in the recipe's file"
@@ -29,7 +30,6 @@ NOT_LISTED = "not in the recipe's file"
 # The benchmark's extraction, which DDL-CXR, MedFuse and DrFuse share.
 BenchmarkCorrection = Literal[
     "age_at_admission",
-    "age_and_sex_in_every_hour",
     "blood_without_urine",
     "death_by_deathtime_then_dod",
     "discharge_after_admission",
@@ -40,7 +40,6 @@ BenchmarkCorrection = Literal[
     "gcs_total_and_refill",
     "height_carried",
     "height_in_centimetres",
-    "hour_zero",
     "labs_by_time",
     "numbers_from_valuenum",
     "numeric_ties",
@@ -48,6 +47,13 @@ BenchmarkCorrection = Literal[
     "plausible_range",
     "training_normaliser",
 ]
+DdlCxrCorrection = Literal[
+    BenchmarkCorrection, "age_and_sex_in_every_hour", "exact_hours", "hour_zero"
+]
+EhrxdiffCorrection = Literal["film_time_with_fraction"]
+
+
+ALL_CORRECTIONS = (*get_args(DdlCxrCorrection), *get_args(EhrxdiffCorrection))
 
 
 class SplitRule(Settings):
@@ -91,7 +97,7 @@ class DdlCxrCohort(Settings):
     film_to_hours: Hours
     minimum_gap_hours: Hours
     minimum_event_hours: Annotated[int, Field(ge=0)]
-    none_text: Literal["lost", "kept"]  # under published: by pandas 2, or by pandas 1.5
+    none_text: NoneText  # under published: by pandas 2, or by pandas 1.5
 
 
 class EhrxdiffCohort(Settings):
@@ -134,8 +140,11 @@ class Recipe(Settings):
 
     @property
     def parameters(self) -> dict[str, Value]:
-        """What the SQL of every stage may read."""
+        """What the SQL of every stage may read. A correction of other rules holds: these have no
+        such error to keep."""
         return {
+            **dict.fromkeys(ALL_CORRECTIONS, True),
+            "none_text": "kept",
             **self.cohort.model_dump(),
             **{name: self.is_in_force(name) for name in self.known_corrections},
             "availability": self.availability,
@@ -148,13 +157,13 @@ class Recipe(Settings):
 class DdlCxrRecipe(Recipe):
     rules: Literal["ddl_cxr"]
     cohort: DdlCxrCohort
-    corrections: dict[BenchmarkCorrection, Section]
+    corrections: dict[DdlCxrCorrection, Section]
 
 
 class EhrxdiffRecipe(Recipe):
     rules: Literal["ehrxdiff"]
     cohort: EhrxdiffCohort
-    corrections: dict[Literal["film_time_with_fraction"], Section]
+    corrections: dict[EhrxdiffCorrection, Section]
 
 
 RULES: dict[str, type[Recipe]] = {
@@ -164,12 +173,15 @@ RULES: dict[str, type[Recipe]] = {
 
 
 def read_recipe(
-    name: str, fidelity: Fidelity | None = None, availability: Availability | None = None
+    name: str,
+    fidelity: Fidelity | None = None,
+    availability: Availability | None = None,
+    none_text: NoneText | None = None,
 ) -> Recipe:
     """A shipped recipe by name, or any file by a path that ends in .yaml.
 
-    Another fidelity or availability than the file's makes a recipe of another name
-    (``ddl_cxr_published``, ``ddl_cxr_known``), so that it is built in a folder of its own.
+    Another fidelity, availability or treatment of the text None than the file's makes a recipe of
+    another name (``ddl_cxr_published``, ``ddl_cxr_known``), built in a folder of its own.
     """
     path = _path_of(name)
     value = read_yaml(path)
@@ -178,6 +190,12 @@ def read_recipe(
     for key, chosen in {"fidelity": fidelity, "availability": availability}.items():
         if chosen is not None and chosen != value.get(key):
             value |= {key: chosen, "name": f"{value.get('name')}_{chosen}"}
+    cohort = value.get("cohort")
+    if none_text is not None and isinstance(cohort, dict) and none_text != cohort.get("none_text"):
+        value |= {
+            "cohort": cohort | {"none_text": none_text},
+            "name": f"{value['name']}_none_{none_text}",
+        }
     rules = value.get("rules")
     if rules not in RULES:
         raise ContractError(f"{path}: rules {rules!r}; known are {', '.join(sorted(RULES))}")

@@ -14,10 +14,10 @@ Split = dict[int, str]
 
 
 def assign_split(rule: SplitRule, subjects: Sequence[int], pairs: Mapping[int, int]) -> Split:
-    """The split of every patient. ``pairs`` counts each patient's pairs."""
+    """The split of every patient, in the order dealt. ``pairs`` counts each patient's pairs."""
     if rule.method == "shuffled_patients":
-        return fill_empty(shuffle_patients(subjects, rule), pairs)
-    return fill_empty(cut_cumulative_pairs(pairs, rule), pairs)
+        return shuffle_patients(subjects, rule)
+    return cut_cumulative_pairs(pairs, rule)
 
 
 def fill_empty(split: Split, pairs: Mapping[int, int]) -> Split:

@@ -4,6 +4,7 @@ from duckdb import DuckDBPyConnection
 
 from etl.ledger import Drop, write_ledger
 from etl.params import Params
+from etl.published_hours import create_pair_edges
 from etl.recipe import Recipe
 from etl.sqlfile import (
     Counted,
@@ -25,6 +26,7 @@ TABLES = (
     "windowed_event",
     "event_count",
 )
+INPUTS = {"cohort": ("pair", "stay", "all_stay"), "event": ("measurement", "event")}
 OUTPUTS = ("window", "hourly", "window_event")
 
 
@@ -33,12 +35,13 @@ def run(params: Params, recipe: Recipe) -> None:
     folder = params.build(recipe.name, STAGE)
     tables = {
         name: params.build(recipe.name, stage, f"{name}.parquet")
-        for stage, names in {"cohort": ("pair", "stay"), "event": ("measurement", "event")}.items()
+        for stage, names in INPUTS.items()
         for name in names
     }
     parameters = recipe.parameters
     with open_sql(params.sql, folder / ".spill") as connection:
         bind_tables(connection, tables)
+        create_pair_edges(connection, recipe)
         for table in TABLES:
             create_table(connection, table, f"window/{table}", parameters)
         for name in OUTPUTS:

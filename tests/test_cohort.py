@@ -21,6 +21,7 @@ from tiny_stages import (
 
 from cxrfuture_data.schema import ContractError
 from etl.params import SqlParams
+from etl.recipe import read_recipe
 from etl.sqlfile import create_table, open_sql
 
 SECOND = 1 / 3600
@@ -68,7 +69,8 @@ def test_of_rows_with_one_dicom_id_the_first_in_the_file_stays(tmp_path):
             ", ('a', 1, 8, 'AP', 21500102, 2e5, 1), ('b', 1, 9, 'AP', 21500102, 2e5, 3))"
             " t (dicom_id, subject_id, study_id, viewposition, studydate, studytime, source_row)"
         )
-        create_table(connection, "taken_film", "cohort/taken_film")
+        rules = read_recipe("ddl_cxr").parameters
+        create_table(connection, "taken_film", "cohort/taken_film", rules)
         rows = connection.execute("SELECT study_id, drop_reason FROM taken_film").fetchall()
     assert dict(rows) == {7: "01 repeats a dicom_id", 8: None, 9: None}
 

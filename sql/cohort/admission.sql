@@ -1,22 +1,36 @@
 -- Grain: one row per hadm_id of the hospital.
--- Age at admission (anchor_age is the age in anchor_year). Died in hospital: deathtime within
--- [admittime, dischtime], or dod, which is a date, within their days; both ends included.
+-- age: at admission (anchor_age is the age in anchor_year). died_in_hospital: deathtime within
+-- [admittime, dischtime]; without a deathtime dod, which is a date, within their days; both ends
+-- included. died_as_published: either of the two, dod taken as its midnight (specs ddl-cxr 4.3).
 SELECT
     admissions.subject_id
     , admissions.hadm_id
     , admissions.admittime
     , admissions.dischtime
+    , admissions.deathtime
+    , patients.dod
+    , patients.anchor_age
     , patients.anchor_age
     + YEAR(admissions.admittime) - patients.anchor_year AS age
     , patients.gender AS sex
     , COALESCE(
+        CASE
+            WHEN admissions.deathtime IS NOT NULL
+                THEN admissions.deathtime BETWEEN admissions.admittime AND admissions.dischtime
+            ELSE
+                patients.dod
+                BETWEEN CAST(admissions.admittime AS DATE) AND CAST(admissions.dischtime AS DATE)
+        END
+        , FALSE
+    ) AS died_in_hospital
+    , COALESCE(
         admissions.deathtime BETWEEN admissions.admittime AND admissions.dischtime, FALSE
     )
     OR COALESCE(
-        patients.dod
-        BETWEEN CAST(admissions.admittime AS DATE) AND CAST(admissions.dischtime AS DATE)
+        CAST(patients.dod AS TIMESTAMP)
+        BETWEEN admissions.admittime AND admissions.dischtime
         , FALSE
-    ) AS died_in_hospital
+    ) AS died_as_published
 FROM admissions
 LEFT JOIN patients
     ON admissions.subject_id = patients.subject_id

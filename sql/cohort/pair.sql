@@ -1,4 +1,4 @@
--- Grain: one row per pair_id.
+-- Grain: one row per pair_id. event_hours: hours of the window that hold a measurement, if counted.
 -- The window is [window_start_at, window_end_at]; the recipe says whether its end belongs to it.
 SELECT
     sample.pair_id
@@ -17,6 +17,7 @@ SELECT
     , DATE_DIFF('microsecond', sample.previous_at, sample.target_at) / 3600000000.0 AS gap_hours
     , sample.previous_at AS window_start_at
     , sample.target_at AS window_end_at
+    , sample.event_hours
     , sample.age
     , sample.sex
     , sample.died_in_hospital

@@ -1,6 +1,6 @@
 -- Grain: one row per row of the film list, dropped ones with a reason.
 -- studytime is HHMMSS.fff as a number that lost its leading zeros: 12 is 00:00:12 and 80556.875 is
--- 08:05:56.875; the fraction is kept. Of rows with one dicom_id the first in file order stays.
+-- 08:05:56.875; the fraction is kept by $film_time_with_fraction. Of rows with one dicom_id the first in file order stays.
 SELECT
     dicom_id
     , subject_id
@@ -9,7 +9,12 @@ SELECT
     , CAST(day_taken AS TIMESTAMP)
     + TO_HOURS(clock // 10000000000)
     + TO_MINUTES(clock // 100000000 % 100)
-    + TO_MICROSECONDS(clock % 100000000) AS taken_at
+    + TO_MICROSECONDS(
+        CASE
+            WHEN $film_time_with_fraction THEN clock % 100000000
+            ELSE clock % 100000000 // 1000000 * 1000000
+        END
+    ) AS taken_at
     , source_row
     , CASE
         WHEN

@@ -7,6 +7,7 @@ SELECT
     , known_at
     , variable
     , value
+    , charted
     , source
     , source_row
 FROM kept

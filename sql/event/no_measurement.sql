@@ -6,7 +6,8 @@ SELECT
     , CAST(NULL AS TIMESTAMP) AS event_at
     , CAST(NULL AS TIMESTAMP) AS known_at
     , CAST(NULL AS VARCHAR) AS variable
-    , CAST(NULL AS FLOAT) AS value
+    , CAST(NULL AS DOUBLE) AS value
+    , CAST(NULL AS VARCHAR) AS charted
     , CAST(NULL AS VARCHAR) AS source
     , CAST(NULL AS BIGINT) AS source_row
     , CAST(NULL AS VARCHAR) AS drop_reason

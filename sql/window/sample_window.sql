@@ -1,16 +1,27 @@
 -- Grain: one row per (kind, key), numbered in that order.
+-- includes_start, includes_end: whether each end belongs to the window. Without $hour_zero a stay's
+-- start does not (specs ddl-cxr 3.6, rule 3), and a pair's ends do as etl/published_hours.py says.
 SELECT
     CAST(ROW_NUMBER() OVER (ORDER BY sample.kind, sample.key) AS INTEGER) AS window_number
     , sample.kind
     , sample.key
+    , sample.subject_id
     , sample.hadm_id
     , sample.stay_id
+    , stay.intime
+    , stay.outtime
     , sample.window_start_at
     , sample.window_end_at
+    , CASE
+        WHEN sample.kind = 'stay' THEN $hour_zero
+        ELSE COALESCE(first_edge.in_window_at_start, TRUE)
+    END AS includes_start
+    , $includes_end AND COALESCE(last_edge.in_window_at_end, TRUE) AS includes_end
 FROM (
     SELECT
         'pair' AS kind
         , pair_id AS key
+        , subject_id
         , hadm_id
         , stay_id
         , window_start_at
@@ -20,10 +31,21 @@ FROM (
     SELECT
         'stay' AS kind
         , key
+        , subject_id
         , hadm_id
         , stay_id
         , window_start_at
         , window_end_at
     FROM stay
 ) AS sample
+LEFT JOIN all_stay AS stay
+    ON sample.stay_id = stay.stay_id
+LEFT JOIN published_edge AS first_edge
+    ON
+        sample.kind = 'pair'
+        AND DATE_DIFF('second', stay.intime, sample.window_start_at) = first_edge.seconds
+LEFT JOIN published_edge AS last_edge
+    ON
+        sample.kind = 'pair'
+        AND DATE_DIFF('second', stay.intime, sample.window_end_at) = last_edge.seconds
 ORDER BY window_number

@@ -5,7 +5,7 @@ SELECT
     sample_window.window_number
     , CASE
         WHEN sample_window.kind = 'stay' THEN sample_window.window_start_at
-        ELSE MIN(measurement.event_at)
+        ELSE MIN(measurement.event_at) FILTER (WHERE NOT measurement.is_carried)
     END AS origin_at
 FROM sample_window
 LEFT JOIN windowed_measurement AS measurement

@@ -10,6 +10,8 @@ SELECT
     , previous.subject_id
     , previous.hadm_id
     , previous.stay_id
+    , previous.intime
+    , previous.outtime
     , previous.study_id AS previous_study_id
     , previous.dicom_id AS previous_dicom_id
     , previous.taken_at AS previous_at

@@ -1,32 +1,28 @@
--- Grain: one row per pair further apart than $minimum_gap_hours with a measurement in its window.
--- Window: [previous_at, target_at], its end only if $includes_end. Hours are counted from the first
--- measurement in the window, [k, k + 1); event_hours is how many of them hold a measurement.
+-- Grain: one row per pair further apart than the minimum gap with a measurement in its window.
+-- Hours are counted from the first measurement in the window, [k, k + 1); event_hours is how many of
+-- them hold a measurement. The authors' code subtracts hours since ICU admission as floats that it
+-- has read from a csv file (published_hour), so that a whole hour may fall short of itself.
 SELECT
     pair_id
-    , COUNT(DISTINCT DATE_DIFF('microsecond', first_at, event_at) // 3600000000) AS event_hours
+    , COUNT(DISTINCT COALESCE(
+        FLOOR(hours - first_hours)
+        , DATE_DIFF('microsecond', first_at, event_at) // 3600000000
+    )) AS event_hours
 FROM (
     SELECT
-        pair.pair_id
+        sample_window.key AS pair_id
         , measurement.event_at
-        , MIN(measurement.event_at) OVER (PARTITION BY pair.pair_id) AS first_at
-    FROM pair_candidate AS pair
-    INNER JOIN measurement
-        ON
-            pair.hadm_id = measurement.hadm_id
-            AND (measurement.stay_id IS NULL OR pair.stay_id = measurement.stay_id)
-            AND measurement.event_at >= pair.previous_at
-            AND CASE
-                WHEN $availability = 'known' THEN measurement.known_at
-                ELSE measurement.event_at
-            END <= pair.target_at
-            AND (
-                $includes_end
-                OR CASE
-                    WHEN $availability = 'known' THEN measurement.known_at
-                    ELSE measurement.event_at
-                END < pair.target_at
-            )
-    WHERE pair.target_at > pair.previous_at + TO_SECONDS($minimum_gap_hours * 3600)
+        , published_hour.hours
+        , MIN(measurement.event_at) OVER (PARTITION BY measurement.window_number) AS first_at
+        , MIN_BY(published_hour.hours, measurement.event_at)
+            OVER (PARTITION BY measurement.window_number)
+            AS first_hours
+    FROM windowed_measurement AS measurement
+    INNER JOIN sample_window
+        ON measurement.window_number = sample_window.window_number
+    LEFT JOIN published_hour
+        ON DATE_DIFF('second', sample_window.intime, measurement.event_at) = published_hour.seconds
+    WHERE NOT measurement.is_carried
 ) AS measured
 GROUP BY pair_id
 ORDER BY pair_id

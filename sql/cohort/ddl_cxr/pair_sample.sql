@@ -1,7 +1,8 @@
 -- Grain: one row per two films of a stay, dropped ones with a reason.
 -- The gap must be strictly above $minimum_gap_hours.
 SELECT
-    pair.*
+    pair.* EXCLUDE (intime, outtime)
+    , COALESCE(measured.event_hours, 0) AS event_hours
     , CASE
         WHEN
             pair.target_at <= pair.previous_at + TO_SECONDS($minimum_gap_hours * 3600)

@@ -11,6 +11,8 @@ SELECT
     , stay.subject_id
     , stay.hadm_id
     , stay.stay_id
+    , stay.intime
+    , stay.outtime
     , stay.age
     , stay.sex
     , stay.died_in_hospital

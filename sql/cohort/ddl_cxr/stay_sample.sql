@@ -1,6 +1,6 @@
 -- Grain: one row per stay in the cohort, dropped ones with a reason.
--- Its film is the latest one up to the prediction time; of films at one time the last in file
--- order.
+-- Its film is the latest one up to the prediction time; of films at one time that of the
+-- higher study_id.
 SELECT
     LEFT(SHA256(CONCAT_WS('|', 'stay', stay.stay_id)), 16) AS key
     , stay.subject_id
@@ -28,7 +28,11 @@ LEFT JOIN (
     FROM stay_film
     WHERE drop_reason IS NULL
     QUALIFY
-        ROW_NUMBER() OVER (PARTITION BY stay_id ORDER BY taken_at DESC, source_row DESC) = 1
+        ROW_NUMBER() OVER (
+            PARTITION BY stay_id
+            ORDER BY taken_at DESC, study_id DESC, source_row DESC
+        )
+        = 1
 ) AS film
     ON stay.stay_id = film.stay_id
 WHERE stay.drop_reason IS NULL

@@ -3,6 +3,7 @@
 -- study and of studies that began at once. The gap must be strictly below $maximum_gap_hours.
 SELECT
     pair.*
+    , CAST(NULL AS BIGINT) AS event_hours
     , CASE
         WHEN pair.target_at <= pair.previous_at THEN '01 taken at the same time'
         WHEN

@@ -1,7 +1,10 @@
 -- Grain: one row per chartevents row, dropped ones with a reason.
 -- Units of the contract: Fahrenheit -> degC by item, or where a Celsius item holds 79 or more;
 -- inch -> cm; pound -> kg; a saturation of 1 or less is a fraction -> %; inspired oxygen above 1 is
--- in percent -> fraction, a charted 0.5 stays 0.5. Numbers come from valuenum, never from text.
+-- in percent -> fraction, a charted 0.5 stays 0.5. Each of these only by the correction it names;
+-- without it, as the authors' code has it (specs ddl-cxr 3.3): numbers are read from the text, of
+-- pressures "a/b" a part, a laboratory text that is no plain number is lost.
+-- charted: the text, where values at one instant are compared as texts (without $numeric_ties).
 SELECT
     converted.subject_id
     , converted.hadm_id
@@ -9,48 +12,112 @@ SELECT
     , converted.charttime AS event_at
     , GREATEST(converted.charttime, converted.storetime) AS known_at
     , converted.variable
-    , CAST(converted.measured AS FLOAT) AS value
+    , converted.measured AS value
+    , CASE
+        WHEN NOT $numeric_ties AND converted.transform IN ('category', 'uncleaned')
+            THEN converted.text
+    END AS charted
     , 'chartevents' AS source
     , converted.source_row
     , CASE
         WHEN converted.variable IS NULL THEN '01 item not used'
-        WHEN converted.filmed_hadm_id IS NULL THEN '02 admission without the films a sample needs'
-        WHEN converted.charttime IS NULL THEN '03 no time'
-        WHEN converted.measured IS NULL THEN '04 no number, or a text that is no category'
         WHEN
-            converted.transform = 'fraction' AND converted.measured > 1
-            THEN '05 inspired oxygen above 100 percent'
+            converted.measured_stay_id IS NULL
+            THEN '02 admission without the stay and films a sample needs'
+        WHEN
+            converted.stay_id IS DISTINCT FROM converted.measured_stay_id
+            THEN '03 charted in another stay'
+        WHEN converted.charttime IS NULL THEN '04 no time'
+        WHEN converted.measured IS NULL THEN '05 no number, or a text that is no category'
+        WHEN
+            $plausible_range
+            AND (converted.measured BETWEEN converted.low AND converted.high) IS FALSE
+            THEN '06 outside the plausible range'
     END AS drop_reason
 FROM (
     SELECT
-        chart.subject_id
-        , chart.hadm_id
-        , chart.stay_id
-        , chart.charttime
-        , chart.storetime
-        , chart.source_row
-        , item.variable
-        , item.transform
-        , admission.hadm_id AS filmed_hadm_id
+        read.subject_id
+        , read.hadm_id
+        , COALESCE(read.stay_id, read.measured_stay_id) AS stay_id
+        , read.measured_stay_id
+        , read.charttime
+        , read.storetime
+        , read.source_row
+        , read.variable
+        , read.transform
+        , read.text
+        , plausible_range.low
+        , plausible_range.high
         , CASE
-            WHEN item.transform = 'category' THEN charted_category.position
-            WHEN NOT ISFINITE(chart.valuenum) THEN NULL
-            WHEN item.transform = 'fraction' AND chart.valuenum > 1 THEN chart.valuenum / 100
+            WHEN read.transform IN ('category', 'score') THEN read.position
+            WHEN NOT ISFINITE(read.number) THEN NULL
+            WHEN read.transform = 'fraction'
+                THEN
+                    CASE
+                        WHEN $oxygen_by_size AND read.number <= 1 THEN read.number
+                        ELSE read.number / 100
+                    END
             WHEN
-                item.transform = 'fahrenheit'
-                OR (item.transform = 'celsius' AND chart.valuenum >= 79)
-                THEN (chart.valuenum - 32) * 5 / 9
-            WHEN item.transform = 'inch' THEN chart.valuenum * 2.54
-            WHEN item.transform = 'pound' THEN chart.valuenum * 0.453592
-            WHEN item.transform = 'percent' AND chart.valuenum <= 1 THEN chart.valuenum * 100
-            ELSE chart.valuenum
+                read.transform IN ('fahrenheit', 'celsius')
+                AND (
+                    read.number >= 79
+                    OR ($fahrenheit_by_item AND read.transform = 'fahrenheit')
+                )
+                THEN (read.number - 32) * 5 / 9
+            WHEN
+                read.transform = 'inch' AND $height_in_centimetres
+                THEN read.number * 2.54
+            WHEN read.transform = 'pound' THEN read.number * CAST(0.453592 AS DOUBLE)
+            WHEN read.transform = 'percent' AND read.number <= 1 THEN read.number * 100
+            ELSE read.number
         END AS measured
-    FROM chartevents AS chart
-    LEFT JOIN variable_item AS item
-        ON chart.itemid = item.itemid AND item.source = 'chartevents'
-    LEFT JOIN filmed_admission AS admission
-        ON chart.hadm_id = admission.hadm_id
-    LEFT JOIN charted_category
-        ON item.variable = charted_category.variable AND chart.value = charted_category.charted
+    FROM (
+        SELECT
+            chart.subject_id
+            , chart.hadm_id
+            , chart.stay_id
+            , stay.stay_id AS measured_stay_id
+            , chart.charttime
+            , chart.storetime
+            , chart.source_row
+            , item.variable
+            , item.transform
+            , chart.value AS text
+            , CASE
+                WHEN
+                    NOT $eye_opening_none
+                    AND $none_text = 'lost'
+                    AND chart.value = 'None'
+                    THEN NULL
+                ELSE charted_category.position
+            END AS position
+            , CASE
+                WHEN $numbers_from_valuenum THEN chart.valuenum
+                WHEN
+                    item.transform IN ('laboratory', 'percent')
+                    AND NOT REGEXP_FULL_MATCH(chart.value, '[0-9]+(\.[0-9]*)?|\.[0-9]+')
+                    THEN NULL
+                WHEN item.transform = 'systolic'
+                    THEN TRY_CAST(SPLIT_PART(chart.value, '/', 1) AS DOUBLE)
+                WHEN item.transform = 'diastolic' AND CONTAINS(chart.value, '/')
+                    THEN TRY_CAST(SPLIT_PART(chart.value, '/', 2) AS DOUBLE)
+                ELSE TRY_CAST(chart.value AS DOUBLE)
+            END AS number
+        FROM chartevents AS chart
+        LEFT JOIN variable_item AS item
+            ON chart.itemid = item.itemid AND item.source = 'chartevents'
+        LEFT JOIN measured_stay AS stay
+            ON chart.hadm_id = stay.hadm_id
+        LEFT JOIN charted_category
+            ON
+                item.variable = charted_category.variable
+                AND CASE
+                    WHEN item.transform = 'score'
+                        THEN CAST(CAST(chart.valuenum AS INTEGER) AS VARCHAR)
+                    ELSE chart.value
+                END = charted_category.charted
+    ) AS read
+    LEFT JOIN plausible_range
+        ON read.variable = plausible_range.variable
 ) AS converted
 ORDER BY subject_id, event_at, source, source_row

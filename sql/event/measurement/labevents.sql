@@ -1,36 +1,77 @@
 -- Grain: one row per labevents row, dropped ones with a reason.
--- Laboratory results belong to an admission, not to an ICU stay: stay_id is null. Those that name
--- no admission belong to the one they were drawn in (lab_admission.sql). Numbers come from
--- valuenum, also where the text is blanked out; a saturation of 1 or less is a fraction -> %.
+-- With $labs_by_time a laboratory result belongs to an admission, not to an ICU stay: stay_id is
+-- null; one that names no admission belongs to the one it was drawn in (lab_admission.sql). Without,
+-- as the authors' code has it (specs ddl-cxr 2.4): it is given the stay of the admission it names,
+-- and is lost without one. Numbers are read as in chartevents.sql.
 SELECT
-    lab.subject_id
-    , admission.hadm_id
-    , CAST(NULL AS BIGINT) AS stay_id
-    , lab.charttime AS event_at
-    , GREATEST(lab.charttime, lab.storetime) AS known_at
-    , item.variable
-    , CAST(
-        CASE
-            WHEN item.transform = 'percent' AND lab.valuenum <= 1 THEN lab.valuenum * 100
-            ELSE lab.valuenum
-        END AS FLOAT
-    ) AS value
+    converted.subject_id
+    , converted.hadm_id
+    , CASE WHEN NOT $labs_by_time THEN converted.measured_stay_id END AS stay_id
+    , converted.charttime AS event_at
+    , GREATEST(converted.charttime, converted.storetime) AS known_at
+    , converted.variable
+    , converted.measured AS value
+    , CAST(NULL AS VARCHAR) AS charted
     , 'labevents' AS source
-    , lab.source_row
+    , converted.source_row
     , CASE
-        WHEN item.itemid IS NULL THEN '01 item not used'
+        WHEN converted.variable IS NULL THEN '01 item not used'
         WHEN
-            lab.hadm_id IS NULL AND drawn_in.hadm_id IS NULL
+            converted.named_hadm_id IS NULL
             THEN '02 no admission named, and drawn in none that has films'
-        WHEN admission.hadm_id IS NULL THEN '03 admission without the films a sample needs'
-        WHEN lab.charttime IS NULL THEN '04 no time'
-        WHEN lab.valuenum IS NULL OR NOT ISFINITE(lab.valuenum) THEN '05 no number'
+        WHEN
+            converted.measured_stay_id IS NULL
+            THEN '03 admission without the stay and films a sample needs'
+        WHEN converted.charttime IS NULL THEN '04 no time'
+        WHEN converted.measured IS NULL THEN '05 no number'
+        WHEN
+            $plausible_range
+            AND (converted.measured BETWEEN converted.low AND converted.high) IS FALSE
+            THEN '06 outside the plausible range'
     END AS drop_reason
-FROM labevents AS lab
-LEFT JOIN variable_item AS item
-    ON lab.itemid = item.itemid AND item.source = 'labevents'
-LEFT JOIN lab_admission AS drawn_in
-    ON lab.source_row = drawn_in.source_row
-LEFT JOIN filmed_admission AS admission
-    ON COALESCE(lab.hadm_id, drawn_in.hadm_id) = admission.hadm_id
+FROM (
+    SELECT
+        read.subject_id
+        , read.named_hadm_id
+        , read.hadm_id
+        , read.measured_stay_id
+        , read.charttime
+        , read.storetime
+        , read.source_row
+        , read.variable
+        , plausible_range.low
+        , plausible_range.high
+        , CASE
+            WHEN NOT ISFINITE(read.number) THEN NULL
+            WHEN read.transform = 'percent' AND read.number <= 1 THEN read.number * 100
+            ELSE read.number
+        END AS measured
+    FROM (
+        SELECT
+            lab.subject_id
+            , COALESCE(lab.hadm_id, drawn_in.hadm_id) AS named_hadm_id
+            , stay.hadm_id
+            , stay.stay_id AS measured_stay_id
+            , lab.charttime
+            , lab.storetime
+            , lab.source_row
+            , item.variable
+            , item.transform
+            , CASE
+                WHEN $numbers_from_valuenum THEN lab.valuenum
+                WHEN
+                    REGEXP_FULL_MATCH(lab.value, '[0-9]+(\.[0-9]*)?|\.[0-9]+')
+                    THEN TRY_CAST(lab.value AS DOUBLE)
+            END AS number
+        FROM labevents AS lab
+        LEFT JOIN variable_item AS item
+            ON lab.itemid = item.itemid AND item.source = 'labevents'
+        LEFT JOIN lab_admission AS drawn_in
+            ON lab.source_row = drawn_in.source_row
+        LEFT JOIN measured_stay AS stay
+            ON COALESCE(lab.hadm_id, drawn_in.hadm_id) = stay.hadm_id
+    ) AS read
+    LEFT JOIN plausible_range
+        ON read.variable = plausible_range.variable
+) AS converted
 ORDER BY subject_id, event_at, source, source_row
