@@ -209,6 +209,24 @@ def attrition(
 
 
 @app.command()
+def reproduction(
+    recipe: GivenRecipe,
+    params: ParamsFile = DEFAULT_PARAMS,
+    fidelity: Fidelity = None,
+    availability: Availability = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail if the paper's own releases disagree.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """The paper's own numbers beside those of a built cohort, and the known reasons."""
+    settings = _module("etl.params", "etl").read_params(params)
+    chosen = _module("etl.recipe", "etl").read_recipe(recipe, fidelity, availability)
+    report = _module("etl.reproduction", "etl")
+    report.run_reproduction(settings, chosen, strict=strict, as_json=as_json)
+
+
+@app.command()
 def fidelity(
     recipe: GivenRecipe,
     params: ParamsFile = DEFAULT_PARAMS,

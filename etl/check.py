@@ -18,6 +18,7 @@ from etl.attrition import write_attrition
 from etl.ledger import Drop
 from etl.params import Params
 from etl.recipe import Recipe
+from etl.reproduction import write_reproduction
 from etl.sqlfile import check_names, count_rows, offending_rows, open_sql, read_sql
 
 ATTRITION_FILE = "attrition.csv"
@@ -32,7 +33,7 @@ Facts: TypeAlias = Mapping[str, Any]
 
 
 def run(params: Params, recipe: Recipe) -> None:
-    """Run every check; on success write check.json and attrition.csv."""
+    """Run every check; on success write check.json, attrition.csv and reproduction.json."""
     folder = params.build(recipe.name, "check")
     (folder / CHECK_FILE).unlink(missing_ok=True)
     rows = check_tables(params, recipe)
@@ -43,6 +44,7 @@ def run(params: Params, recipe: Recipe) -> None:
     write_attrition(
         [Drop(**drop.model_dump(exclude={"after"})) for drop in drops], folder / ATTRITION_FILE
     )
+    write_reproduction(params, recipe)
     write_json(folder / CHECK_FILE, [{"check": name, "rows": rows[name]} for name in sorted(rows)])
     say(f"check: {recipe.name}: {len(rows)} checks hold")
 
