@@ -21,14 +21,13 @@ from etl.recipe import Recipe
 from etl.sqlfile import bind_tables, open_sql, read_sql
 
 Values = dict[str, float]
-COUNTED = (*KINDS, "split")
 STAYS_BEFORE_FILMS = "no film up to the prediction time"
 
 
 def measure(params: Params, recipe: Recipe) -> Values:
     """Needs cohort; the means of hourly values also window."""
     build = params.build(recipe.name)
-    tables = {name: build / "cohort" / f"{name}.parquet" for name in COUNTED}
+    tables = {name: build / "cohort" / f"{name}.parquet" for name in (*KINDS, "split")}
     if not tables["pair"].exists():
         raise ContractError(
             f"{build}: no cohort yet; run `cxrfuture event`, `cohort` and `window` first,"
@@ -37,7 +36,7 @@ def measure(params: Params, recipe: Recipe) -> Values:
     values: Values = {}
     with open_sql(params.sql, build / "check" / ".spill") as connection:
         bind_tables(connection, tables)
-        for name in COUNTED:
+        for name in (*recipe.kinds, "split"):
             values |= _counts(connection, name)
         phenotypes = build / "cohort" / "phenotype.parquet"
         if phenotypes.exists():

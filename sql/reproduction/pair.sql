@@ -1,18 +1,20 @@
--- Grain: one row per split with pairs, and one for all of them, total.
+-- Grain: one row per split of the contract, empty or not, and one for all of them, total.
 SELECT
-    split
-    , COUNT(*) AS samples
-    , COUNT(DISTINCT subject_id) AS patients
-    , COUNT(DISTINCT hadm_id) AS admissions
-    , COUNT(DISTINCT stay_id) AS stays
-    , COUNT(*) FILTER (WHERE died_in_hospital) AS deaths
-    , AVG(gap_hours) AS "mean gap hours"
-FROM (
+    wanted.split
+    , COUNT(counted.subject_id) AS samples
+    , COUNT(DISTINCT counted.subject_id) AS patients
+    , COUNT(DISTINCT counted.hadm_id) AS admissions
+    , COUNT(DISTINCT counted.stay_id) AS stays
+    , COUNT(*) FILTER (WHERE counted.died_in_hospital) AS deaths
+    , AVG(counted.gap_hours) AS "mean gap hours"
+FROM (VALUES ('train'), ('valid'), ('test'), ('total')) AS wanted (split)
+LEFT JOIN (
     SELECT *
     FROM pair
     UNION ALL BY NAME
     SELECT * REPLACE ('total' AS split)
     FROM pair
 ) AS counted
-GROUP BY split
+    ON wanted.split = counted.split
+GROUP BY wanted.split
 ORDER BY split
