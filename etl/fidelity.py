@@ -36,7 +36,7 @@ IN_THE_LOADER = {
 HOURS_BEFORE_FIRST = "age_and_sex_in_every_hour"
 OUTCOMES, PERSON, SPLIT = ("died_in_hospital",), ("age", "sex"), ("split",)
 WINDOWED = ("hourly", "event")
-COUNTS = ("before", "after", "gained", "lost", "changed", "samples")
+COUNTS = ("before", "after", "gained", "lost", "changed", "touched")
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class Effect:
         return Change(table, " ".join(columns or ()), *sums)
 
     def touched(self, table: str) -> int:
-        """Samples that any hourly value or event that differs belongs to."""
-        return self.total(table, (ROWS,)).samples
+        """Windows that any hourly value or event that differs belongs to."""
+        return self.total(table, (ROWS,)).touched
 
 
 def run_fidelity(
@@ -158,8 +158,8 @@ def effects_table(recipe: Recipe, effects: Sequence[Effect]) -> Table:
     columns = _columns(recipe)
     table = Table(
         title=f"{recipe.name}: what each correction changes, one at a time",
-        caption="+ gained, - lost, ~ changed. Hourly values and events: of samples in both builds;"
-        " in brackets the samples they belong to. All of it: fidelity.csv, fidelity.json",
+        caption="+ gained, - lost, ~ changed. Hourly values and events: of windows in both builds;"
+        " in brackets the windows they belong to. All of it: fidelity.csv, fidelity.json",
         title_justify="left",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
@@ -180,7 +180,7 @@ def _note(effect: Effect) -> str:
     hours = effect.total("hour")
     if not hours.changed:
         return effect.note
-    return f"{effect.note}: {hours.changed:,} hours ({hours.samples:,})"
+    return f"{effect.note}: {hours.changed:,} hours ({hours.touched:,})"
 
 
 def _columns(recipe: Recipe) -> dict[str, tuple[tuple[str, ...], tuple[str, ...] | None]]:

@@ -24,7 +24,7 @@ class Compared:
     sparse: bool = False
 
 
-# Hourly values and events are those of samples in both builds: what a sample that came or went
+# Hourly values and events are those of windows in both builds: what a sample that came or went
 # brought or took is counted with the samples.
 COMPARED = (
     Compared("pair", "cohort/pair", ("pair_id",)),
@@ -37,14 +37,14 @@ COMPARED = (
         "event", "window/window_event", ("kind", "key", "event_table", "source_row"), ("text",)
     ),
 )
-_OF_SAMPLES = {"hourly", "event"}
+_OF_WINDOWS = {"hourly", "event"}
 
 
 @dataclass(frozen=True)
 class Change:
     """Rows of a table (``column`` is ROWS), or the values of one of its columns.
 
-    ``before`` and ``after`` count rows, or values that are not null; ``samples`` how many samples
+    ``before`` and ``after`` count rows, or values that are not null; ``touched`` how many windows
     an hourly value or event that differs belongs to, else how many rows.
     """
 
@@ -55,7 +55,7 @@ class Change:
     gained: int
     lost: int
     changed: int
-    samples: int
+    touched: int
 
     @property
     def is_none(self) -> bool:
@@ -82,17 +82,16 @@ def count_hours_before_first(connection: DuckDBPyConnection, build: Path) -> Cha
     bind_tables(connection, {name: build / "window" / f"{name}.parquet" for name in tables})
     create_table(connection, "hour_before_first", "fidelity/hour_before_first")
     query = "SELECT COALESCE(SUM(hours), 0)::BIGINT, COUNT(*) FROM hour_before_first"
-    hours, samples = connection.execute(query).fetchall()[0]
+    hours, windows = connection.execute(query).fetchall()[0]
     everything = connection.execute('SELECT COALESCE(SUM(hours), 0)::BIGINT FROM "window"')
     total = everything.fetchall()[0][0]
-    return Change("hour", "age and sex", total, total, 0, 0, hours, samples)
+    return Change("hour", "age and sex", total, total, 0, 0, hours, windows)
 
 
 def _create_common(connection: DuckDBPyConnection, before: Path, after: Path) -> None:
-    """The table ``common``: (kind, key) of every pair and stay in both builds."""
+    """The table ``common``: (kind, key) of every window in both builds."""
     sides = [
-        f"(SELECT 'pair' AS kind, pair_id AS key FROM {_read(side / 'cohort' / 'pair.parquet')}"
-        f" UNION ALL SELECT 'stay', key FROM {_read(side / 'cohort' / 'stay.parquet')})"
+        f"SELECT kind, key FROM {_read(side / 'window' / 'window.parquet')}"
         for side in (before, after)
     ]
     connection.execute(f"CREATE TEMP TABLE common AS {' INTERSECT '.join(sides)}")
@@ -116,7 +115,7 @@ def _query(
 ) -> str:
     """One row: six counts of the rows, then six of each column's values."""
     only = " WHERE (kind, key) IN (SELECT (kind, key) FROM common)"
-    where = only if compared.table in _OF_SAMPLES else ""
+    where = only if compared.table in _OF_WINDOWS else ""
     read = ", ".join(
         f"{side} AS (SELECT *, TRUE AS is_there FROM {_read(path)}{where})"
         for side, path in sides.items()
@@ -137,17 +136,17 @@ def _counts(column: str, changed: str, compared: Compared, within: str) -> list[
     gained = f"({within} AND {old} IS NULL AND {new} IS NOT NULL)"
     lost = f"({within} AND {old} IS NOT NULL AND {new} IS NULL)"
     touched = f"{gained} OR {lost} OR ({within} AND {changed})"
-    sample = "1"
-    if compared.table in _OF_SAMPLES:
+    one = "*"
+    if compared.table in _OF_WINDOWS:
         kind, key = (f"COALESCE(before.{name}, after.{name})" for name in ("kind", "key"))
-        sample = f"DISTINCT ({kind}, {key})"
+        one = f"DISTINCT ({kind}, {key})"
     return [
         f"COUNT({old})",
         f"COUNT({new})",
         f"COUNT(*) FILTER ({gained})",
         f"COUNT(*) FILTER ({lost})",
         f"COUNT(*) FILTER ({within} AND {changed})",
-        f"COUNT({sample}) FILTER ({touched})",
+        f"COUNT({one}) FILTER ({touched})",
     ]
 
 

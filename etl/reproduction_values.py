@@ -69,7 +69,7 @@ def _phenotypes(connection: DuckDBPyConnection) -> Values:
     }
     keys = [name for name in columns["phenotype"] if name not in PHENOTYPES]
     shared = ", ".join(f'"{key}"' for key in keys if key in columns["stay"])
-    shares = ", ".join(f'AVG(COALESCE("{name}", 0)::DOUBLE)' for name in PHENOTYPES)
+    shares = ", ".join(f'AVG(COALESCE("{name}"::DOUBLE, 0))' for name in PHENOTYPES)
     rows = connection.execute(
         f"SELECT split, {shares} FROM stay LEFT JOIN phenotype USING ({shared}) GROUP BY split"
     ).fetchall()

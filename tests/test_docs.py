@@ -37,7 +37,7 @@ def test_the_table_of_corrections_is_that_of_the_recipes_files():
 def test_every_correction_names_its_section_and_says_why(recipe):
     for name, text in read_recipe(recipe).corrections.items():
         section, _, why = text.partition(": ")
-        assert re.match(r"\d", section), name
+        assert re.match(r"([a-z0-9-]+ )?\d", section), name
         assert why, name
 
 

@@ -35,13 +35,13 @@ def measure(root, tables, *only, recipe="ddl_cxr", **options):
 
 
 def differing(effect):
-    """(table, column) -> gained, lost, changed, samples, where any is not 0."""
+    """(table, column) -> gained, lost, changed, touched, where any is not 0."""
     return {
         (change.table, change.column): (
             change.gained,
             change.lost,
             change.changed,
-            change.samples,
+            change.touched,
         )
         for change in effect.changes
         if not change.is_none
@@ -146,7 +146,7 @@ def test_hours_before_the_first_measurement_are_counted_for_the_loader(tmp_path)
     tables = {"cxr_metadata": FILMS, "chartevents": heart_rates(5.5, *range(7, 14))}
     effects = measure(tmp_path, tables, "age_and_sex_in_every_hour", "training_normaliser")
     (change,) = effects["age_and_sex_in_every_hour"].changes
-    assert (change.table, change.changed, change.samples) == ("hour", 5, 1)
+    assert (change.table, change.changed, change.touched) == ("hour", 5, 1)
     assert effects["training_normaliser"].changes == []
     assert effects["training_normaliser"].note == "in the loader: moments"
 
