@@ -6,7 +6,7 @@ the patient.
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 from cxrfuture_data.console import progress, say
@@ -135,12 +135,15 @@ class WindowEnd:
 
 
 def order_offence(facts: Facts) -> str | None:
-    """The target is later than the previous film, by the gap that the sample states."""
+    """The target is later than the previous film, by the gap that the sample states; or, in a null
+    event, the previous film itself with nothing in between."""
     if facts["kind"] != "pair":
         return None
     taken = [datetime.fromisoformat(facts[role]["taken_at"]) for role in FILMS_OF_KIND["pair"]]
     hours = (taken[1] - taken[0]).total_seconds() / 3600
-    if hours <= 0:
+    if facts["is_null_event"] and facts["previous"] != facts["target"]:
+        return "the target of a null event is another film than the previous one"
+    if hours <= 0 and not facts["is_null_event"]:
         return f"the target is {-hours:g} h before the previous film"
     if abs(hours - facts["gap_hours"]) > 1e-6:
         return f"gap_hours is {facts['gap_hours']:g}, the films are {hours:g} h apart"
@@ -148,18 +151,24 @@ def order_offence(facts: Facts) -> str | None:
 
 
 def window_offence(facts: Facts) -> str | None:
-    """A window runs from start to end; a pair's lies between its films, and no previous film of a
-    stay is later than the stay's window."""
+    """A window runs from start to end. A pair's lies between its films; a stay's film and window
+    are no later than the prediction."""
     if "window" not in facts:
         return None
     start, end = (datetime.fromisoformat(facts["window"][name]) for name in ("start_at", "end_at"))
-    previous = datetime.fromisoformat(facts["previous"]["taken_at"])
     if start > end:
         return "the window ends before it starts"
-    if previous > end:
-        return "the previous film is later than the window's end"
-    if facts["kind"] == "pair":
-        target = datetime.fromisoformat(facts["target"]["taken_at"])
-        if start < previous or end > target:
-            return "the window reaches beyond the two films"
+    if facts["previous"] is None:
+        return None
+    previous = datetime.fromisoformat(facts["previous"]["taken_at"])
+    if facts["kind"] == "stay":
+        prediction = previous + timedelta(hours=facts["hours_since_previous"])
+        if prediction < previous:
+            return "the previous film is later than the prediction"
+        return "the window reaches beyond the prediction" if end > prediction else None
+    target = datetime.fromisoformat(facts["target"]["taken_at"])
+    if start < previous or end > target:
+        return "the window reaches beyond the two films"
+    if facts["is_null_event"] and (facts["window"]["events"] or facts["window"]["hours"]):
+        return "a null event has something in its window"
     return None

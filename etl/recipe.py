@@ -97,6 +97,7 @@ class DdlCxrCohort(Settings):
     film_to_hours: Hours
     minimum_gap_hours: Hours
     minimum_event_hours: Annotated[int, Field(ge=0)]
+    generation_hours: Hours
     none_text: NoneText  # under published: by pandas 2, or by pandas 1.5
 
 

@@ -82,6 +82,7 @@ def plan_shards(params: Params, recipe: Recipe, made_from: str) -> tuple[list[Sh
     build = params.build(recipe.name)
     shards: list[Shard] = []
     drops: list[Drop] = []
+    channels = shard_facts.latent_shape(params, recipe)[0]
     for kind in recipe.kinds:
         rows, dropped = read_rows(build, kind)
         drops += dropped
@@ -104,6 +105,7 @@ def plan_shards(params: Params, recipe: Recipe, made_from: str) -> tuple[list[Sh
                         kind=kind,
                         number=number,
                         rows=part,
+                        channels=channels,
                         keep_films=params.shard.keep_films,
                         made_from=digest(made_from, split, kind, number),
                     )

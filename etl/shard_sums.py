@@ -12,7 +12,7 @@ import numpy as np
 
 from cxrfuture_data.hourly import clip
 from cxrfuture_data.manifest import LatentStatistics, Moments, Statistics, WindowStatistics
-from cxrfuture_data.sample import Array, PairSample, Sample, StaySample
+from cxrfuture_data.sample import Array, PairSample, Sample, StaySample, films_of
 from cxrfuture_data.schema import FILMS_OF_KIND, VARIABLES
 
 # Values are summed about these, so that squares do not cancel.
@@ -71,12 +71,11 @@ class TrainingSums:
         self.hourly = Sums(NORMAL)
         self.age = Sums(np.array([NORMAL_AGE]))
 
-    def add(self, sample: Sample, kind: str) -> None:
+    def add(self, sample: Sample) -> None:
         self.age.add(np.array([[sample.age]]))
         if isinstance(sample, PairSample | StaySample):
             self.hourly.add(clip(sample.window.hourly))
-        for role in FILMS_OF_KIND[kind]:
-            film = getattr(sample, role)
+        for film in films_of(sample).values():
             mean = film.mean.reshape(len(film.mean), -1).T  # (h * w, C)
             self.latent.add(mean)
             # A draw from the posterior varies about its mean by exp(logvar).

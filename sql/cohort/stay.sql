@@ -12,6 +12,7 @@ SELECT
     , sample.previous_view
     , sample.admitted_to_icu_at
     , sample.prediction_at
+    , sample.generation_start_at
     , sample.admitted_to_icu_at AS window_start_at
     , sample.prediction_at AS window_end_at
     , DATE_DIFF('microsecond', sample.previous_at, sample.prediction_at)

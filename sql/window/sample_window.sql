@@ -1,4 +1,5 @@
--- Grain: one row per (kind, key), numbered in that order.
+-- Grain: one row per (kind, key), numbered in that order. A stay has its own window and, of the kind
+-- generation, the one that a film at its prediction time is generated from.
 -- includes_start, includes_end: whether each end belongs to the window. Without $hour_zero a stay's
 -- start does not (specs ddl-cxr 3.6, rule 3), and a pair's ends do as etl/published_hours.py says.
 SELECT
@@ -37,6 +38,17 @@ FROM (
         , window_start_at
         , window_end_at
     FROM stay
+    UNION ALL
+    SELECT
+        'generation' AS kind
+        , key
+        , subject_id
+        , hadm_id
+        , stay_id
+        , generation_start_at AS window_start_at
+        , window_end_at
+    FROM stay
+    WHERE generation_start_at IS NOT NULL
 ) AS sample
 LEFT JOIN all_stay AS stay
     ON sample.stay_id = stay.stay_id
