@@ -36,6 +36,7 @@ Availability = Annotated[
     str | None,
     typer.Option("--availability", help="event or known. Default: that of the recipe."),
 ]
+GivenRecipe = Annotated[str, typer.Argument(help="A recipe's name, or a path to a .yaml.")]
 Dataset = Annotated[Path, typer.Argument(help="A dataset folder: build/<recipe>/shard.")]
 DEFAULT_PARAMS = Path("params.yaml")
 
@@ -205,6 +206,56 @@ def phenotypes(
     chosen = _module("etl.recipe", "etl").read_recipe(recipe, fidelity, availability)
     _module("etl.prepare", "etl").prepare(settings, chosen)
     _module("etl.phenotype", "etl").print_difference(settings, chosen, Console())
+
+
+@app.command()
+def attrition(
+    recipe: GivenRecipe,
+    params: ParamsFile = DEFAULT_PARAMS,
+    fidelity: Fidelity = None,
+    availability: Availability = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write the rows here too.")] = None,
+) -> None:
+    """What each filter of a recipe removed, and why, as far as it has been built."""
+    settings = _module("etl.params", "etl").read_params(params)
+    chosen = _module("etl.recipe", "etl").read_recipe(recipe, fidelity, availability)
+    _module("etl.attrition", "etl").run_attrition(settings, chosen, csv)
+
+
+@app.command()
+def reproduction(
+    recipe: GivenRecipe,
+    params: ParamsFile = DEFAULT_PARAMS,
+    fidelity: Fidelity = None,
+    availability: Availability = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail if the paper's own releases disagree.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """The paper's own numbers beside those of a built cohort, and the known reasons."""
+    settings = _module("etl.params", "etl").read_params(params)
+    chosen = _module("etl.recipe", "etl").read_recipe(recipe, fidelity, availability)
+    report = _module("etl.reproduction", "etl")
+    report.run_reproduction(settings, chosen, strict=strict, as_json=as_json)
+
+
+@app.command()
+def fidelity(
+    recipe: GivenRecipe,
+    params: ParamsFile = DEFAULT_PARAMS,
+    availability: Availability = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Try this correction alone; repeatable.")
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the compared builds.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """What each correction of a recipe changes on the data at hand, one at a time and all."""
+    settings = _module("etl.params", "etl").read_params(params)
+    chosen = _module("etl.recipe", "etl").read_recipe(recipe, None, availability)
+    report = _module("etl.fidelity", "etl")
+    report.run_fidelity(settings, chosen, only or [], keep=keep, as_json=as_json)
 
 
 @app.command("fit_vae")

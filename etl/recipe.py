@@ -5,10 +5,10 @@ SQL reads, true where the recipe's fidelity is ``corrected`` and its file lists 
 the section of the specification that it answers. Under ``published`` none is in force.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field
 
@@ -24,6 +24,8 @@ Fidelity = Literal["corrected", "published"]
 Availability = Literal["event", "known"]
 NoneText = Literal["lost", "kept"]
 Value = str | int | float | bool
+
+NOT_LISTED = "not in the recipe's file"
 
 # The benchmark's extraction, which DDL-CXR, MedFuse and DrFuse share.
 BenchmarkCorrection = Literal[
@@ -178,6 +180,15 @@ class Recipe(Settings):
 
     def is_in_force(self, correction: str) -> bool:
         return self.fidelity == "corrected" and correction in self.corrections
+
+    def with_corrections(self, names: Collection[str]) -> Self:
+        """This recipe under ``corrected`` with no other correction than these in force."""
+        unknown = sorted(set(names) - set(self.known_corrections))
+        if unknown:
+            known = ", ".join(self.known_corrections)
+            raise ContractError(f"{self.name}: no correction {unknown[0]!r}; there are {known}")
+        chosen = {name: self.corrections.get(name, NOT_LISTED) for name in sorted(names)}
+        return self.model_copy(update={"fidelity": "corrected", "corrections": chosen})
 
     @property
     def parameters(self) -> dict[str, Value]:
