@@ -61,11 +61,8 @@ INGESTED = ("admissions", "patients", "icustays", "cxr_metadata", "cxr_chexpert"
 def run(params: Params, recipe: Recipe) -> None:
     """Write pair, stay, image, film, label and split.parquet, and ledger.json."""
     folder = params.build(recipe.name, STAGE)
-    tables = {name: params.build("ingest", f"{name}.parquet") for name in INGESTED}
-    for name in ("measurement", "event"):
-        tables[name] = params.build(recipe.name, "event", f"{name}.parquet")
     with open_sql(params.sql, folder / ".spill") as connection:
-        bind_tables(connection, tables)
+        bind_tables(connection, source_tables(params, recipe))
         drops = _apply_rules(connection, recipe)
         write_ledger(folder, drops)
         _assign(connection, recipe, folder)
@@ -74,6 +71,14 @@ def run(params: Params, recipe: Recipe) -> None:
         bind_tables(connection, {"film": folder / "film.parquet"})
         write_parquet(connection, folder / "label.parquet", "cohort/label")
     say_rows(folder, (*SAMPLES, "film"))
+
+
+def source_tables(params: Params, recipe: Recipe) -> dict[str, Path]:
+    """The files that the stage reads, by the names the SQL knows them by."""
+    tables = {name: params.build("ingest", f"{name}.parquet") for name in INGESTED}
+    for name in ("measurement", "event"):
+        tables[name] = params.build(recipe.name, "event", f"{name}.parquet")
+    return tables
 
 
 def _apply_rules(connection: DuckDBPyConnection, recipe: Recipe) -> list[Drop]:

@@ -17,7 +17,7 @@ SELECT
         WHEN NOT $numeric_ties AND converted.transform IN ('category', 'uncleaned')
             THEN converted.text
     END AS charted
-    , 'chartevents' AS source
+    , CAST('chartevents' AS measurement_source) AS source
     , converted.source_row
     , CASE
         WHEN converted.variable IS NULL THEN '01 item not used'
@@ -46,8 +46,8 @@ FROM (
         , read.variable
         , read.transform
         , read.text
-        , plausible_range.low
-        , plausible_range.high
+        , read.low
+        , read.high
         , CASE
             WHEN read.transform IN ('category', 'score') THEN read.position
             WHEN NOT ISFINITE(read.number) THEN NULL
@@ -82,6 +82,8 @@ FROM (
             , chart.source_row
             , item.variable
             , item.transform
+            , item.low
+            , item.high
             , chart.value AS text
             , CASE
                 WHEN
@@ -104,7 +106,7 @@ FROM (
                 ELSE TRY_CAST(chart.value AS DOUBLE)
             END AS number
         FROM chartevents AS chart
-        LEFT JOIN variable_item AS item
+        LEFT JOIN measured_item AS item
             ON chart.itemid = item.itemid AND item.source = 'chartevents'
         LEFT JOIN measured_stay AS stay
             ON chart.hadm_id = stay.hadm_id
@@ -114,10 +116,9 @@ FROM (
                 AND CASE
                     WHEN item.transform = 'score'
                         THEN CAST(CAST(chart.valuenum AS INTEGER) AS VARCHAR)
-                    ELSE chart.value
+                    WHEN item.transform = 'category'
+                        THEN chart.value
                 END = charted_category.charted
     ) AS read
-    LEFT JOIN plausible_range
-        ON read.variable = plausible_range.variable
 ) AS converted
 ORDER BY subject_id, event_at, source, source_row
