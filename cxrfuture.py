@@ -379,6 +379,25 @@ def bench_ingest(
     )
 
 
+@bench.command("etl")
+def bench_etl(
+    recipe: RecipeName,
+    params: ParamsFile = DEFAULT_PARAMS,
+    mimic_iv: Annotated[Path | None, typer.Option(help="Default: that of the params.")] = None,
+    mimic_cxr_jpg: Annotated[Path | None, typer.Option(help="Default: that of the params.")] = None,
+    fidelity: Fidelity = None,
+    availability: Availability = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Runs of each, in turn.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """Ingest, event, cohort and window: rows a second and memory, beside DuckDB's bare copy."""
+    settings = _module("etl.params", "etl").read_params(params)
+    chosen = _module("etl.recipe", "etl").read_recipe(recipe, fidelity, availability)
+    _module("etl.bench_etl", "etl").run_etl_bench(
+        settings, chosen, mimic_iv, mimic_cxr_jpg, rounds=rounds, as_json=as_json
+    )
+
+
 def main() -> None:
     """Run a command. The only place that prints an error; a user's mistake is one line."""
     os.umask(0o077)  # outputs are for the user alone (MIMIC's terms)

@@ -87,17 +87,8 @@ OFFICIAL_SPLIT = "cxr_split"
 def run(params: Params, recipe: Recipe) -> None:
     """Write pair, stay, image, film and split.parquet, the tables of labels, and ledger.json."""
     folder = params.build(recipe.name, STAGE)
-    tables = {name: params.build("ingest", f"{name}.parquet") for name in INGESTED}
-    for name in ("measurement", "event"):
-        tables[name] = params.build(recipe.name, "event", f"{name}.parquet")
-    for name in NEEDED.get(recipe.rules, ()):
-        tables[name] = require_table(params, recipe.name, name)
-    official = params.build("ingest", f"{OFFICIAL_SPLIT}.parquet")
-    if recipe.split.method == "official" and official.exists():
-        tables[OFFICIAL_SPLIT] = official
-    labeler = f"cxr_{recipe.labels.findings}"
-    tables["cxr_finding"] = require_table(params, recipe.name, labeler)
     with open_sql(params.sql, folder / ".spill") as connection:
+        tables = source_tables(params, recipe)
         bind_tables(connection, tables)
         drops = _apply_rules(connection, recipe)
         write_ledger(folder, drops)
@@ -108,6 +99,21 @@ def run(params: Params, recipe: Recipe) -> None:
         drops += write_labels(connection, params, recipe, folder)
         write_ledger(folder, drops)
     say_rows(folder, (*SAMPLES, "film"))
+
+
+def source_tables(params: Params, recipe: Recipe) -> dict[str, Path]:
+    """The files that the stage reads, by the names the SQL knows them by."""
+    tables = {name: params.build("ingest", f"{name}.parquet") for name in INGESTED}
+    for name in ("measurement", "event"):
+        tables[name] = params.build(recipe.name, "event", f"{name}.parquet")
+    for name in NEEDED.get(recipe.rules, ()):
+        tables[name] = require_table(params, recipe.name, name)
+    official = params.build("ingest", f"{OFFICIAL_SPLIT}.parquet")
+    if recipe.split.method == "official" and official.exists():
+        tables[OFFICIAL_SPLIT] = official
+    labeler = f"cxr_{recipe.labels.findings}"
+    tables["cxr_finding"] = require_table(params, recipe.name, labeler)
+    return tables
 
 
 def _apply_rules(connection: DuckDBPyConnection, recipe: Recipe) -> list[Drop]:

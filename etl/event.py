@@ -31,6 +31,7 @@ MEASUREMENT_TABLES = {
     "charted_category": "event/charted_category",
     "variable_item": "event/variable_item",
     "plausible_range": "event/plausible_range",
+    "measured_item": "event/measured_item",
     "lab_admission": "event/lab_admission",
     "gcs_component": "event/gcs_component",
 }
@@ -41,11 +42,21 @@ def run(params: Params, recipe: Recipe) -> None:
     """Write measurement.parquet and event.parquet; the one a recipe does not ask for is empty."""
     folder = params.build(recipe.name, STAGE)
     with open_sql(params.sql, folder / ".spill") as connection:
-        bind_tables(connection, _source_tables(params.build("ingest"), recipe))
+        bind_tables(connection, source_tables(params, recipe))
         drops = _write_measurements(connection, folder, recipe)
         drops += _write_texts(connection, folder, recipe)
     write_ledger(folder, drops)
     say_rows(folder, ("measurement", "event"))
+
+
+def source_tables(params: Params, recipe: Recipe) -> dict[str, Path]:
+    """The files that the stage reads, by the names the SQL knows them by."""
+    names = ["admissions", "cxr_metadata"]
+    if recipe.window.hourly:
+        names += ["patients", "icustays", "chartevents", "labevents"]
+    if recipe.window.events:
+        names += [*EVENT_TABLES, "d_items", "d_labitems"]
+    return {name: params.build("ingest", f"{name}.parquet") for name in names}
 
 
 def _write_measurements(connection: DuckDBPyConnection, folder: Path, recipe: Recipe) -> list[Drop]:
@@ -101,7 +112,8 @@ def _count(connection: DuckDBPyConnection, names: Sequence[str], recipe: Recipe)
 def _create_contract_category(connection: DuckDBPyConnection) -> None:
     """The categories of the contract, as a table the SQL can join."""
     connection.execute(
-        "CREATE TEMP TABLE contract_category (variable VARCHAR, category VARCHAR, position INTEGER)"
+        "CREATE TEMP TABLE contract_category"
+        " (variable contract_variable, category VARCHAR, position INTEGER)"
     )
     rows = [
         (variable.name, category, position)
@@ -109,12 +121,3 @@ def _create_contract_category(connection: DuckDBPyConnection) -> None:
         for position, category in enumerate(variable.categories)
     ]
     connection.executemany("INSERT INTO contract_category VALUES (?, ?, ?)", rows)
-
-
-def _source_tables(ingest: Path, recipe: Recipe) -> dict[str, Path]:
-    names = ["admissions", "cxr_metadata"]
-    if recipe.window.hourly:
-        names += ["patients", "icustays", "chartevents", "labevents"]
-    if recipe.window.events:
-        names += [*EVENT_TABLES, "d_items", "d_labitems"]
-    return {name: ingest / f"{name}.parquet" for name in names}

@@ -18,13 +18,19 @@ from duckdb import DuckDBPyConnection
 
 from cxrfuture_data.console import console, say
 from cxrfuture_data.publish import publish
-from cxrfuture_data.schema import ContractError
+from cxrfuture_data.schema import VARIABLES, ContractError
 from etl.ledger import Drop
 from etl.params import SqlParams
 from etl.recipe import Value
 
 Parameters = Mapping[str, Value]
 
+# Names that stand on every measurement, as types of one byte: strings are dear to join and to sort.
+# Their order is that of their texts. Parquet keeps the texts.
+NAME_TYPES = {
+    "contract_variable": sorted(variable.name for variable in VARIABLES),
+    "measurement_source": ["chartevents", "gcs_total", "labevents"],
+}
 PARQUET = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880"
 
 
@@ -78,6 +84,9 @@ def open_sql(params: SqlParams, spill: Path) -> Iterator[DuckDBPyConnection]:
     connection = duckdb.connect(":memory:", config=config)
     # DuckDB's own bar, for statements of more than two seconds.
     connection.execute(f"SET enable_progress_bar = {console.is_terminal}")
+    for name, texts in NAME_TYPES.items():
+        listed = ", ".join(f"'{text}'" for text in texts)
+        connection.execute(f"CREATE TEMP TYPE {name} AS ENUM ({listed})")
     try:
         yield connection
     except duckdb.OutOfMemoryException:
