@@ -130,11 +130,16 @@ class WindowEnd:
 
 
 def order_offence(facts: Facts) -> str | None:
-    """The target is later than the previous film, by the gap that the sample states."""
+    """The target is later than the previous film, by the gap that the sample states.
+
+    A sample without events has one film twice, so no gap.
+    """
     if facts["kind"] != "pair":
         return None
     taken = [datetime.fromisoformat(facts[role]["taken_at"]) for role in FILMS_OF_KIND["pair"]]
     hours = (taken[1] - taken[0]).total_seconds() / 3600
+    if facts.get("is_null_event"):
+        return f"films are {hours:g} h apart in a sample without events" if hours else None
     if hours <= 0:
         return f"the target is {-hours:g} h before the previous film"
     if abs(hours - facts["gap_hours"]) > 1e-6:

@@ -43,14 +43,20 @@ RULES: dict[str, dict[str, str | None]] = {
         "ehrxdiff/admission_film": "film of an admission",
         "ehrxdiff/pair_candidate": None,
         "ehrxdiff/pair_event": None,
-        "ehrxdiff/pair_sample": "pair",
+        "ehrxdiff/admission_pair": "pair",
+        "ehrxdiff/merged_pair": "pair with events",
+        "ehrxdiff/pair_sample": None,
     },
 }
+# The table whose kept pairs the split counts, where it is not the samples themselves: EHRXDiff
+# counts films of two admissions twice, and adds samples without events after its split.
+COUNTED_PAIRS = {"ehrxdiff": "admission_pair"}
+PAIR_ADMISSIONS = {"ehrxdiff": "cohort/ehrxdiff/pair_admission"}
 INGESTED = ("admissions", "patients", "icustays", "cxr_metadata", "cxr_chexpert")
 
 
 def run(params: Params, recipe: Recipe) -> None:
-    """Write pair, stay, image, film, label and split.parquet, and ledger.json."""
+    """Write pair, pair_admission, stay, image, film, label and split.parquet, and ledger.json."""
     folder = params.build(recipe.name, STAGE)
     tables = {name: params.build("ingest", f"{name}.parquet") for name in INGESTED}
     for name in ("measurement", "event"):
@@ -62,6 +68,9 @@ def run(params: Params, recipe: Recipe) -> None:
         _assign(connection, recipe, folder)
         for name in (*SAMPLES, "film", "split"):
             write_parquet(connection, folder / f"{name}.parquet", f"cohort/{name}")
+        admissions = PAIR_ADMISSIONS.get(recipe.rules, "cohort/pair_admission")
+        path = folder / "pair_admission.parquet"
+        write_parquet(connection, path, admissions, recipe.parameters)
         bind_tables(connection, {"film": folder / "film.parquet"})
         write_parquet(connection, folder / "label.parquet", "cohort/label")
     say_rows(folder, (*SAMPLES, "film"))
@@ -84,7 +93,7 @@ def _apply_rules(connection: DuckDBPyConnection, recipe: Recipe) -> list[Drop]:
 
 def _assign(connection: DuckDBPyConnection, recipe: Recipe, folder: Path) -> None:
     """Give every patient of a kept sample a split, as the table ``assigned``."""
-    pairs = _samples_of(connection, "pair_sample")
+    pairs = _samples_of(connection, COUNTED_PAIRS.get(recipe.rules, "pair_sample"))
     # Image samples are those of patients with pairs, so they bring no patient of their own.
     patients = _samples_of(connection, "stay_sample") or pairs
     if not patients:

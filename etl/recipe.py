@@ -8,9 +8,9 @@ the section of the specification that it answers. Under ``published`` none is in
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cxrfuture_data.schema import ContractError
 from cxrfuture_data.settings import Settings, parse_settings, read_yaml
@@ -48,6 +48,21 @@ BenchmarkCorrection = Literal[
 ]
 
 
+# EHRXDiff's cohort, windows and event texts.
+EhrxdiffCorrection = Literal[
+    "amounts_left_out",
+    "clean_text",
+    "discharge_to_the_second",
+    "durations_left_out",
+    "event_time_with_fraction",
+    "film_time_with_fraction",
+    "one_sample_per_admission",
+    "results_by_time",
+    "results_when_stored",
+    "target_minute_left_out",
+]
+
+
 class SplitRule(Settings):
     """How patients are split. Orders are those of numpy's legacy generator.
 
@@ -63,12 +78,23 @@ class SplitRule(Settings):
 
 
 class WindowRule(Settings):
-    """What a window holds. It starts at the previous film (pair) or at ICU admission (stay)."""
+    """What a window holds. It starts at the previous film (pair) or at ICU admission (stay).
+
+    text: events as they read, or after EHRXDiff's word-piece round trip (specs ehrxdiff 3.4).
+    """
 
     hourly: bool
     events: bool
     includes_end: bool
     maximum_events: Annotated[int, Field(gt=0)]
+    text: Literal["plain", "word_pieces"] = "plain"
+    tokenizer: str = ""  # for word_pieces: a folder with the vocab.txt of Bio_ClinicalBERT
+
+    @model_validator(mode="after")
+    def _require_tokenizer(self) -> Self:
+        if self.text == "word_pieces" and not self.tokenizer:
+            raise ValueError("text word_pieces needs tokenizer, a folder with a vocab.txt")
+        return self
 
 
 class ImageRule(Settings):
@@ -95,6 +121,7 @@ class DdlCxrCohort(Settings):
 class EhrxdiffCohort(Settings):
     minimum_age: Years
     maximum_gap_hours: Hours
+    null_event_samples: bool = False  # per target film, one sample without events (section 5)
 
 
 class Recipe(Settings):
@@ -143,7 +170,13 @@ class DdlCxrRecipe(Recipe):
 class EhrxdiffRecipe(Recipe):
     rules: Literal["ehrxdiff"]
     cohort: EhrxdiffCohort
-    corrections: dict[Literal["film_time_with_fraction"], Section]
+    corrections: dict[EhrxdiffCorrection, Section]
+
+    @property
+    def parameters(self) -> dict[str, Value]:
+        """As of every recipe; what happened at the target's own minute may be left out."""
+        includes_end = self.window.includes_end and not self.is_in_force("target_minute_left_out")
+        return super().parameters | {"includes_end": includes_end}
 
 
 RULES: dict[str, type[Recipe]] = {

@@ -19,6 +19,7 @@ from etl.sqlfile import (
 STAGE = "window"
 TABLES = (
     "sample_window",
+    "window_admission",
     "windowed_measurement",
     "window_origin",
     "hourly_value",
@@ -33,7 +34,10 @@ def run(params: Params, recipe: Recipe) -> None:
     folder = params.build(recipe.name, STAGE)
     tables = {
         name: params.build(recipe.name, stage, f"{name}.parquet")
-        for stage, names in {"cohort": ("pair", "stay"), "event": ("measurement", "event")}.items()
+        for stage, names in {
+            "cohort": ("pair", "pair_admission", "stay"),
+            "event": ("measurement", "event"),
+        }.items()
         for name in names
     }
     parameters = recipe.parameters

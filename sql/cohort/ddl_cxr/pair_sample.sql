@@ -2,6 +2,7 @@
 -- The gap must be strictly above $minimum_gap_hours.
 SELECT
     pair.*
+    , FALSE AS is_null_event
     , CASE
         WHEN
             pair.target_at <= pair.previous_at + TO_SECONDS($minimum_gap_hours * 3600)
