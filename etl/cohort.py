@@ -50,7 +50,9 @@ RULES: dict[str, dict[str, str | None]] = {
         "cohort/ehrxdiff/admission_film": "film of an admission",
         "cohort/ehrxdiff/pair_candidate": None,
         "cohort/ehrxdiff/pair_event": None,
-        "cohort/ehrxdiff/pair_sample": "pair",
+        "cohort/ehrxdiff/admission_pair": "pair",
+        "cohort/ehrxdiff/merged_pair": "pair with events",
+        "cohort/ehrxdiff/pair_sample": None,
     },
     "diff3m": {
         "cohort/diff3m/frontal_film": "film",
@@ -73,6 +75,10 @@ RULES: dict[str, dict[str, str | None]] = {
         "cohort/medfuse/image_sample": "image",
     },
 }
+# The table whose kept pairs the split counts, where it is not the samples themselves: EHRXDiff
+# counts films of two admissions twice, and adds samples without events after its split.
+COUNTED_PAIRS = {"ehrxdiff": "admission_pair"}
+PAIR_ADMISSIONS = {"ehrxdiff": "cohort/ehrxdiff/pair_admission"}
 # Tables that no SQL makes, and the file that first reads each.
 COMPUTED = {
     "cohort/ddl_cxr/sample_window": create_candidate_edges,
@@ -85,7 +91,7 @@ OFFICIAL_SPLIT = "cxr_split"
 
 
 def run(params: Params, recipe: Recipe) -> None:
-    """Write pair, stay, image, film and split.parquet, the tables of labels, and ledger.json."""
+    """Write pair, pair_admission, stay, image, film and split.parquet, labels and the ledger."""
     folder = params.build(recipe.name, STAGE)
     with open_sql(params.sql, folder / ".spill") as connection:
         tables = source_tables(params, recipe)
@@ -96,6 +102,9 @@ def run(params: Params, recipe: Recipe) -> None:
         _assign(connection, recipe, folder, named)
         for name in (*SAMPLES, "all_stay", "film", "split"):
             write_parquet(connection, folder / f"{name}.parquet", f"cohort/{name}")
+        admissions = PAIR_ADMISSIONS.get(recipe.rules, "cohort/pair_admission")
+        path = folder / "pair_admission.parquet"
+        write_parquet(connection, path, admissions, recipe.parameters)
         drops += write_labels(connection, params, recipe, folder)
         write_ledger(folder, drops)
     say_rows(folder, (*SAMPLES, "film"))
@@ -142,7 +151,7 @@ def _assign(
     counts = {kind: _samples_of(connection, f"{kind}_sample") for kind in SAMPLES}
     # Beside pairs, image samples are those of patients with pairs: no patient of their own.
     patients = counts["stay"] or counts["pair"] or counts["image"]
-    pairs = counts["pair"] or patients
+    pairs = _samples_of(connection, COUNTED_PAIRS.get(recipe.rules, "pair_sample")) or patients
     if not patients:
         raise ContractError(
             f"recipe {recipe.name}: no sample is left; {folder / 'ledger.json'} says why"

@@ -7,6 +7,7 @@ from duckdb import DuckDBPyConnection
 
 from cxrfuture_data.publish import write_json
 from cxrfuture_data.schema import EVENT_TABLES, VARIABLES
+from etl.event_text import write_events
 from etl.ledger import Drop, write_ledger
 from etl.params import Params
 from etl.recipe import Recipe
@@ -35,18 +36,17 @@ MEASUREMENT_TABLES = {
     "lab_admission": "event/lab_admission",
     "gcs_component": "event/gcs_component",
 }
-TEXT_LISTS = ("drug", "chart_category", "specimen", "procedure_category")
 
 
 def run(params: Params, recipe: Recipe) -> None:
-    """Write measurement.parquet and event.parquet; the one a recipe does not ask for is empty."""
+    """Write measurement, event and text.parquet; those a recipe does not ask for are empty."""
     folder = params.build(recipe.name, STAGE)
     with open_sql(params.sql, folder / ".spill") as connection:
         bind_tables(connection, source_tables(params, recipe))
         drops = _write_measurements(connection, folder, recipe)
-        drops += _write_texts(connection, folder, recipe)
+        drops += write_events(connection, params, recipe, STAGE)
     write_ledger(folder, drops)
-    say_rows(folder, ("measurement", "event"))
+    say_rows(folder, ("measurement", "event", "text"))
 
 
 def source_tables(params: Params, recipe: Recipe) -> dict[str, Path]:
@@ -79,25 +79,6 @@ def _write_measurements(connection: DuckDBPyConnection, folder: Path, recipe: Re
         recipe.parameters,
     )
     write_json(folder / "metrics.json", {"labs_given_an_admission_by_time": labs})
-    return _count(connection, names, recipe)
-
-
-def _write_texts(connection: DuckDBPyConnection, folder: Path, recipe: Recipe) -> list[Drop]:
-    tables: Sequence[str] = EVENT_TABLES if recipe.window.events else ()
-    if tables:
-        # A pair needs two films in its admission.
-        parameters = {**recipe.parameters, "minimum_films": 2}
-        create_table(connection, "filmed_admission", "event/filmed_admission", parameters)
-        for name in TEXT_LISTS:
-            create_table(connection, name, f"event/text/{name}")
-    names = [f"event/text/{table}" for table in tables]
-    write_kept(
-        connection,
-        folder / "event.parquet",
-        "event/event",
-        ["event/no_event", *names],
-        recipe.parameters,
-    )
     return _count(connection, names, recipe)
 
 

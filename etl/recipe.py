@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cxrfuture_data.schema import ContractError
 from cxrfuture_data.settings import Settings, parse_settings, read_yaml
@@ -50,7 +50,18 @@ BenchmarkCorrection = Literal[
 DdlCxrCorrection = Literal[
     BenchmarkCorrection, "age_and_sex_in_every_hour", "exact_hours", "hour_zero"
 ]
-EhrxdiffCorrection = Literal["film_time_with_fraction"]
+EhrxdiffCorrection = Literal[
+    "amounts_left_out",
+    "clean_text",
+    "discharge_to_the_second",
+    "durations_left_out",
+    "event_time_with_fraction",
+    "film_time_with_fraction",
+    "one_sample_per_admission",
+    "results_by_time",
+    "results_when_stored",
+    "target_minute_left_out",
+]
 Diff3mCorrection = Literal[
     "age_at_film",
     "exact_means",
@@ -99,12 +110,23 @@ class BenchmarkSplitRule(SplitRule):
 
 
 class WindowRule(Settings):
-    """What a window holds. It starts at the previous film (pair) or at ICU admission (stay)."""
+    """What a window holds. It starts at the previous film (pair) or at ICU admission (stay).
+
+    text: events as they read, or after EHRXDiff's word-piece round trip (specs ehrxdiff 3.4).
+    """
 
     hourly: bool
     events: bool
     includes_end: bool
     maximum_events: Annotated[int, Field(gt=0)]
+    text: Literal["plain", "word_pieces"] = "plain"
+    tokenizer: str = ""  # for word_pieces: a folder with the vocab.txt of Bio_ClinicalBERT
+
+    @model_validator(mode="after")
+    def _require_tokenizer(self) -> Self:
+        if self.text == "word_pieces" and not self.tokenizer:
+            raise ValueError("text word_pieces needs tokenizer, a folder with a vocab.txt")
+        return self
 
 
 class LabelRule(Settings):
@@ -138,6 +160,7 @@ class DdlCxrCohort(Settings):
 class EhrxdiffCohort(Settings):
     minimum_age: Years
     maximum_gap_hours: Hours
+    null_event_samples: bool = False  # per target film, one sample without events (section 5)
 
 
 class Diff3mCohort(Settings):
@@ -216,6 +239,12 @@ class EhrxdiffRecipe(Recipe):
     rules: Literal["ehrxdiff"]
     cohort: EhrxdiffCohort
     corrections: dict[EhrxdiffCorrection, Section]
+
+    @property
+    def parameters(self) -> dict[str, Value]:
+        """As of every recipe; what happened at the target's own minute may be left out."""
+        includes_end = self.window.includes_end and not self.is_in_force("target_minute_left_out")
+        return super().parameters | {"includes_end": includes_end}
 
 
 class Diff3mRecipe(Recipe):

@@ -132,7 +132,10 @@ def _write_events(params: Params, recipe: Recipe, work: Path) -> None:
     """Events with rows of the embedding table instead of texts, once for all shards."""
     window, embed = params.build(recipe.name, "window"), params.build(recipe.name, "embed")
     with open_sql(params.sql, work / "spill") as connection:
-        tables = {"window_event": window / "window_event.parquet", "text": embed / "text.parquet"}
+        tables = {
+            "window_event": window / "window_event.parquet",
+            "text_row": embed / "text_row.parquet",
+        }
         bind_tables(connection, tables)
         write_parquet(connection, work / EVENT_FILE, "shard/event")
     rows = pl.scan_parquet(work / EVENT_FILE).select(pl.col("event_row").null_count()).collect()

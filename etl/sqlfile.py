@@ -147,6 +147,15 @@ def write_kept(
     _copy(connection, path, query, bound)
 
 
+def write_unsorted(
+    connection: DuckDBPyConnection, path: Path, name: str, parameters: Parameters | None = None
+) -> None:
+    """Publish the rows that a file keeps, in no order: for a stage's own use."""
+    sql = read_sql(name)
+    query = f"SELECT * EXCLUDE (drop_reason) FROM (\n{sql.body}\n) WHERE drop_reason IS NULL"
+    _copy(connection, path, query, _bind(sql, parameters))
+
+
 def count_drops(
     connection: DuckDBPyConnection,
     counted: Counted,

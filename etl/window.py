@@ -22,13 +22,17 @@ from etl.sqlfile import (
 STAGE = "window"
 TABLES = (
     "sample_window",
+    "window_admission",
     "windowed_measurement",
     "window_origin",
     "hourly_value",
     "windowed_event",
     "event_count",
 )
-INPUTS = {"cohort": ("pair", "stay", "all_stay"), "event": ("measurement", "event")}
+INPUTS = {
+    "cohort": ("pair", "pair_admission", "stay", "all_stay"),
+    "event": ("measurement", "event"),
+}
 OUTPUTS = ("window", "hourly", "window_event")
 
 
