@@ -1,6 +1,7 @@
 """``sample.json``: the keys it has, and what each may hold. Reading is strict."""
 
 import json
+from collections.abc import Set
 from typing import Any
 
 from cxrfuture_data.schema import (
@@ -44,6 +45,8 @@ _FIELDS_OF_KIND: dict[str, dict[str, tuple[type, ...]]] = {
     "image": _EVERY_KIND | {"image": (dict,)},
 }
 IDS = ("hadm_id", "stay_id", "subject_id")
+_IDS = frozenset(IDS)
+_ROLES_OF_KIND = {kind: frozenset(films) for kind, films in FILMS_OF_KIND.items()}
 _FILM = frozenset({"study_id", "dicom_id", "taken_at", "view"})
 _WINDOW = frozenset(
     {
@@ -97,10 +100,10 @@ def read_facts(member: bytes | None, key: str | None = None) -> dict[str, Any]:
 
 def _check_films(facts: dict[str, Any]) -> None:
     """Each role has a film, its labels and its attributes; or, of a stay, none of them."""
-    key, roles = facts["key"], FILMS_OF_KIND[facts["kind"]]
+    key, roles = facts["key"], _ROLES_OF_KIND[facts["kind"]]
     require_keys(key, "labels", facts["labels"], roles)
     require_keys(key, "attributes", facts["attributes"], roles)
-    for role in roles:
+    for role in FILMS_OF_KIND[facts["kind"]]:
         labels, attributes = facts["labels"][role], facts["attributes"][role]
         if facts[role] is None:
             if labels is not None or attributes != {} or facts["hours_since_previous"] is not None:
@@ -116,7 +119,7 @@ def _check_films(facts: dict[str, Any]) -> None:
 
 def _check_parts(facts: dict[str, Any]) -> None:
     key, kind = facts["key"], facts["kind"]
-    require_keys(key, "ids", facts["ids"], IDS)
+    require_keys(key, "ids", facts["ids"], _IDS)
     require_keys(key, "has", facts["has"], _HAS)
     if kind == "image":
         return
@@ -131,12 +134,12 @@ def _check_parts(facts: dict[str, Any]) -> None:
         _require_values(key, "a phenotype", phenotypes, frozenset({0, 1}), "0, 1")
 
 
-def require_keys(key: str | None, where: str, found: Any, expected: Any) -> None:
+def require_keys(key: str | None, where: str, found: Any, expected: Set[str]) -> None:
     """Refuse what is not an object with exactly the expected keys."""
     if not isinstance(found, dict):
         raise refusal(key, f"{where} is not an object")
-    if found.keys() != set(expected):
-        missing, extra = sorted(set(expected) - found.keys()), sorted(found.keys() - set(expected))
+    if found.keys() != expected:
+        missing, extra = sorted(expected - found.keys()), sorted(found.keys() - expected)
         raise refusal(key, f"{where}: missing {missing}, unknown {extra}")
 
 
