@@ -4,20 +4,21 @@ The first offence is a ContractError that names the check, the shard and the sam
 the patient.
 """
 
-import csv
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from cxrfuture_data.console import progress, say
 from cxrfuture_data.dataset import Dataset, open_dataset
-from cxrfuture_data.publish import publish, write_json
+from cxrfuture_data.publish import write_json
 from cxrfuture_data.schema import FILMS_OF_KIND, ContractError
 from cxrfuture_data.verify import verify
+from etl.attrition import write_attrition
+from etl.ledger import Drop
 from etl.params import Params
 from etl.recipe import Recipe
+from etl.reproduction import write_reproduction
 from etl.sqlfile import check_names, count_rows, offending_rows, open_sql, read_sql
 
 ATTRITION_FILE = "attrition.csv"
@@ -32,14 +33,18 @@ Facts: TypeAlias = Mapping[str, Any]
 
 
 def run(params: Params, recipe: Recipe) -> None:
-    """Run every check; on success write check.json and attrition.csv."""
+    """Run every check; on success write check.json, attrition.csv and reproduction.json."""
     folder = params.build(recipe.name, "check")
     (folder / CHECK_FILE).unlink(missing_ok=True)
     rows = check_tables(params, recipe)
     dataset = params.build(recipe.name, "shard")
     rows["whole_dataset"] = verify(dataset).samples
     rows |= check_samples(open_dataset(dataset))
-    write_attrition(open_dataset(dataset), folder / ATTRITION_FILE)
+    drops = open_dataset(dataset).manifest.attrition
+    write_attrition(
+        [Drop(**drop.model_dump(exclude={"after"})) for drop in drops], folder / ATTRITION_FILE
+    )
+    write_reproduction(params, recipe)
     write_json(folder / CHECK_FILE, [{"check": name, "rows": rows[name]} for name in sorted(rows)])
     say(f"check: {recipe.name}: {len(rows)} checks hold")
 
@@ -167,13 +172,3 @@ def window_offence(facts: Facts) -> str | None:
     if facts["is_null_event"] and (facts["window"]["events"] or facts["window"]["hours"]):
         return "a null event has something in its window"
     return None
-
-
-def write_attrition(dataset: Dataset, path: Path) -> None:
-    """The ledgers of all stages, one line a filter."""
-    with publish(path) as part, part.open("w", newline="") as handle:
-        names = ("stage", "unit", "reason", "before", "removed", "after")
-        lines = csv.DictWriter(handle, names, lineterminator="\n")
-        lines.writeheader()
-        for drop in dataset.manifest.attrition:
-            lines.writerow(drop.model_dump())

@@ -14,7 +14,7 @@ from cxrfuture_data.console import Advance, progress, say
 from cxrfuture_data.publish import digest, read_done, write_done, write_json
 from cxrfuture_data.schema import ContractError
 from etl.ingest_table import Job, ingest_table, read_layout
-from etl.mimic_schema import RECIPE_TABLES, TABLES
+from etl.mimic_schema import OPTIONAL_TABLES, RECIPE_TABLES, TABLES
 from etl.params import SIMULATED, Params
 from etl.sources import UNKNOWN, Release, Source, find_release, read_checksums
 
@@ -24,6 +24,7 @@ KILOBYTE = 1024
 ROWS_OF_VERSION = {
     (364627, 546028): "3.1",
     (299712, 431231): "2.2",
+    (315460, 454324): "2.0",
     (100, 275): "demo-2.2",
 }
 
@@ -77,12 +78,28 @@ def plan_jobs(params: Params, releases: Sequence[Release]) -> list[Job]:
                     f"{name}: no {table.stem}.csv.gz, .csv or .parquet in {where}; download it,"
                     f" or set paths.{release.source} to the folder that has it"
                 )
-            if path is None or (params.ingest.tables == "recipe" and name not in RECIPE_TABLES):
+            is_wanted = params.ingest.tables == "all" or name in (*RECIPE_TABLES, *OPTIONAL_TABLES)
+            if path is None or not is_wanted:
                 continue
             expected = sums.get(path.relative_to(release.root).as_posix())
             layout = read_layout(name, path)
             jobs.append(Job(name, path, layout, expected, params.ingest, params.build("ingest")))
     return jobs
+
+
+def require_table(params: Params, recipe: str, name: str) -> Path:
+    """The ingested table of OPTIONAL_TABLES that a recipe cannot do without."""
+    path = params.build("ingest", f"{name}.parquet")
+    if not path.exists():
+        table = TABLES[name]
+        is_cxr = table.module == "cxr"
+        release = "mimic_cxr_jpg" if is_cxr else "mimic_iv"
+        folder = "" if is_cxr else f"{table.module}/"
+        raise ContractError(
+            f"recipe {recipe} needs {folder}{table.stem}.csv.gz, which ingest has not found"
+            f" in paths.{release}; download it and run `cxrfuture ingest` again"
+        )
+    return path
 
 
 def _ingest(job: Job, advance: Advance) -> dict[str, Any]:

@@ -84,6 +84,13 @@ def _findings(stem: str) -> Table:
     return Table("cxr", stem, columns, ("subject_id", "study_id"), ("study_id",))
 
 
+def _radiologist(stem: str) -> Table:
+    """The file names no patient, and says Airspace Opacity for Lung Opacity (specs peers 4.2)."""
+    spelt = ("Airspace Opacity" if name == "Lung Opacity" else name for name in FINDINGS)
+    columns = {"study_id": "BIGINT"} | dict.fromkeys(spelt, "DOUBLE")
+    return Table("cxr", stem, columns, ("study_id",), ("study_id",))
+
+
 _HOSP = (
     _table(
         "hosp",
@@ -297,6 +304,7 @@ _CXR = {
     ),
     "cxr_chexpert": _findings("mimic-cxr-2.0.0-chexpert"),
     "cxr_negbio": _findings("mimic-cxr-2.0.0-negbio"),
+    "cxr_radiologist": _radiologist("mimic-cxr-2.1.0-test-set-labeled"),
     "cxr_split": _table(
         "cxr",
         "mimic-cxr-2.0.0-split",
@@ -308,7 +316,7 @@ _CXR = {
 
 TABLES: dict[str, Table] = {table.stem: table for table in (*_HOSP, *_ICU)} | _CXR
 
-# What the recipes read; the rest is ingested only when asked for.
+# What every recipe may read; the rest is ingested only when asked for.
 RECIPE_TABLES = (
     "admissions",
     "patients",
@@ -325,5 +333,16 @@ RECIPE_TABLES = (
     "d_labitems",
     "cxr_metadata",
     "cxr_chexpert",
+)
+
+# Ingested where they are found. A recipe that needs one says so: others do without.
+OPTIONAL_TABLES = (
+    "omr",
     "cxr_split",
+)
+
+# Ingested where they are found. A recipe that needs one says so: others do without.
+OPTIONAL_TABLES = (
+    "cxr_negbio",
+    "cxr_radiologist",
 )

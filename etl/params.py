@@ -10,17 +10,25 @@ from cxrfuture_data.settings import Settings, parse_settings, read_yaml
 
 SIMULATED = "simulate"
 FIT_VAE = "fit_vae"
-ENVIRONMENT = {"mimic_iv": "MIMIC_IV_DIR", "mimic_cxr_jpg": "MIMIC_CXR_JPG_DIR"}
+ENVIRONMENT = {
+    "mimic_iv": "MIMIC_IV_DIR",
+    "mimic_cxr_jpg": "MIMIC_CXR_JPG_DIR",
+    "chest_imagenome": "CHEST_IMAGENOME_DIR",
+}
 
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 
 
 class Paths(Settings):
-    """Where MIMIC lies ("simulate": nowhere, make it) and where the build goes."""
+    """Where MIMIC lies ("simulate": nowhere, make it) and where the build goes.
+
+    Chest ImaGenome is optional: "" is none.
+    """
 
     mimic_iv: str
     mimic_cxr_jpg: str
+    chest_imagenome: str = ""  # the one folder that may go unsaid: few have it
     build: Path
 
 

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from cxrfuture_data.publish import digest, file_sha256, read_done, write_done
-from etl import cohort, event, ingest, window
+from etl import cohort, event, imagenome, ingest, window
 from etl.params import Params
 from etl.recipe import Recipe
 from etl.shard_facts import read_json
@@ -19,6 +19,11 @@ STAGES = {"event": event, "cohort": cohort, "window": window}
 def prepare(params: Params, recipe: Recipe) -> Path:
     """Run ingest, event, cohort and window as far as needed; returns build/<recipe>."""
     ingest.run(params)
+    return prepare_ingested(params, recipe)
+
+
+def prepare_ingested(params: Params, recipe: Recipe) -> Path:
+    """The same from tables that are ingested already."""
     folder = params.build(recipe.name)
     made_from = _made_from(params, recipe)
     if read_done(folder / RECORD, made_from) is None:
@@ -37,4 +42,5 @@ def _made_from(params: Params, recipe: Recipe) -> str:
         for package, pattern in (("sql", "*.sql"), ("etl", "*.py"))
         for path in sorted(Path(str(files(package))).rglob(pattern))
     ]
-    return digest(recipe.model_dump(mode="json"), source["manifest_digest"], code)
+    labels = imagenome.facts_of_files(params.paths.chest_imagenome)
+    return digest(recipe.model_dump(mode="json"), source["manifest_digest"], labels, code)

@@ -33,6 +33,7 @@ INPUTS = (
     "latent/latent.parquet",
     "latent/done.json",
     "embed/text.parquet",
+    "embed/text_row.parquet",
     "embed/done.json",
 )
 # What a recipe may have nothing of.

@@ -101,17 +101,18 @@ def statistics_of(shards: Sequence[tuple[str, Mapping[str, Any]]]) -> Statistics
         sums[kind].merge(facts)
         everything.merge(facts)
     return Statistics(
-        pair=_window_statistics(sums["pair"]),
-        stay=_window_statistics(sums["stay"]),
+        pair=window_statistics(sums["pair"].hourly, sums["pair"].age),
+        stay=window_statistics(sums["stay"].hourly, sums["stay"].age),
         latent=_latent_statistics(everything),
     )
 
 
-def _window_statistics(sums: TrainingSums) -> WindowStatistics:
-    moments = zip(VARIABLES, sums.hourly.moments(), strict=True)
+def window_statistics(hourly: Sums, age: Sums) -> WindowStatistics:
+    """Of the sums of observed, clipped hourly values and of ages."""
+    moments = zip(VARIABLES, hourly.moments(), strict=True)
     return WindowStatistics(
         variables={variable.name: found for variable, found in moments if not variable.categories},
-        age=sums.age.moments()[0],
+        age=age.moments()[0],
     )
 
 

@@ -202,6 +202,8 @@ def test_a_sound_build_passes_and_says_what_was_looked_at(tmp_path, name):
         "before": "30",
         "removed": "6",
         "after": "24",
+        "percent": "20.00",
+        "filter": "cohort: pair: gap",
     }
 
 

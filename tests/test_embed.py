@@ -28,7 +28,7 @@ SORTED = ["Zinc", "apple", "fig", "pear", "plum", "éclair"]  # by UTF-8 bytes, 
 
 def read_test_params(build, **changes):
     value = read_yaml(ROOT / "params.yaml")
-    value["paths"] = {"mimic_iv": "simulate", "mimic_cxr_jpg": "simulate", "build": str(build)}
+    value["paths"] |= {"build": str(build)}
     remote = value["embed"]["remote"] | changes.pop("remote", {})
     value["embed"] |= {"texts_per_part": 2, **changes, "remote": remote}
     return parse_settings(Params, value, "test")

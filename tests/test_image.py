@@ -25,7 +25,7 @@ RECIPE = read_recipe("ddl_cxr")
 
 def read_test_params(build, workers=1, films_per_part=4):
     value = read_yaml(ROOT / "params.yaml")
-    value["paths"] = {"mimic_iv": "simulate", "mimic_cxr_jpg": "simulate", "build": str(build)}
+    value["paths"] |= {"build": str(build)}
     value["image"] = {"workers": workers, "films_per_part": films_per_part}
     return parse_settings(Params, value, "test")
 

@@ -27,7 +27,7 @@ OUTCOMES = ["ok", "missing", "ok", "ok", "truncated", "ok", "ok"]
 
 def read_test_params(build, weights="fit_vae"):
     value = read_yaml(ROOT / "params.yaml")
-    value["paths"] = {"mimic_iv": "simulate", "mimic_cxr_jpg": "simulate", "build": str(build)}
+    value["paths"] |= {"build": str(build)}
     value["latent"] = {"weights": str(weights), "batch_size": 2, "films_per_part": 3}
     return parse_settings(Params, value, "test")
 

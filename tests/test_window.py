@@ -3,6 +3,7 @@
 from typing import Any
 
 import duckdb
+import pytest
 from tiny_stages import HADM, STAY, SUBJECT, Built, at, build, chart, film, heart_rates, lab
 
 from cxrfuture_data.schema import VARIABLES
@@ -70,7 +71,24 @@ def test_the_hours_of_a_pair_count_from_its_first_measurement(tmp_path):
     assert sorted(cells(built, "pair", "Heart Rate")) == [0, 1, 2, 3, 4, 5]
     assert dict(built.rows("window", "window", "kind, hours"))["pair"] == 6
     starts = dict(built.rows("window", "window", "kind, hourly_start_hours"))
-    assert starts == {"pair": 2.5, "stay": 0}
+    assert starts == {"pair": 2.5, "stay": 0, "generation": 0}
+
+
+@pytest.mark.parametrize(("taken", "start"), [(20, 20), (40, 36), (36, 36), (-5, -5)])
+def test_a_film_is_generated_from_its_last_film_on_and_twelve_hours_at_least(
+    tmp_path, taken, start
+):
+    built = hourly(tmp_path, heart_rates(-6, -4, 21, 37, 47), films=[film("a", taken, 1)])
+    windows = {
+        kind: (begins, ends)
+        for kind, begins, ends in built.rows(
+            "window", "window", "kind, window_start_at::VARCHAR, window_end_at::VARCHAR"
+        )
+    }
+    assert windows["generation"] == (at(start), at(48))
+    first = min(hour for hour in (-6, -4, 21, 37, 47) if hour >= start)
+    # Hours count from the first measurement, as in a pair's window.
+    assert max(cells(built, "generation", "Heart Rate")) == max(47 - first - 1, 0)
 
 
 def test_both_films_belong_to_the_window_of_a_pair(tmp_path):

@@ -120,6 +120,7 @@ def stays_of(recipe: Recipe) -> list[Row]:
             "prediction_at": START + timedelta(hours=48),
             "window_start_at": START,
             "window_end_at": START + timedelta(hours=48),
+            "generation_start_at": None,
             "hours_since_previous": 38.0,
             "age": 40 + subject,
             "sex": "FM"[subject % 2],
@@ -353,7 +354,7 @@ def _empty_stay() -> dict[str, Any]:
     ids = dict.fromkeys(("subject_id", "hadm_id", "stay_id", "previous_study_id"), pl.Int64)
     words = dict.fromkeys(("key", "split", "previous_dicom_id", "previous_view", "sex"), pl.String)
     at = pl.Datetime("us")
-    times = ("previous_at", "admitted_to_icu_at", "prediction_at")
+    times = ("previous_at", "admitted_to_icu_at", "prediction_at", "generation_start_at")
     more = dict.fromkeys((*times, "window_start_at", "window_end_at"), at)
     rest = {"hours_since_previous": pl.Float64, "age": pl.Int64, "died_in_hospital": pl.Boolean}
     return {**words, **ids, **more, **rest}

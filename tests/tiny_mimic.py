@@ -59,6 +59,7 @@ def tiny_params(root: Path, **overrides: Mapping[str, Any]) -> Params:
     value["paths"] = {
         "mimic_iv": str(root / "mimic-iv"),
         "mimic_cxr_jpg": str(root / "mimic-cxr-jpg"),
+        "chest_imagenome": "",
         "build": str(root / "build"),
     }
     for section, changes in overrides.items():

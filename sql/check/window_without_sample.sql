@@ -16,6 +16,14 @@ FROM (
         , window_start_at
         , window_end_at
     FROM stay
+    UNION ALL
+    SELECT
+        'generation' AS kind
+        , key
+        , generation_start_at AS window_start_at
+        , window_end_at
+    FROM stay
+    WHERE generation_start_at IS NOT NULL
 ) AS sample
 FULL JOIN "window" AS sample_window
     ON

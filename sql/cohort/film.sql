@@ -5,6 +5,7 @@ SELECT
     , film.study_id
     , film.taken_at
     , film.view
+    , film.source_row
     , 'files/p' || LEFT(CAST(film.subject_id AS VARCHAR), 2)
     || '/p' || film.subject_id
     || '/s' || film.study_id

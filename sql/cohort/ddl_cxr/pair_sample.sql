@@ -3,6 +3,7 @@
 SELECT
     pair.* EXCLUDE (intime, outtime)
     , COALESCE(measured.event_hours, 0) AS event_hours
+    , FALSE AS is_null_event
     , CASE
         WHEN
             pair.target_at <= pair.previous_at + TO_SECONDS($minimum_gap_hours * 3600)
@@ -11,8 +12,8 @@ SELECT
             COALESCE(measured.event_hours, 0) < $minimum_event_hours
             THEN '02 too few hours with a measurement'
         WHEN
-            pair.previous_study_id NOT IN (SELECT chexpert.study_id FROM cxr_chexpert AS chexpert)
-            OR pair.target_study_id NOT IN (SELECT chexpert.study_id FROM cxr_chexpert AS chexpert)
+            pair.previous_study_id NOT IN (SELECT finding.study_id FROM cxr_finding AS finding)
+            OR pair.target_study_id NOT IN (SELECT finding.study_id FROM cxr_finding AS finding)
             THEN '03 a study without labels'
     END AS drop_reason
 FROM pair_candidate AS pair

@@ -1,4 +1,6 @@
 -- Grain: one row per stay in the cohort, dropped ones with a reason.
+-- generation_start_at: a film at the prediction time is generated from the record between the stay's
+-- film and that time, $generation_hours at least (specs ddl-cxr 3.7).
 -- Its film is the latest one up to the prediction time; of films at one time that of the
 -- higher study_id.
 SELECT
@@ -12,6 +14,11 @@ SELECT
     , film.view AS previous_view
     , stay.intime AS admitted_to_icu_at
     , stay.intime + TO_SECONDS($film_to_hours * 3600) AS prediction_at
+    , stay.intime + TO_SECONDS($film_to_hours * 3600) AS window_end_at
+    , LEAST(
+        film.taken_at
+        , stay.intime + TO_SECONDS(($film_to_hours - $generation_hours) * 3600)
+    ) AS generation_start_at
     , stay.age
     , stay.sex
     , stay.died_in_hospital
