@@ -4,8 +4,8 @@ import json
 from collections.abc import Set
 from typing import Any
 
+from cxrfuture_data.labels import ATTRIBUTES, CHANGE_ATTRIBUTES, CHANGES
 from cxrfuture_data.schema import (
-    CHANGES,
     FILMS_OF_KIND,
     FINDINGS,
     KINDS,
@@ -66,7 +66,8 @@ _OUTCOMES_OF_KIND = {
 }
 _FINDINGS, _PHENOTYPES = frozenset(FINDINGS), frozenset(PHENOTYPES)
 _LABELS = frozenset({1, 0, -1, None})
-_ATTRIBUTES = frozenset({1, 0, None})
+_ATTRIBUTES, _CHANGED = frozenset(ATTRIBUTES), frozenset(CHANGE_ATTRIBUTES)
+_MENTIONS = frozenset({1, 0, None})
 _CHANGES = frozenset({*CHANGES, None})
 
 
@@ -112,7 +113,9 @@ def _check_films(facts: dict[str, Any]) -> None:
         require_keys(key, role, facts[role], _FILM)
         require_keys(key, f"labels of {role}", labels, _FINDINGS)
         _require_values(key, f"a label of {role}", labels, _LABELS, "1, 0, -1, null")
-        _require_values(key, f"an attribute of {role}", attributes, _ATTRIBUTES, "1, 0, null")
+        if attributes:
+            require_keys(key, f"attributes of {role}", attributes, _ATTRIBUTES)
+            _require_values(key, f"an attribute of {role}", attributes, _MENTIONS, "1, 0, null")
     if facts["kind"] == "stay" and facts["previous"] and facts["hours_since_previous"] is None:
         raise refusal(key, "a previous film, but no hours_since_previous")
 
@@ -126,8 +129,10 @@ def _check_parts(facts: dict[str, Any]) -> None:
     require_keys(key, "window", facts["window"], _WINDOW)
     require_keys(key, "outcomes", facts["outcomes"], _OUTCOMES_OF_KIND[kind])
     if kind == "pair":
-        known = ", ".join((*CHANGES, "null"))
-        _require_values(key, "a change", facts["changes"], _CHANGES, known)
+        if facts["changes"]:
+            require_keys(key, "changes", facts["changes"], _CHANGED)
+            known = ", ".join((*CHANGES, "null"))
+            _require_values(key, "a change", facts["changes"], _CHANGES, known)
     elif facts["outcomes"]["phenotypes"] is not None:
         phenotypes = facts["outcomes"]["phenotypes"]
         require_keys(key, "phenotypes", phenotypes, _PHENOTYPES)
@@ -144,8 +149,6 @@ def require_keys(key: str | None, where: str, found: Any, expected: Set[str]) ->
 
 
 def _require_values(key: str, what: str, found: Any, allowed: frozenset[Any], words: str) -> None:
-    if not isinstance(found, dict):
-        raise refusal(key, f"{what}: not in an object")
     try:
         is_allowed = allowed.issuperset(found.values())
     except TypeError:  # a list or an object, which no set holds

@@ -215,13 +215,6 @@ def test_each_row_of_the_table_has_the_hash_of_its_text(tmp_path):
     assert lines == [hashlib.sha256(text.encode()).hexdigest() for text in TEXTS]
 
 
-def forget_a_text(folder):
-    path = folder / "embed" / "text.parquet"
-    pl.read_parquet(path).with_columns(pl.col("text").replace(TEXTS[1], "other")).write_parquet(
-        path
-    )
-
-
 def forget_a_vector(folder):
     path = folder / "embed" / "table.npy"
     np.save(path, np.load(path)[:2])
@@ -259,7 +252,11 @@ def measure_after_the_end(folder):
 @pytest.mark.parametrize(
     ("name", "spoil", "words"),
     [
-        ("ehrxdiff", forget_a_text, "events have no embedding; run `cxrfuture embed"),
+        (
+            "ehrxdiff",
+            forget_a_row("embed/text_row.parquet"),
+            "events have no embedding; run `cxrfuture embed",
+        ),
         ("ehrxdiff", forget_a_vector, "3 texts and 2 embeddings"),
         ("ehrxdiff", forget_a_row("image/film.parquet"), "that image never tried"),
         ("ehrxdiff", forget_a_row("latent/latent.parquet"), "have no latent of the"),

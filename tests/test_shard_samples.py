@@ -9,6 +9,7 @@ from tiny_build import SPLIT_OF, add_null_event, build_dataset, film, leave_out_
 
 from cxrfuture_data import open_dataset
 from cxrfuture_data.batch import collate
+from cxrfuture_data.labels import ATTRIBUTES, CHANGE_ATTRIBUTES
 from cxrfuture_data.schema import PHENOTYPES, STATIC
 from cxrfuture_data.verify import verify
 from etl import shard
@@ -21,12 +22,13 @@ def reference(tmp_path_factory):
 
 def test_attributes_and_changes_are_those_of_the_tables(reference):
     pairs = open_dataset(reference).samples("train", "pair")
-    described = {"lung opacity": 1, "pneumonia": None, "consolidation": 0}
+    described = dict.fromkeys(ATTRIBUTES) | {"lung opacity": 1, "consolidation": 0}
+    changed = dict.fromkeys(CHANGE_ATTRIBUTES) | {"pneumonia": "worsened"}
     for pair in pairs:
         number = pair.previous.study_id % 100
         assert pair.previous.attributes == (described if number == 0 else {})
         assert pair.target.attributes == {}
-        assert pair.changes == ({"Edema": "worsened", "Pneumonia": None} if number == 0 else {})
+        assert pair.changes == (changed if number == 0 else {})  # a row of nulls says nothing
         assert pair.is_null_event is False
 
 

@@ -94,7 +94,7 @@ def test_what_is_known_beyond_the_findings_is_shown(hourly_dataset):
     pairs = hourly_dataset.samples("train", "pair")
     described = next(pair for pair in pairs if pair.changes)
     words = text_of(described, hourly_dataset, ids=False)
-    assert "Edema worsened" in words
+    assert "pneumonia worsened" in words
     assert "attributes: lung opacity" in words
     stays = hourly_dataset.samples("test", "stay")
     stay = next(stay for stay in stays if stay.subject_id == 12)
