@@ -36,6 +36,7 @@ Availability = Annotated[
     str | None,
     typer.Option("--availability", help="event or known. Default: that of the recipe."),
 ]
+GivenRecipe = Annotated[str, typer.Argument(help="A recipe's name, or a path to a .yaml.")]
 Dataset = Annotated[Path, typer.Argument(help="A dataset folder: build/<recipe>/shard.")]
 DEFAULT_PARAMS = Path("params.yaml")
 
@@ -207,6 +208,56 @@ def phenotypes(
     _module("etl.phenotype", "etl").print_difference(settings, chosen, Console())
 
 
+@app.command()
+def attrition(
+    recipe: GivenRecipe,
+    params: ParamsFile = DEFAULT_PARAMS,
+    fidelity: Fidelity = None,
+    availability: Availability = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write the rows here too.")] = None,
+) -> None:
+    """What each filter of a recipe removed, and why, as far as it has been built."""
+    settings = _module("etl.params", "etl").read_params(params)
+    chosen = _module("etl.recipe", "etl").read_recipe(recipe, fidelity, availability)
+    _module("etl.attrition", "etl").run_attrition(settings, chosen, csv)
+
+
+@app.command()
+def reproduction(
+    recipe: GivenRecipe,
+    params: ParamsFile = DEFAULT_PARAMS,
+    fidelity: Fidelity = None,
+    availability: Availability = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail if the paper's own releases disagree.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """The paper's own numbers beside those of a built cohort, and the known reasons."""
+    settings = _module("etl.params", "etl").read_params(params)
+    chosen = _module("etl.recipe", "etl").read_recipe(recipe, fidelity, availability)
+    report = _module("etl.reproduction", "etl")
+    report.run_reproduction(settings, chosen, strict=strict, as_json=as_json)
+
+
+@app.command()
+def fidelity(
+    recipe: GivenRecipe,
+    params: ParamsFile = DEFAULT_PARAMS,
+    availability: Availability = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Try this correction alone; repeatable.")
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the compared builds.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """What each correction of a recipe changes on the data at hand, one at a time and all."""
+    settings = _module("etl.params", "etl").read_params(params)
+    chosen = _module("etl.recipe", "etl").read_recipe(recipe, None, availability)
+    report = _module("etl.fidelity", "etl")
+    report.run_fidelity(settings, chosen, only or [], keep=keep, as_json=as_json)
+
+
 @app.command("fit_vae")
 def fit_vae(
     recipe: RecipeName,
@@ -241,6 +292,39 @@ def fit_diffusion(params: ParamsFile = DEFAULT_PARAMS) -> None:
         chosen.seed,
         codec=settings.weights_of(chosen.recipe),
     )
+
+
+@app.command("export")
+def export_cohort(
+    kind: Annotated[
+        str, typer.Option("--format", help="npz, ddl-cxr, medfuse, ehrxdiff or diff3m.")
+    ],
+    recipe: Annotated[
+        str | None, typer.Option(help="Default: the one that the format is named after.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Default: build/<recipe>/export/<format>.")
+    ] = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+    fidelity: Fidelity = None,
+    availability: Availability = None,
+    none_text: Annotated[
+        str | None,
+        typer.Option(help="published only: the text None of eye opening, lost or kept."),
+    ] = None,
+    normaliser: Annotated[
+        str | None,
+        typer.Option(help="npz only: training, for moments of the training windows at hand."),
+    ] = None,
+) -> None:
+    """A cohort and its windows as others' code reads them; needs tables and metadata, no film."""
+    module = _module("etl.export", "etl")
+    default = "ddl_cxr" if kind == "npz" else module.require_format(kind).replace("-", "_")
+    chosen = _module("etl.recipe", "etl").read_recipe(
+        recipe or default, fidelity, availability, none_text
+    )
+    settings = _module("etl.params", "etl").read_params(params)
+    module.run(settings, chosen, kind, out, normaliser)
 
 
 @app.command("show")
@@ -292,6 +376,25 @@ def bench_ingest(
     settings = _module("etl.params", "etl").read_params(params)
     _module("etl.bench", "etl").run_ingest_bench(
         settings, mimic_iv, mimic_cxr_jpg, rounds=rounds, as_json=as_json
+    )
+
+
+@bench.command("etl")
+def bench_etl(
+    recipe: RecipeName,
+    params: ParamsFile = DEFAULT_PARAMS,
+    mimic_iv: Annotated[Path | None, typer.Option(help="Default: that of the params.")] = None,
+    mimic_cxr_jpg: Annotated[Path | None, typer.Option(help="Default: that of the params.")] = None,
+    fidelity: Fidelity = None,
+    availability: Availability = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Runs of each, in turn.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """Ingest, event, cohort and window: rows a second and memory, beside DuckDB's bare copy."""
+    settings = _module("etl.params", "etl").read_params(params)
+    chosen = _module("etl.recipe", "etl").read_recipe(recipe, fidelity, availability)
+    _module("etl.bench_etl", "etl").run_etl_bench(
+        settings, chosen, mimic_iv, mimic_cxr_jpg, rounds=rounds, as_json=as_json
     )
 
 

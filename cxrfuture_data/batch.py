@@ -7,12 +7,14 @@ and unknown places hold 0. A is numpy's array here and torch's tensor out of the
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from cxrfuture_data.dataset import Dataset
-from cxrfuture_data.hourly import COLUMNS, vector
+from cxrfuture_data.hourly import vector
+from cxrfuture_data.published import hourly_input
 from cxrfuture_data.sample import (
     Array,
     Film,
@@ -22,9 +24,13 @@ from cxrfuture_data.sample import (
     StaySample,
     Window,
 )
-from cxrfuture_data.schema import FINDINGS
+from cxrfuture_data.schema import FINDINGS, PHENOTYPES
 
 A = TypeVar("A")
+
+# One call a film or stay, where a loop over names would cost more than reading the sample.
+_FINDINGS, _PHENOTYPES = itemgetter(*FINDINGS), itemgetter(*PHENOTYPES)
+_NO_FINDINGS, _NO_PHENOTYPES = (None,) * len(FINDINGS), (0,) * len(PHENOTYPES)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,7 +48,7 @@ class Batch(Generic[A]):
 @dataclass(frozen=True, kw_only=True, eq=False)
 class WindowBatch(Batch[A]):
     previous: A  # (B, 2, C, h, w) float16: mean, log-variance
-    hours: A  # (B, T, 79) float32, columns of hourly.vector
+    hours: A  # (B, T, 79) float32, columns of hourly.vector; 76 as published by MedFuse and DrFuse
     is_hour: A  # (B, T) bool
     event: A  # (B, E, D) float16
     is_event: A  # (B, E) bool
@@ -56,19 +62,24 @@ class WindowBatch(Batch[A]):
 class PairBatch(WindowBatch[A]):
     target: A  # (B, 2, C, h, w) float16
     gap_hours: A  # (B,) float32, previous to target
+    is_null_event: A  # (B,) bool: the target is the previous film itself, the window is empty
     previous_labels: A  # (B, 14) int8
     previous_label_known: A  # (B, 14) bool
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StayBatch(WindowBatch[A]):
+    has_previous: A  # (B,) bool: there is a film; else 0 in previous and hours_since_previous
     hours_since_previous: A  # (B,) float32, previous film to prediction
+    phenotypes: A  # (B, 25) int8: 0, 1, in the order of schema.PHENOTYPES
+    phenotypes_known: A  # (B,) bool
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageBatch(Batch[A]):
     image: A  # (B, 2, C, h, w) float16
     static: A  # (B, S) float32
+    static_known: A  # (B, S) bool
 
 
 AnyBatch = PairBatch[A] | StayBatch[A] | ImageBatch[A]
@@ -98,44 +109,73 @@ def collate(
     images = [sample for sample in samples if isinstance(sample, ImageSample)]
     if len(samples) == 0 or len(samples) not in (len(pairs), len(stays), len(images)):
         raise ValueError(f"a batch is of one kind, got {len(samples)} samples of several")
+    shape = tuple(dataset.manifest.latent_shape)
     if pairs:
-        before, before_known = _labels([pair.previous for pair in pairs])
         return PairBatch(
             **common,
             **_label_fields([pair.target for pair in pairs]),
             **_window_fields(pairs, dataset),
-            target=_latents([pair.target for pair in pairs]),
-            gap_hours=np.array([pair.gap_hours for pair in pairs], np.float32),
-            previous_labels=before,
-            previous_label_known=before_known,
+            **_pair_fields(pairs, shape),
         )
     if stays:
-        since = np.array([stay.hours_since_previous for stay in stays], np.float32)
         return StayBatch(
             **common,
             **_label_fields([stay.previous for stay in stays]),
             **_window_fields(stays, dataset),
-            hours_since_previous=since,
+            **_stay_fields(stays),
         )
+    static = np.stack([sample.static for sample in images])
     return ImageBatch(
         **common,
         **_label_fields([sample.image for sample in images]),
-        image=_latents([sample.image for sample in images]),
-        static=np.stack([sample.static for sample in images]),
+        image=_latents([sample.image for sample in images], shape),
+        static=np.nan_to_num(static, nan=0.0),
+        static_known=~np.isnan(static),
     )
 
 
-def _latents(films: Sequence[Film]) -> Array:
-    return np.stack([np.stack((film.mean, film.logvar)) for film in films])  # (B, 2, C, h, w)
+def _pair_fields(pairs: Sequence[PairSample], shape: tuple[int, ...]) -> dict[str, Any]:
+    before, before_known = _labels([pair.previous for pair in pairs])
+    return {
+        "target": _latents([pair.target for pair in pairs], shape),
+        "gap_hours": np.array([pair.gap_hours for pair in pairs], np.float32),
+        "is_null_event": np.array([pair.is_null_event for pair in pairs]),
+        "previous_labels": before,
+        "previous_label_known": before_known,
+    }
 
 
-def _labels(films: Sequence[Film]) -> tuple[Array, Array]:
-    raw = [[film.labels[finding] for finding in FINDINGS] for film in films]
+def _stay_fields(stays: Sequence[StaySample]) -> dict[str, Any]:
+    phenotypes = [
+        _NO_PHENOTYPES if stay.phenotypes is None else _PHENOTYPES(stay.phenotypes)
+        for stay in stays
+    ]
+    return {
+        "has_previous": np.array([stay.previous is not None for stay in stays]),
+        "hours_since_previous": np.array(
+            [stay.hours_since_previous or 0.0 for stay in stays], np.float32
+        ),
+        "phenotypes": np.array(phenotypes, np.int8),
+        "phenotypes_known": np.array([stay.phenotypes is not None for stay in stays]),
+    }
+
+
+def _latents(films: Sequence[Film | None], shape: tuple[int, ...]) -> Array:
+    """(B, 2, C, h, w); ``shape`` is (C, h, w). 0 where there is no film."""
+    latents = np.zeros((len(films), 2, *shape), np.float16)
+    for row, film in zip(latents, films, strict=True):
+        if film is not None:
+            row[0], row[1] = film.mean, film.logvar
+    return latents
+
+
+def _labels(films: Sequence[Film | None]) -> tuple[Array, Array]:
+    raw = [_NO_FINDINGS if film is None else _FINDINGS(film.labels) for film in films]
     known = np.array([[value is not None for value in row] for row in raw])
     return np.array([[value or 0 for value in row] for row in raw], np.int8), known
 
 
-def _label_fields(films: Sequence[Film]) -> dict[str, Any]:
+def _label_fields(films: Sequence[Film | None]) -> dict[str, Any]:
     labels, known = _labels(films)
     return {"labels": labels, "label_known": known}
 
@@ -143,13 +183,16 @@ def _label_fields(films: Sequence[Film]) -> dict[str, Any]:
 def _window_fields(
     samples: Sequence[PairSample] | Sequence[StaySample], dataset: Dataset
 ) -> dict[str, Any]:
-    statistics = dataset.statistics
-    moments = statistics.pair if isinstance(samples[0], PairSample) else statistics.stay
-    rows = [vector(s.window.hourly, s.age, s.sex, moments) for s in samples]
+    is_pair = isinstance(samples[0], PairSample)
+    statistics = dataset.statistics.pair if is_pair else dataset.statistics.stay
+    body, kind = dataset.manifest.recipe.body, "pair" if is_pair else "stay"
+    rule = hourly_input(body, kind, statistics)
+    rows = [vector(s.window.hourly, s.age, s.sex, rule) for s in samples]
     died = [sample.died_in_hospital for sample in samples]
-    hours, is_hour = _pad(rows, COLUMNS)
+    hours, is_hour = _pad(rows, rule.columns)
+    shape = tuple(dataset.manifest.latent_shape)
     return {
-        "previous": _latents([sample.previous for sample in samples]),
+        "previous": _latents([sample.previous for sample in samples], shape),
         "hours": hours,
         "is_hour": is_hour,
         "died": np.array([bool(value) for value in died]),

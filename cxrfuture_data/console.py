@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Protocol
 
 from rich.console import Console
@@ -28,9 +29,23 @@ class Advance(Protocol):
     def __call__(self, count: int = 1, note: str = "") -> None: ...
 
 
+_is_silent: ContextVar[bool] = ContextVar("is_silent", default=False)
+
+
 def say(line: str) -> None:
     """One line on standard error."""
-    console.print(line, markup=False, soft_wrap=True)
+    if not _is_silent.get():
+        console.print(line, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Nothing is said meanwhile, for a command that runs stages many times over."""
+    token = _is_silent.set(True)
+    try:
+        yield
+    finally:
+        _is_silent.reset(token)
 
 
 @contextmanager

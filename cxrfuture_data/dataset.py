@@ -11,6 +11,7 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from cxrfuture_data.facts import read_facts
 from cxrfuture_data.index import Index, read_index
 from cxrfuture_data.manifest import (
     EMBEDDINGS,
@@ -22,7 +23,7 @@ from cxrfuture_data.manifest import (
     index_name,
     read_manifest,
 )
-from cxrfuture_data.record import decode, members_of, read_facts
+from cxrfuture_data.record import decode, members_of
 from cxrfuture_data.sample import Sample
 from cxrfuture_data.schema import SAMPLE_MEMBER, ContractError
 

@@ -119,6 +119,7 @@ class Manifest(Settings):
     simulated: Simulated
     attestation: str | None
     films_kept: bool
+    latent_shape: Annotated[list[Count], Field(min_length=3, max_length=3)]  # C, h, w
     embeddings: Embeddings
     statistics: Statistics
     attrition: list[DropRow]

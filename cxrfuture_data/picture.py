@@ -13,7 +13,15 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from cxrfuture_data.manifest import Simulated
-from cxrfuture_data.sample import Array, Film, ImageSample, PairSample, Sample, StaySample, Window
+from cxrfuture_data.sample import (
+    Array,
+    Film,
+    PairSample,
+    Sample,
+    StaySample,
+    Window,
+    films_of,
+)
 from cxrfuture_data.schema import EVENT_TABLES, FINDINGS, VARIABLES, Variable
 
 INK, GREY, FAINT, PAPER = "#1d2430", "#667085", "#d9dee7", "#ffffff"
@@ -122,8 +130,12 @@ def draw(sample: Sample, simulated: Simulated) -> Image.Image:
 def headline(sample: Sample) -> str:
     """What the sample is, in a few words."""
     if isinstance(sample, PairSample):
+        if sample.is_null_event:
+            return "null event: the previous film is the target"
         return f"{sample.gap_hours:.1f} h from the previous film to the target"
     if isinstance(sample, StaySample):
+        if sample.hours_since_previous is None:
+            return "ICU stay without a film before the prediction"
         return f"ICU stay; last film {sample.hours_since_previous:.1f} h before the prediction"
     return "one film"
 
@@ -147,26 +159,23 @@ def _draw_title(pen: Pen, sample: Sample, simulated: Simulated) -> None:
 
 def _draw_films(pen: Pen, sample: Sample) -> None:
     """Films at the sides, labels between."""
-    right = WIDTH - MARGIN - FILM
-    if isinstance(sample, PairSample):
-        films: Mapping[str, Film] = {"previous": sample.previous, "target": sample.target}
-        places = {"previous": MARGIN, "target": right}
-    elif isinstance(sample, StaySample):
-        films, places = {"previous": sample.previous}, {"previous": MARGIN}
-    else:
-        assert isinstance(sample, ImageSample)
-        films, places = {"image": sample.image}, {"image": MARGIN}
+    films = films_of(sample)
+    if not films:
+        _draw_no_film(pen, (MARGIN, TOP), "no film in this stay")
     for role, film in films.items():
-        at = (places[role], TOP)
+        at = (WIDTH - MARGIN - FILM if role == "target" else MARGIN, TOP)
         if film.png is None:
-            pen.box(at, (FILM, FILM), fill="#f2f4f7", ink=FAINT)
-            middle = (at[0] + FILM / 2, TOP + FILM / 2)
-            pen.text(middle, "film not kept in this build", ink=GREY, anchor="mm")
+            _draw_no_film(pen, at, "film not kept in this build")
         else:
             pen.film(at, film.pixels())
         pen.text((at[0], TOP + FILM + 8), role, size=15)
         pen.text((at[0] + FILM, TOP + FILM + 9), film.view, size=14, ink=GREY, anchor="ra")
     _draw_labels(pen, MARGIN + FILM + 28, films)
+
+
+def _draw_no_film(pen: Pen, at: Point, words: str) -> None:
+    pen.box(at, (FILM, FILM), fill="#f2f4f7", ink=FAINT)
+    pen.text((at[0] + FILM / 2, at[1] + FILM / 2), words, ink=GREY, anchor="mm")
 
 
 def _draw_labels(pen: Pen, left: float, films: Mapping[str, Film]) -> None:

@@ -4,7 +4,6 @@ Reading is strict and safe: safetensors and JSON only, never pickle, and anythin
 exactly what schema.py says is a ContractError that names the sample's key.
 """
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -14,60 +13,21 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from cxrfuture_data.facts import IDS, read_facts, refusal, require_keys
 from cxrfuture_data.publish import canonical_json
 from cxrfuture_data.sample import Array, Film, ImageSample, PairSample, Sample, StaySample, Window
 from cxrfuture_data.schema import (
     EVENT_TABLES,
     FILM_SUFFIX,
     FILMS_OF_KIND,
-    FINDINGS,
-    KINDS,
     SAMPLE_MEMBER,
-    SPLITS,
+    STATIC,
     TENSORS_MEMBER,
     TENSORS_OF_KIND,
     VARIABLES,
-    ContractError,
 )
 
-# Top-level keys of sample.json, with the types a value may have.
-_EVERY_KIND: dict[str, tuple[type, ...]] = {
-    "kind": (str,),
-    "key": (str,),
-    "recipe": (str,),
-    "split": (str,),
-    "ids": (dict,),
-    "age": (int, float),
-    "sex": (str,),
-    "labels": (dict,),
-    "has": (dict,),
-}
-_WINDOW_KINDS: dict[str, tuple[type, ...]] = {
-    "previous": (dict,),
-    "window": (dict,),
-    "outcomes": (dict,),
-}
-_FIELDS_OF_KIND: dict[str, dict[str, tuple[type, ...]]] = {
-    "pair": _EVERY_KIND | _WINDOW_KINDS | {"target": (dict,), "gap_hours": (int, float)},
-    "stay": _EVERY_KIND | _WINDOW_KINDS | {"hours_since_previous": (int, float)},
-    "image": _EVERY_KIND | {"image": (dict,)},
-}
-_IDS = {"subject_id", "hadm_id", "stay_id"}
-_FILM = {"study_id", "dicom_id", "taken_at", "view"}
-_WINDOW = {
-    "start_at",
-    "end_at",
-    "hours",
-    "hourly_start_hours",
-    "events",
-    "latest_event_at",
-    "latest_known_at",
-}
-_HAS = {"hourly", "events", "static"}
-_OUTCOMES = {"died_in_hospital"}
-_FINDINGS = frozenset(FINDINGS)
-_LABELS = frozenset({1, 0, -1, None})
-
+NO_LATENT = np.zeros((0, 0, 0), np.float16)
 
 KIND_OF = {PairSample: "pair", StaySample: "stay", ImageSample: "image"}
 
@@ -80,39 +40,29 @@ def members_of(kind: str, *, films: bool) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def encode(sample: Sample) -> dict[str, bytes]:
-    """Sample -> its members. Equal samples give equal bytes."""
+def encode(sample: Sample, *, films: bool) -> dict[str, bytes]:
+    """Sample -> its members, with or without its films. Equal samples give equal bytes."""
     kind = KIND_OF[type(sample)]
     facts: dict[str, Any] = {
         "kind": kind,
         "key": sample.key,
         "recipe": sample.recipe,
         "split": sample.split,
-        "ids": {name: getattr(sample, name) for name in sorted(_IDS)},
+        "ids": {name: getattr(sample, name) for name in IDS},
         "age": sample.age,
         "sex": sample.sex,
         "labels": {},
+        "attributes": {},
     }
     tensors: dict[str, Array] = {}
     members: dict[str, bytes] = {}
     for role in FILMS_OF_KIND[kind]:
-        film: Film = getattr(sample, role)
-        facts[role] = {
-            "study_id": film.study_id,
-            "dicom_id": film.dicom_id,
-            "taken_at": film.taken_at.isoformat(),
-            "view": film.view,
-        }
-        facts["labels"][role] = dict(film.labels)
-        tensors[f"{role}_mean"], tensors[f"{role}_logvar"] = film.mean, film.logvar
-        if film.png is not None:
-            members[role + FILM_SUFFIX] = film.png
+        film: Film | None = getattr(sample, role)
+        _encode_film(film, role, facts, tensors)
+        if films:
+            members[role + FILM_SUFFIX] = _png_of(sample.key, role, film)
     if isinstance(sample, PairSample | StaySample):
         _encode_window(sample, facts, tensors)
-    if isinstance(sample, PairSample):
-        facts["gap_hours"] = sample.gap_hours
-    if isinstance(sample, StaySample):
-        facts["hours_since_previous"] = sample.hours_since_previous
     if isinstance(sample, ImageSample):
         tensors["static"] = sample.static
     facts["has"] = _has(tensors)
@@ -121,6 +71,33 @@ def encode(sample: Sample) -> dict[str, bytes]:
         {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
     )
     return {name: members[name] for name in sorted(members)}
+
+
+def _encode_film(
+    film: Film | None, role: str, facts: dict[str, Any], tensors: dict[str, Array]
+) -> None:
+    """A film that a stay lacks is null, with null labels and empty latents."""
+    facts[role], facts["labels"][role], facts["attributes"][role] = None, None, {}
+    tensors[f"{role}_mean"] = tensors[f"{role}_logvar"] = NO_LATENT
+    if film is not None:
+        facts[role] = {
+            "study_id": film.study_id,
+            "dicom_id": film.dicom_id,
+            "taken_at": film.taken_at.isoformat(),
+            "view": film.view,
+        }
+        facts["labels"][role] = dict(film.labels)
+        facts["attributes"][role] = dict(film.attributes)
+        tensors[f"{role}_mean"], tensors[f"{role}_logvar"] = film.mean, film.logvar
+
+
+def _png_of(key: str, role: str, film: Film | None) -> bytes:
+    """Every sample has the same members, so a missing film is an empty one."""
+    if film is None:
+        return b""
+    if not film.png:
+        raise refusal(key, f"{role}: a film without its PNG")
+    return film.png
 
 
 def _encode_window(
@@ -138,6 +115,14 @@ def _encode_window(
     }
     died = sample.died_in_hospital
     facts["outcomes"] = {"died_in_hospital": None if died is None else int(died)}
+    if isinstance(sample, PairSample):
+        facts["gap_hours"] = sample.gap_hours
+        facts["is_null_event"] = sample.is_null_event
+        facts["changes"] = dict(sample.changes)
+    else:
+        facts["hours_since_previous"] = sample.hours_since_previous
+        phenotypes = sample.phenotypes
+        facts["outcomes"]["phenotypes"] = None if phenotypes is None else dict(phenotypes)
     for name in ("hourly", "event_row", "event_hours", "event_table"):
         tensors[name] = getattr(window, name)
 
@@ -153,73 +138,44 @@ def decode(members: Mapping[str, Any]) -> Sample:
     facts = read_facts(members.get(SAMPLE_MEMBER), key)
     kind, key = facts["kind"], facts["key"]
     if found not in (set(members_of(kind, films=True)), set(members_of(kind, films=False))):
-        raise _refusal(key, f"members {sorted(found)}; a {kind} has {members_of(kind, films=True)}")
+        raise refusal(key, f"members {sorted(found)}; a {kind} has {members_of(kind, films=True)}")
     tensors = _read_tensors(members[TENSORS_MEMBER], key)
     _check_tensors(kind, key, tensors, facts)
     common = {name: facts[name] for name in ("key", "recipe", "split", "age", "sex")}
     fields: dict[str, Any] = common | facts["ids"]
     for role in FILMS_OF_KIND[kind]:
-        film = facts[role]
-        fields[role] = Film(
-            study_id=film["study_id"],
-            dicom_id=film["dicom_id"],
-            taken_at=datetime.fromisoformat(film["taken_at"]),
-            view=film["view"],
-            labels=facts["labels"][role],
-            mean=tensors[f"{role}_mean"],
-            logvar=tensors[f"{role}_logvar"],
-            png=members.get(role + FILM_SUFFIX),
-        )
+        fields[role] = _read_film(role, facts, tensors, members.get(role + FILM_SUFFIX))
     if kind == "image":
         return ImageSample(**fields, static=tensors["static"])
     died = facts["outcomes"]["died_in_hospital"]
     fields["died_in_hospital"] = None if died is None else bool(died)
     fields["window"] = _read_window(facts["window"], tensors)
     if kind == "pair":
-        return PairSample(**fields, gap_hours=facts["gap_hours"])
+        own = {name: facts[name] for name in ("gap_hours", "is_null_event", "changes")}
+        return PairSample(**fields, **own)
+    fields["phenotypes"] = facts["outcomes"]["phenotypes"]
     return StaySample(**fields, hours_since_previous=facts["hours_since_previous"])
 
 
-def read_facts(member: bytes | None, key: str | None = None) -> dict[str, Any]:
-    """``sample.json`` as a mapping with exactly the keys of its kind."""
-    if member is None:
-        raise _refusal(key, f"no member {SAMPLE_MEMBER}")
-    try:
-        facts = json.loads(member)
-        kind = facts["kind"]
-    except (ValueError, TypeError, KeyError):
-        raise _refusal(key, f"{SAMPLE_MEMBER} is not a JSON object with a kind") from None
-    if kind not in KINDS:
-        raise _refusal(key, f"kind {kind!r}; known are {KINDS}")
-    fields = _FIELDS_OF_KIND[kind]
-    _require_keys(key, SAMPLE_MEMBER, facts, fields.keys())
-    for name, types in fields.items():
-        if not isinstance(facts[name], types) or isinstance(facts[name], bool):
-            raise _refusal(key, f"{SAMPLE_MEMBER}: {name} is {type(facts[name]).__name__}")
-    if key is not None and facts["key"] != key:
-        raise _refusal(key, f"{SAMPLE_MEMBER} says key {facts['key']!r}")
-    if facts["split"] not in SPLITS:
-        raise _refusal(key, f"split {facts['split']!r}; known are {SPLITS}")
-    if facts["sex"] not in ("F", "M"):
-        raise _refusal(key, f"sex {facts['sex']!r}; it is F or M")
-    _check_parts(facts)
-    return dict(facts)
-
-
-def _check_parts(facts: dict[str, Any]) -> None:
-    key, roles = facts["key"], FILMS_OF_KIND[facts["kind"]]
-    _require_keys(key, "ids", facts["ids"], _IDS)
-    _require_keys(key, "has", facts["has"], _HAS)
-    _require_keys(key, "labels", facts["labels"], roles)
-    for role in roles:
-        _require_keys(key, role, facts[role], _FILM)
-        labels = facts["labels"][role]
-        _require_keys(key, f"labels of {role}", labels, _FINDINGS)
-        if not _LABELS.issuperset(labels.values()):
-            raise _refusal(key, f"a label of {role} is none of 1, 0, -1, null")
-    if "window" in facts:
-        _require_keys(key, "window", facts["window"], _WINDOW)
-        _require_keys(key, "outcomes", facts["outcomes"], _OUTCOMES)
+def _read_film(
+    role: str, facts: Mapping[str, Any], tensors: Mapping[str, Array], png: bytes | None
+) -> Film | None:
+    film = facts[role]
+    if png is not None and (film is None) != (png == b""):
+        raise refusal(facts["key"], f"{role}{FILM_SUFFIX} is empty, or there is no such film")
+    if film is None:
+        return None
+    return Film(
+        study_id=film["study_id"],
+        dicom_id=film["dicom_id"],
+        taken_at=datetime.fromisoformat(film["taken_at"]),
+        view=film["view"],
+        labels=facts["labels"][role],
+        attributes=facts["attributes"][role],
+        mean=tensors[f"{role}_mean"],
+        logvar=tensors[f"{role}_logvar"],
+        png=png,
+    )
 
 
 def _read_window(facts: Mapping[str, Any], tensors: Mapping[str, Array]) -> Window:
@@ -244,49 +200,45 @@ def _read_tensors(member: bytes, key: str) -> dict[str, Array]:
     try:
         return dict(load_tensors(member))
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise _refusal(key, f"{TENSORS_MEMBER}: {error}") from None
+        raise refusal(key, f"{TENSORS_MEMBER}: {error}") from None
 
 
 def _check_tensors(
     kind: str, key: str, tensors: Mapping[str, Array], facts: Mapping[str, Any]
 ) -> None:
     expected = TENSORS_OF_KIND[kind]
-    _require_keys(key, TENSORS_MEMBER, tensors, expected.keys())
+    require_keys(key, TENSORS_MEMBER, tensors, expected.keys())
     for name, dtype in expected.items():
         if tensors[name].dtype != dtype:
-            raise _refusal(key, f"{name} is {tensors[name].dtype}; it must be {dtype}")
-    latent = tensors[f"{FILMS_OF_KIND[kind][0]}_mean"].shape
+            raise refusal(key, f"{name} is {tensors[name].dtype}; it must be {dtype}")
+    is_missing = facts[FILMS_OF_KIND[kind][0]] is None
+    latent = NO_LATENT.shape if is_missing else tensors[f"{FILMS_OF_KIND[kind][0]}_mean"].shape
     shapes: dict[str, tuple[int, ...]] = {
         name: latent for name, dtype in expected.items() if dtype == "float16"
     }
     if kind == "image":
-        shapes["static"] = (tensors["static"].size,)
+        shapes["static"] = (len(STATIC) if tensors["static"].size else 0,)
     else:
         hours, events = facts["window"]["hours"], facts["window"]["events"]
         shapes["hourly"] = (hours, len(VARIABLES))
         shapes |= {name: (events,) for name in ("event_row", "event_hours", "event_table")}
     for name, shape in shapes.items():
         if tensors[name].shape != shape or (name.endswith("_mean") and len(shape) != 3):
-            raise _refusal(key, f"{name} has shape {tensors[name].shape}; expected {shape}")
+            raise refusal(key, f"{name} has shape {tensors[name].shape}; expected {shape}")
+    if not is_missing and 0 in latent:
+        raise refusal(key, f"a latent has shape {latent}, and no value")
     if kind != "image" and (tensors["event_table"] >= len(EVENT_TABLES)).any():
-        raise _refusal(key, f"event_table names a table beyond the {len(EVENT_TABLES)} known")
+        raise refusal(key, f"event_table names a table beyond the {len(EVENT_TABLES)} known")
     if facts["has"] != _has(tensors):
-        raise _refusal(key, f"has is {facts['has']}, the arrays say {_has(tensors)}")
+        raise refusal(key, f"has is {facts['has']}, the arrays say {_has(tensors)}")
 
 
 def _has(tensors: Mapping[str, Array]) -> dict[str, bool]:
     """Which modalities are there: those whose array is not empty."""
-    arrays = {"hourly": "hourly", "events": "event_row", "static": "static"}
+    arrays = {
+        "hourly": "hourly",
+        "events": "event_row",
+        "static": "static",
+        "previous": "previous_mean",
+    }
     return {name: array in tensors and tensors[array].size > 0 for name, array in arrays.items()}
-
-
-def _require_keys(key: str | None, where: str, found: Any, expected: Any) -> None:
-    if not isinstance(found, dict):
-        raise _refusal(key, f"{where} is not an object")
-    if found.keys() != set(expected):
-        missing, extra = sorted(set(expected) - found.keys()), sorted(found.keys() - set(expected))
-        raise _refusal(key, f"{where}: missing {missing}, unknown {extra}")
-
-
-def _refusal(key: str | None, problem: str) -> ContractError:
-    return ContractError(f"sample {key or '(no key)'}: {problem}; rebuild the dataset")

@@ -20,13 +20,18 @@ Array: TypeAlias = npt.NDArray[Any]
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Film:
-    """One film. ``labels`` are raw: 1 present, 0 absent, -1 uncertain, None not mentioned."""
+    """One film. ``labels`` are raw: 1 present, 0 absent, -1 uncertain, None not mentioned.
+
+    ``attributes`` are Chest ImaGenome's: 1 present, 0 absent, None not mentioned; empty where it
+    does not describe the film.
+    """
 
     study_id: int
     dicom_id: str
     taken_at: datetime
     view: str
     labels: Mapping[str, int | None]
+    attributes: Mapping[str, int | None]
     mean: Array  # (C, h, w) float16, of the autoencoder's posterior
     logvar: Array  # (C, h, w) float16
     png: bytes | None  # None where the build kept no films, or they were not read
@@ -73,23 +78,33 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class PairSample(Sample):
-    """The previous film, the window between, and the target film."""
+    """The previous film, the window between, and the target film.
+
+    Of a null-event pair (specs ehrxdiff 5) the target is the previous film itself, the window is
+    empty and the gap 0. ``changes``: one of schema.CHANGES or None, by name; empty where unknown.
+    """
 
     previous: Film
     window: Window
     target: Film
     gap_hours: float
+    is_null_event: bool
+    changes: Mapping[str, str | None]
     died_in_hospital: bool | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class StaySample(Sample):
-    """An ICU stay up to its prediction time, and the last film before that."""
+    """An ICU stay up to its prediction time, and the last film before that, if there is one.
 
-    previous: Film
+    ``phenotypes``: 0 or 1 for each of schema.PHENOTYPES; None where they are not known.
+    """
+
+    previous: Film | None
     window: Window
-    hours_since_previous: float
+    hours_since_previous: float | None  # None without a film
     died_in_hospital: bool | None
+    phenotypes: Mapping[str, int] | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -97,4 +112,16 @@ class ImageSample(Sample):
     """One film and a vector of the patient's static values."""
 
     image: Film
-    static: Array  # (S,) float32; empty where the recipe has none
+    static: Array  # (S,) float32, NaN: not known; empty where the recipe has none
+
+
+def films_of(sample: Sample) -> dict[str, Film]:
+    """The films that a sample has, by role."""
+    found: dict[str, Film | None] = {}
+    if isinstance(sample, PairSample):
+        found = {"previous": sample.previous, "target": sample.target}
+    elif isinstance(sample, StaySample):
+        found = {"previous": sample.previous}
+    elif isinstance(sample, ImageSample):
+        found = {"image": sample.image}
+    return {role: film for role, film in found.items() if film is not None}

@@ -7,7 +7,7 @@ kind has the same members; a modality that a sample lacks is an empty array plus
 
 from dataclasses import dataclass
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 SPLITS = ("train", "valid", "test")
 KINDS = ("pair", "stay", "image")
@@ -64,7 +64,11 @@ PHENOTYPES = (
     "Shock",
 )
 
-# The values of an image sample's static vector, in order, with their units (specs diff3m 9).
+# How a finding changed from the previous film to the target, as Chest ImaGenome's comparisons say.
+CHANGES = ("improved", "worsened", "no change")
+
+# The values of an image sample's static vector, in order, with their units (specs diff3m 9). One
+# that is not known is NaN.
 STATIC = {
     "is_male": "0 or 1",
     "age": "years",
@@ -178,9 +182,9 @@ VARIABLES = (
     Variable("pH", "1", 7.4, 5.83, 8.66),
 )
 
-# Tensor name -> dtype, per kind. Shapes: latents (C, h, w); hourly (T, 17), NaN where nothing was
-# measured in that hour (hour 0 begins ``hourly_start_hours`` after the window); events (E,), oldest
-# first; static (S,).
+# Tensor name -> dtype, per kind. Shapes: latents (C, h, w), and (0, 0, 0) of a film that a stay
+# lacks; hourly (T, 17), NaN where nothing was measured in that hour (hour 0 begins
+# ``hourly_start_hours`` after the window); events (E,), oldest first; static (S,).
 LATENT_PARTS = ("mean", "logvar")
 WINDOW_TENSORS = {
     "hourly": "float32",

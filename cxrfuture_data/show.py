@@ -1,6 +1,7 @@
 """Show one sample: as text on the terminal, and as a picture in a PNG."""
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from cxrfuture_data.dataset import Dataset
 from cxrfuture_data.manifest import EMBEDDINGS, TEXTS_FILE
 from cxrfuture_data.picture import draw, headline
 from cxrfuture_data.publish import publish
-from cxrfuture_data.sample import Film, ImageSample, PairSample, Sample, StaySample, Window
+from cxrfuture_data.sample import PairSample, Sample, StaySample, Window, films_of
 from cxrfuture_data.schema import EVENT_TABLES, FINDINGS, VARIABLES, ContractError
 
 LABELS = {1: "present", 0: "absent", -1: "uncertain", None: "-"}
@@ -58,15 +59,6 @@ def describe(sample: Sample, dataset: Dataset, *, ids: bool) -> RenderableType:
     return Group(*parts)
 
 
-def films_of(sample: Sample) -> dict[str, Film]:
-    """The films of a sample by role."""
-    if isinstance(sample, PairSample):
-        return {"previous": sample.previous, "target": sample.target}
-    if isinstance(sample, StaySample):
-        return {"previous": sample.previous}
-    return {"image": sample.image} if isinstance(sample, ImageSample) else {}
-
-
 def _title(sample: Sample, dataset: Dataset) -> Text:
     title = f"{sample.recipe} {sample.split} {sample.key}: {headline(sample)}"
     simulated = dataset.manifest.simulated
@@ -84,10 +76,19 @@ def _facts(sample: Sample, *, ids: bool) -> Table:
         hours = (sample.window.end_at - sample.window.start_at).total_seconds() / 3600
         table.add_row("died in hospital", died)
         table.add_row("window", f"{hours:.1f} h")
+    if isinstance(sample, StaySample) and sample.phenotypes is not None:
+        table.add_row("phenotypes", _named(sample.phenotypes))
+    if isinstance(sample, PairSample) and sample.changes:
+        found = [f"{name} {change}" for name, change in sample.changes.items() if change]
+        table.add_row("changes", ", ".join(found) or "none said")
+    if isinstance(sample, StaySample) and sample.previous is None:
+        table.add_row("previous", "no film in this stay")
     for role, film in films_of(sample).items():
         picture = "no film kept" if film.png is None else f"film {film.pixels().shape[0]} pixels"
         shape = " x ".join(str(side) for side in film.mean.shape)
         table.add_row(role, f"{film.view}, latent {shape}, {picture}")
+        if film.attributes:
+            table.add_row("", f"attributes: {_named(film.attributes)}")
         if ids:
             taken = film.taken_at.isoformat(sep=" ")
             table.add_row("", f"study {film.study_id}, dicom {film.dicom_id}, {taken}")
@@ -98,8 +99,15 @@ def _facts(sample: Sample, *, ids: bool) -> Table:
     return table
 
 
-def _labels(sample: Sample) -> Table:
+def _named(values: Mapping[str, int | None]) -> str:
+    """The names of those that are present."""
+    return ", ".join(name for name, value in values.items() if value == 1) or "none"
+
+
+def _labels(sample: Sample) -> RenderableType:
     films = films_of(sample)
+    if not films:
+        return Text("\nfindings: none, without a film")
     table = Table("\nfinding", *[f"\n{role}" for role in films], box=None, pad_edge=False)
     for finding in FINDINGS:
         words = [LABELS[film.labels[finding]] for film in films.values()]

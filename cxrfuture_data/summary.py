@@ -7,7 +7,8 @@ from rich.table import Table
 
 from cxrfuture_data.dataset import Dataset, open_dataset
 from cxrfuture_data.manifest import DATASET_FILE, Manifest
-from cxrfuture_data.sample import PairSample
+from cxrfuture_data.picture import headline
+from cxrfuture_data.sample import PairSample, StaySample
 from cxrfuture_data.schema import KINDS, SPLITS, ContractError
 
 
@@ -76,19 +77,19 @@ def _counts(datasets: list[Dataset]) -> Table:
 
 
 def _print_sample(dataset: Dataset, console: Console) -> None:
-    name = dataset.manifest.recipe.name
-    for split in SPLITS:
-        samples = dataset.samples(split, "pair", films=False)
+    """One line on the first sample of the first kind that has one."""
+    manifest = dataset.manifest
+    places = [(kind, s) for kind in KINDS for s in SPLITS if kind in manifest.splits[s]]
+    for kind, split in places:
+        samples = dataset.samples(split, kind, films=False)
         if not len(samples):
             continue
         sample = samples[0]
-        assert isinstance(sample, PairSample)
-        window = sample.window
-        console.print(
-            f"{name}, {split} pair {sample.key}: latents {sample.previous.mean.shape}, "
-            f"{sample.gap_hours:.1f} h between the films, {len(window.hourly)} hours and "
-            f"{len(window.event_row)} events in the window",
-            highlight=False,
-            soft_wrap=True,
-        )
+        words = headline(sample)
+        if isinstance(sample, PairSample | StaySample):
+            hours, events = len(sample.window.hourly), len(sample.window.event_row)
+            words += f", {hours} hours and {events} events in the window"
+        where = f"{manifest.recipe.name}, {split} {kind} {sample.key}"
+        shape = tuple(manifest.latent_shape)
+        console.print(f"{where}: latents {shape}, {words}", highlight=False, soft_wrap=True)
         return

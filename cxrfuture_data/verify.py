@@ -11,7 +11,7 @@ from cxrfuture_data.index import index_tar, read_index
 from cxrfuture_data.manifest import EMBEDDINGS, ShardEntry, index_name
 from cxrfuture_data.publish import file_sha256
 from cxrfuture_data.record import members_of
-from cxrfuture_data.sample import PairSample, Sample, StaySample
+from cxrfuture_data.sample import PairSample, Sample, StaySample, films_of
 from cxrfuture_data.schema import FILMS_OF_KIND, SPLITS, ContractError
 
 REMEDY = "copy the dataset again or rebuild it"
@@ -124,9 +124,13 @@ def _check_sample(sample: Sample, split: str, dataset: Dataset) -> None:
             raise ContractError(f"sample {sample.key}: an event beyond the {rows} embeddings")
         if (np.diff(sample.window.event_hours) < 0).any():
             raise ContractError(f"sample {sample.key}: events are not oldest first")
-    for role in FILMS_OF_KIND["pair"] + FILMS_OF_KIND["image"]:
-        film = getattr(sample, role, None)
-        if film is not None and film.png is not None:
+    shape = tuple(dataset.manifest.latent_shape)
+    for role, film in films_of(sample).items():
+        if film.mean.shape != shape:
+            raise ContractError(
+                f"sample {sample.key}: {role} latent {film.mean.shape}, dataset.json says {shape}"
+            )
+        if film.png is not None:
             try:
                 film.pixels()
             except (OSError, SyntaxError) as error:

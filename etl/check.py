@@ -4,20 +4,21 @@ The first offence is a ContractError that names the check, the shard and the sam
 the patient.
 """
 
-import csv
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
-from pathlib import Path
+from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 from cxrfuture_data.console import progress, say
 from cxrfuture_data.dataset import Dataset, open_dataset
-from cxrfuture_data.publish import publish, write_json
+from cxrfuture_data.publish import write_json
 from cxrfuture_data.schema import FILMS_OF_KIND, ContractError
 from cxrfuture_data.verify import verify
+from etl.attrition import write_attrition
+from etl.ledger import Drop
 from etl.params import Params
 from etl.recipe import Recipe
+from etl.reproduction import write_reproduction
 from etl.sqlfile import check_names, count_rows, offending_rows, open_sql, read_sql
 
 ATTRITION_FILE = "attrition.csv"
@@ -32,14 +33,18 @@ Facts: TypeAlias = Mapping[str, Any]
 
 
 def run(params: Params, recipe: Recipe) -> None:
-    """Run every check; on success write check.json and attrition.csv."""
+    """Run every check; on success write check.json, attrition.csv and reproduction.json."""
     folder = params.build(recipe.name, "check")
     (folder / CHECK_FILE).unlink(missing_ok=True)
     rows = check_tables(params, recipe)
     dataset = params.build(recipe.name, "shard")
     rows["whole_dataset"] = verify(dataset).samples
     rows |= check_samples(open_dataset(dataset))
-    write_attrition(open_dataset(dataset), folder / ATTRITION_FILE)
+    drops = open_dataset(dataset).manifest.attrition
+    write_attrition(
+        [Drop(**drop.model_dump(exclude={"after"})) for drop in drops], folder / ATTRITION_FILE
+    )
+    write_reproduction(params, recipe)
     write_json(folder / CHECK_FILE, [{"check": name, "rows": rows[name]} for name in sorted(rows)])
     say(f"check: {recipe.name}: {len(rows)} checks hold")
 
@@ -130,12 +135,15 @@ class WindowEnd:
 
 
 def order_offence(facts: Facts) -> str | None:
-    """The target is later than the previous film, by the gap that the sample states."""
+    """The target is later than the previous film, by the gap that the sample states; or, in a null
+    event, the previous film itself with nothing in between."""
     if facts["kind"] != "pair":
         return None
     taken = [datetime.fromisoformat(facts[role]["taken_at"]) for role in FILMS_OF_KIND["pair"]]
     hours = (taken[1] - taken[0]).total_seconds() / 3600
-    if hours <= 0:
+    if facts["is_null_event"] and facts["previous"] != facts["target"]:
+        return "the target of a null event is another film than the previous one"
+    if hours <= 0 and not facts["is_null_event"]:
         return f"the target is {-hours:g} h before the previous film"
     if abs(hours - facts["gap_hours"]) > 1e-6:
         return f"gap_hours is {facts['gap_hours']:g}, the films are {hours:g} h apart"
@@ -143,28 +151,24 @@ def order_offence(facts: Facts) -> str | None:
 
 
 def window_offence(facts: Facts) -> str | None:
-    """A window runs from start to end; a pair's lies between its films, and no previous film of a
-    stay is later than the stay's window."""
+    """A window runs from start to end. A pair's lies between its films; a stay's film and window
+    are no later than the prediction."""
     if "window" not in facts:
         return None
     start, end = (datetime.fromisoformat(facts["window"][name]) for name in ("start_at", "end_at"))
-    previous = datetime.fromisoformat(facts["previous"]["taken_at"])
     if start > end:
         return "the window ends before it starts"
-    if previous > end:
-        return "the previous film is later than the window's end"
-    if facts["kind"] == "pair":
-        target = datetime.fromisoformat(facts["target"]["taken_at"])
-        if start < previous or end > target:
-            return "the window reaches beyond the two films"
+    if facts["previous"] is None:
+        return None
+    previous = datetime.fromisoformat(facts["previous"]["taken_at"])
+    if facts["kind"] == "stay":
+        prediction = previous + timedelta(hours=facts["hours_since_previous"])
+        if prediction < previous:
+            return "the previous film is later than the prediction"
+        return "the window reaches beyond the prediction" if end > prediction else None
+    target = datetime.fromisoformat(facts["target"]["taken_at"])
+    if start < previous or end > target:
+        return "the window reaches beyond the two films"
+    if facts["is_null_event"] and (facts["window"]["events"] or facts["window"]["hours"]):
+        return "a null event has something in its window"
     return None
-
-
-def write_attrition(dataset: Dataset, path: Path) -> None:
-    """The ledgers of all stages, one line a filter."""
-    with publish(path) as part, part.open("w", newline="") as handle:
-        names = ("stage", "unit", "reason", "before", "removed", "after")
-        lines = csv.DictWriter(handle, names, lineterminator="\n")
-        lines.writeheader()
-        for drop in dataset.manifest.attrition:
-            lines.writerow(drop.model_dump())

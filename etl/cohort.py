@@ -1,5 +1,6 @@
 """Films, stays and pairs by a recipe's rules, the split of their patients, and the ledger."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from duckdb import DuckDBPyConnection
@@ -11,7 +12,7 @@ from etl.ledger import Drop, write_ledger
 from etl.params import Params
 from etl.published_hours import create_candidate_edges, create_hours
 from etl.recipe import Recipe
-from etl.split import assign_split, fill_empty
+from etl.split import assign_split, fill_empty, read_official
 from etl.sqlfile import (
     Counted,
     bind_tables,
@@ -49,40 +50,86 @@ RULES: dict[str, dict[str, str | None]] = {
         "cohort/ehrxdiff/admission_film": "film of an admission",
         "cohort/ehrxdiff/pair_candidate": None,
         "cohort/ehrxdiff/pair_event": None,
-        "cohort/ehrxdiff/pair_sample": "pair",
+        "cohort/ehrxdiff/admission_pair": "pair",
+        "cohort/ehrxdiff/merged_pair": "pair with events",
+        "cohort/ehrxdiff/pair_sample": None,
+    },
+    "diff3m": {
+        "cohort/diff3m/frontal_film": "film",
+        "cohort/diff3m/static_name": None,
+        "cohort/diff3m/static_range": None,
+        "cohort/diff3m/static_value": "outpatient measurement",
+        "cohort/diff3m/film_value": None,
+        "cohort/diff3m/film_number": None,
+        "cohort/diff3m/image_sample": "image",
+    },
+    "medfuse": {
+        "cohort/benchmark/all_stay": "stay",
+        "cohort/medfuse/stay": "stay",
+        "cohort/ddl_cxr/ap_film": "film",
+        "cohort/medfuse/stay_film": "film of a stay",
+        "cohort/medfuse/sample_window": None,
+        "window/windowed_measurement": None,
+        "cohort/medfuse/stay_sample": "stay",
+        "cohort/medfuse/filmed_stay": "stay with a film",
+        "cohort/medfuse/image_sample": "image",
     },
 }
+# The table whose kept pairs the split counts, where it is not the samples themselves: EHRXDiff
+# counts films of two admissions twice, and adds samples without events after its split.
+COUNTED_PAIRS = {"ehrxdiff": "admission_pair"}
+PAIR_ADMISSIONS = {"ehrxdiff": "cohort/ehrxdiff/pair_admission"}
 # Tables that no SQL makes, and the file that first reads each.
 COMPUTED = {
     "cohort/ddl_cxr/sample_window": create_candidate_edges,
     "cohort/ddl_cxr/pair_event_hours": create_hours,
 }
 INGESTED = ("admissions", "patients", "icustays", "diagnoses_icd", "cxr_metadata")
+# Tables that only these rules read, and that not every copy of MIMIC has.
+NEEDED = {"diff3m": ("omr",)}
+OFFICIAL_SPLIT = "cxr_split"
 
 
 def run(params: Params, recipe: Recipe) -> None:
-    """Write pair, stay, image, film and split.parquet, the tables of labels, and ledger.json."""
+    """Write pair, pair_admission, stay, image, film and split.parquet, labels and the ledger."""
     folder = params.build(recipe.name, STAGE)
-    tables = {name: params.build("ingest", f"{name}.parquet") for name in INGESTED}
-    for name in ("measurement", "event"):
-        tables[name] = params.build(recipe.name, "event", f"{name}.parquet")
-    labeler = f"cxr_{recipe.labels.findings}"
-    tables["cxr_finding"] = require_table(params, recipe.name, labeler)
     with open_sql(params.sql, folder / ".spill") as connection:
+        tables = source_tables(params, recipe)
         bind_tables(connection, tables)
         drops = _apply_rules(connection, recipe)
         write_ledger(folder, drops)
-        _assign(connection, recipe, folder)
+        named = _official_split(connection) if OFFICIAL_SPLIT in tables else {}
+        _assign(connection, recipe, folder, named)
         for name in (*SAMPLES, "all_stay", "film", "split"):
             write_parquet(connection, folder / f"{name}.parquet", f"cohort/{name}")
+        admissions = PAIR_ADMISSIONS.get(recipe.rules, "cohort/pair_admission")
+        path = folder / "pair_admission.parquet"
+        write_parquet(connection, path, admissions, recipe.parameters)
         drops += write_labels(connection, params, recipe, folder)
         write_ledger(folder, drops)
     say_rows(folder, (*SAMPLES, "film"))
 
 
+def source_tables(params: Params, recipe: Recipe) -> dict[str, Path]:
+    """The files that the stage reads, by the names the SQL knows them by."""
+    tables = {name: params.build("ingest", f"{name}.parquet") for name in INGESTED}
+    for name in ("measurement", "event"):
+        tables[name] = params.build(recipe.name, "event", f"{name}.parquet")
+    for name in NEEDED.get(recipe.rules, ()):
+        tables[name] = require_table(params, recipe.name, name)
+    official = params.build("ingest", f"{OFFICIAL_SPLIT}.parquet")
+    if recipe.split.method == "official" and official.exists():
+        tables[OFFICIAL_SPLIT] = official
+    labeler = f"cxr_{recipe.labels.findings}"
+    tables["cxr_finding"] = require_table(params, recipe.name, labeler)
+    return tables
+
+
 def _apply_rules(connection: DuckDBPyConnection, recipe: Recipe) -> list[Drop]:
     files = SHARED | RULES[recipe.rules]
     tables = {name: name.rsplit("/", 1)[1] for name in files}
+    if "image" not in recipe.kinds:  # no file builds on image samples
+        tables = {name: table for name, table in tables.items() if table != "image_sample"}
     missing = {f"{kind}_sample" for kind in SAMPLES if kind not in recipe.kinds} | {"all_stay"}
     tables |= {f"cohort/no_{table}": table for table in missing - set(tables.values())}
     drops = []
@@ -96,18 +143,29 @@ def _apply_rules(connection: DuckDBPyConnection, recipe: Recipe) -> list[Drop]:
     return drops
 
 
-def _assign(connection: DuckDBPyConnection, recipe: Recipe, folder: Path) -> None:
-    """Give every patient of a kept sample a split, as the table ``assigned``."""
-    pairs = _samples_of(connection, "pair_sample")
-    # Image samples are those of patients with pairs, so they bring no patient of their own.
-    patients = _samples_of(connection, "stay_sample") or pairs
+def _assign(
+    connection: DuckDBPyConnection, recipe: Recipe, folder: Path, named: Mapping[int, str]
+) -> None:
+    """Give every patient of a kept sample a split, as the table ``assigned``. ``named`` holds the
+    patients whose split is official."""
+    counts = {kind: _samples_of(connection, f"{kind}_sample") for kind in SAMPLES}
+    # Beside pairs, image samples are those of patients with pairs: no patient of their own.
+    patients = counts["stay"] or counts["pair"] or counts["image"]
+    pairs = _samples_of(connection, COUNTED_PAIRS.get(recipe.rules, "pair_sample")) or patients
     if not patients:
         raise ContractError(
             f"recipe {recipe.name}: no sample is left; {folder / 'ledger.json'} says why"
         )
-    split = assign_split(recipe.split, sorted(patients), pairs)
+    of_benchmark = recipe.split.method == "benchmark_patients"
+    dealt = _samples_of(connection, "all_stay") if of_benchmark else patients
+    split = assign_split(recipe.split, sorted(dealt), pairs, named)
+    # Of those dealt a patient may have no sample, or films only; other patients' films train.
+    everyone = patients.keys() | counts["image"].keys()
+    split = {subject: name for subject, name in split.items() if subject in everyone}
+    split |= dict.fromkeys(sorted(everyone - split.keys()), "train")
     if recipe.fidelity == "corrected":
-        split = fill_empty(split, pairs)
+        sampled = {subject: name for subject, name in split.items() if subject in patients}
+        split |= fill_empty(sampled, pairs)
     connection.execute(
         "CREATE TEMP TABLE assigned (subject_id BIGINT, split VARCHAR, position BIGINT)"
     )
@@ -116,6 +174,13 @@ def _assign(connection: DuckDBPyConnection, recipe: Recipe, folder: Path) -> Non
         ", UNNEST(RANGE(LEN($subjects)))",
         {"subjects": list(split.keys()), "splits": list(split.values())},
     )
+
+
+def _official_split(connection: DuckDBPyConnection) -> dict[int, str]:
+    rows = connection.execute(
+        f"SELECT DISTINCT subject_id, split FROM {OFFICIAL_SPLIT} ORDER BY subject_id, split"
+    )
+    return read_official(rows.fetchall())
 
 
 def _samples_of(connection: DuckDBPyConnection, table: str) -> dict[int, int]:

@@ -43,7 +43,10 @@ class TextPart:
 def run(params: Params, recipe: Recipe) -> None:
     """Embed every distinct text of the recipe's windows; parts that are done are kept."""
     embedder = open_embedder(params.embed)
-    texts = read_texts(params.build(recipe.name, "window", "window_event.parquet"))
+    numbers, texts = read_texts(
+        params.build(recipe.name, "window", "window_event.parquet"),
+        params.build(recipe.name, "event", "text.parquet"),
+    )
     hashes = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
     folder = params.build(recipe.name, "embed")
     parts = plan_parts(texts, hashes, folder / "part", params.embed, embedder)
@@ -52,6 +55,8 @@ def run(params: Params, recipe: Recipe) -> None:
 
     dim = write_table(folder / "table.npy", parts, embedder.facts.dim)
     write_texts(folder / "text.parquet", texts, hashes)
+    with publish(folder / "text_row.parquet") as part:
+        numbers.write_parquet(part)
     model = asdict(embedder.facts) | {"dim": dim}
     facts: dict[str, Any] = {"model": model, "texts": len(texts)}
     if params.embed.backend == "remote":
@@ -61,12 +66,20 @@ def run(params: Params, recipe: Recipe) -> None:
     say(f"embed: {len(texts):,} texts, {dim} numbers each")
 
 
-def read_texts(path: Path) -> list[str]:
-    """The distinct texts, in the order of their UTF-8 bytes."""
-    if not path.exists():
-        raise ContractError(f"{path}: no such file; run `cxrfuture window` first")
-    texts = pl.scan_parquet(path).select("text").drop_nulls().unique().collect()
-    return texts.sort("text")["text"].to_list()
+def read_texts(events: Path, texts: Path) -> tuple[pl.DataFrame, list[str]]:
+    """The distinct texts of the windows' events, in the order of their UTF-8 bytes.
+
+    Also which of them each text_id reads: (text_id, row), sorted. Two ids may read alike.
+    """
+    for path in (events, texts):
+        if not path.exists():
+            raise ContractError(f"{path}: no such file; run `cxrfuture {path.parent.name}` first")
+    used = pl.scan_parquet(events).select("text_id").unique()
+    found = pl.scan_parquet(texts).join(used, on="text_id", how="semi").sort("text", "text_id")
+    rows = found.with_columns((pl.col("text").rank("dense") - 1).cast(pl.Int32).alias("row"))
+    read = rows.collect()
+    distinct = read["text"].unique(maintain_order=True).to_list()
+    return read.select("text_id", "row").sort("text_id"), distinct
 
 
 def plan_parts(

@@ -7,6 +7,7 @@ from duckdb import DuckDBPyConnection
 
 from cxrfuture_data.publish import write_json
 from cxrfuture_data.schema import EVENT_TABLES, VARIABLES
+from etl.event_text import write_events
 from etl.ledger import Drop, write_ledger
 from etl.params import Params
 from etl.recipe import Recipe
@@ -31,21 +32,31 @@ MEASUREMENT_TABLES = {
     "charted_category": "event/charted_category",
     "variable_item": "event/variable_item",
     "plausible_range": "event/plausible_range",
+    "measured_item": "event/measured_item",
     "lab_admission": "event/lab_admission",
     "gcs_component": "event/gcs_component",
 }
-TEXT_LISTS = ("drug", "chart_category", "specimen", "procedure_category")
 
 
 def run(params: Params, recipe: Recipe) -> None:
-    """Write measurement.parquet and event.parquet; the one a recipe does not ask for is empty."""
+    """Write measurement, event and text.parquet; those a recipe does not ask for are empty."""
     folder = params.build(recipe.name, STAGE)
     with open_sql(params.sql, folder / ".spill") as connection:
-        bind_tables(connection, _source_tables(params.build("ingest"), recipe))
+        bind_tables(connection, source_tables(params, recipe))
         drops = _write_measurements(connection, folder, recipe)
-        drops += _write_texts(connection, folder, recipe)
+        drops += write_events(connection, params, recipe, STAGE)
     write_ledger(folder, drops)
-    say_rows(folder, ("measurement", "event"))
+    say_rows(folder, ("measurement", "event", "text"))
+
+
+def source_tables(params: Params, recipe: Recipe) -> dict[str, Path]:
+    """The files that the stage reads, by the names the SQL knows them by."""
+    names = ["admissions", "cxr_metadata"]
+    if recipe.window.hourly:
+        names += ["patients", "icustays", "chartevents", "labevents"]
+    if recipe.window.events:
+        names += [*EVENT_TABLES, "d_items", "d_labitems"]
+    return {name: params.build("ingest", f"{name}.parquet") for name in names}
 
 
 def _write_measurements(connection: DuckDBPyConnection, folder: Path, recipe: Recipe) -> list[Drop]:
@@ -53,7 +64,9 @@ def _write_measurements(connection: DuckDBPyConnection, folder: Path, recipe: Re
     tables: Sequence[str] = MEASURED_TABLES if recipe.window.hourly else ()
     if tables:
         _create_contract_category(connection)
-        parameters = {**recipe.parameters, "minimum_films": 1}
+        # Stays without a film are samples where pairing is partial.
+        minimum_films = 0 if recipe.parameters.get("pairing") == "partial" else 1
+        parameters = {**recipe.parameters, "minimum_films": minimum_films}
         for table, name in MEASUREMENT_TABLES.items():
             create_table(connection, table, name, parameters)
         labs = count_rows(connection, "lab_admission")
@@ -69,25 +82,6 @@ def _write_measurements(connection: DuckDBPyConnection, folder: Path, recipe: Re
     return _count(connection, names, recipe)
 
 
-def _write_texts(connection: DuckDBPyConnection, folder: Path, recipe: Recipe) -> list[Drop]:
-    tables: Sequence[str] = EVENT_TABLES if recipe.window.events else ()
-    if tables:
-        # A pair needs two films in its admission.
-        parameters = {**recipe.parameters, "minimum_films": 2}
-        create_table(connection, "filmed_admission", "event/filmed_admission", parameters)
-        for name in TEXT_LISTS:
-            create_table(connection, name, f"event/text/{name}")
-    names = [f"event/text/{table}" for table in tables]
-    write_kept(
-        connection,
-        folder / "event.parquet",
-        "event/event",
-        ["event/no_event", *names],
-        recipe.parameters,
-    )
-    return _count(connection, names, recipe)
-
-
 def _count(connection: DuckDBPyConnection, names: Sequence[str], recipe: Recipe) -> list[Drop]:
     drops = []
     for name in names:
@@ -99,7 +93,8 @@ def _count(connection: DuckDBPyConnection, names: Sequence[str], recipe: Recipe)
 def _create_contract_category(connection: DuckDBPyConnection) -> None:
     """The categories of the contract, as a table the SQL can join."""
     connection.execute(
-        "CREATE TEMP TABLE contract_category (variable VARCHAR, category VARCHAR, position INTEGER)"
+        "CREATE TEMP TABLE contract_category"
+        " (variable contract_variable, category VARCHAR, position INTEGER)"
     )
     rows = [
         (variable.name, category, position)
@@ -107,12 +102,3 @@ def _create_contract_category(connection: DuckDBPyConnection) -> None:
         for position, category in enumerate(variable.categories)
     ]
     connection.executemany("INSERT INTO contract_category VALUES (?, ?, ?)", rows)
-
-
-def _source_tables(ingest: Path, recipe: Recipe) -> dict[str, Path]:
-    names = ["admissions", "cxr_metadata"]
-    if recipe.window.hourly:
-        names += ["patients", "icustays", "chartevents", "labevents"]
-    if recipe.window.events:
-        names += [*EVENT_TABLES, "d_items", "d_labitems"]
-    return {name: ingest / f"{name}.parquet" for name in names}

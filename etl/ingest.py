@@ -24,6 +24,7 @@ KILOBYTE = 1024
 ROWS_OF_VERSION = {
     (364627, 546028): "3.1",
     (299712, 431231): "2.2",
+    (315460, 454324): "2.0",
     (100, 275): "demo-2.2",
 }
 
@@ -91,11 +92,12 @@ def require_table(params: Params, recipe: str, name: str) -> Path:
     path = params.build("ingest", f"{name}.parquet")
     if not path.exists():
         table = TABLES[name]
-        release = "mimic_cxr_jpg" if table.module == "cxr" else "mimic_iv"
-        file = f"{table.stem}.csv.gz" if table.module == "cxr" else f"hosp/{table.stem}.csv.gz"
+        is_cxr = table.module == "cxr"
+        release = "mimic_cxr_jpg" if is_cxr else "mimic_iv"
+        folder = "" if is_cxr else f"{table.module}/"
         raise ContractError(
-            f"recipe {recipe} needs {file}, which ingest has not found in paths.{release}; "
-            "download it and run `cxrfuture ingest` again"
+            f"recipe {recipe} needs {folder}{table.stem}.csv.gz, which ingest has not found"
+            f" in paths.{release}; download it and run `cxrfuture ingest` again"
         )
     return path
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from cxrfuture_data.publish import write_json
 
 LEDGER = "ledger.json"
+STAGES = ("event", "cohort", "window", "image", "embed", "latent", "shard")
 
 
 @dataclass(frozen=True)
@@ -37,3 +38,8 @@ def read_ledger(folder: Path) -> list[Drop]:
         return []
     rows = json.loads(path.read_text())
     return [Drop(**{key: row[key] for key in Drop.__dataclass_fields__}) for row in rows]
+
+
+def read_ledgers(folder: Path) -> list[Drop]:
+    """The drops of all stages below build/<recipe> that have run, in the order they ran."""
+    return [drop for stage in STAGES for drop in read_ledger(folder / stage)]

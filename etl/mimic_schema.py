@@ -316,7 +316,7 @@ _CXR = {
 
 TABLES: dict[str, Table] = {table.stem: table for table in (*_HOSP, *_ICU)} | _CXR
 
-# What the recipes read; the rest is ingested only when asked for.
+# What every recipe may read; the rest is ingested only when asked for.
 RECIPE_TABLES = (
     "admissions",
     "patients",
@@ -333,6 +333,11 @@ RECIPE_TABLES = (
     "d_labitems",
     "cxr_metadata",
     "cxr_chexpert",
+)
+
+# Ingested where they are found. A recipe that needs one says so: others do without.
+OPTIONAL_TABLES = (
+    "omr",
     "cxr_split",
 )
 

@@ -19,6 +19,11 @@ STAGES = {"event": event, "cohort": cohort, "window": window}
 def prepare(params: Params, recipe: Recipe) -> Path:
     """Run ingest, event, cohort and window as far as needed; returns build/<recipe>."""
     ingest.run(params)
+    return prepare_ingested(params, recipe)
+
+
+def prepare_ingested(params: Params, recipe: Recipe) -> Path:
+    """The same from tables that are ingested already."""
     folder = params.build(recipe.name)
     made_from = _made_from(params, recipe)
     if read_done(folder / RECORD, made_from) is None:

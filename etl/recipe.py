@@ -5,12 +5,12 @@ SQL reads, true where the recipe's fidelity is ``corrected`` and its file lists 
 the section of the specification that it answers. Under ``published`` none is in force.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cxrfuture_data.schema import ContractError
 from cxrfuture_data.settings import Settings, parse_settings, read_yaml
@@ -24,6 +24,8 @@ Fidelity = Literal["corrected", "published"]
 Availability = Literal["event", "known"]
 NoneText = Literal["lost", "kept"]
 Value = str | int | float | bool
+
+NOT_LISTED = "not in the recipe's file"
 
 # The benchmark's extraction, which DDL-CXR, MedFuse and DrFuse share.
 BenchmarkCorrection = Literal[
@@ -48,33 +50,83 @@ BenchmarkCorrection = Literal[
 DdlCxrCorrection = Literal[
     BenchmarkCorrection, "age_and_sex_in_every_hour", "exact_hours", "hour_zero"
 ]
-EhrxdiffCorrection = Literal["film_time_with_fraction"]
+EhrxdiffCorrection = Literal[
+    "amounts_left_out",
+    "clean_text",
+    "discharge_to_the_second",
+    "durations_left_out",
+    "event_time_with_fraction",
+    "film_time_with_fraction",
+    "one_sample_per_admission",
+    "results_by_time",
+    "results_when_stored",
+    "target_minute_left_out",
+]
+Diff3mCorrection = Literal[
+    "age_at_film",
+    "exact_means",
+    "no_value_after_film",
+    "numbers_only",
+    "plausible_range",
+    "rows_anywhere",
+    "two_pressures",
+]
+MedfuseCorrection = Literal[BenchmarkCorrection, "film_before_discharge"]
 
 
-ALL_CORRECTIONS = (*get_args(DdlCxrCorrection), *get_args(EhrxdiffCorrection))
+ALL_CORRECTIONS = (
+    *get_args(DdlCxrCorrection),
+    *get_args(EhrxdiffCorrection),
+    *get_args(Diff3mCorrection),
+    *get_args(MedfuseCorrection),
+)
 
 
 class SplitRule(Settings):
     """How patients are split. Orders are those of numpy's legacy generator.
 
     shuffled_patients: sklearn's train_test_split twice over sorted ids (specs ddl-cxr 5.6).
+    benchmark_patients: see BenchmarkSplitRule.
     cumulative_pairs: shuffled patients, cut where their pairs add up (specs ehrxdiff 2.1).
     official: that of MIMIC-CXR-JPG; patients it does not name are dealt as by shuffled_patients.
     """
 
-    method: Literal["shuffled_patients", "cumulative_pairs", "official"]
+    method: Literal["shuffled_patients", "benchmark_patients", "cumulative_pairs", "official"]
     seed: int
     valid: Share
     test: Share
 
 
+class BenchmarkSplitRule(SplitRule):
+    """As by shuffled_patients, over the patients of every stay of the benchmark, with a sample or
+    without: all tasks and pairings share one split. Other patients' films train (specs
+    fusion-baselines 1, 4.4).
+
+    lists: empty, or the folder of MedFuse's testset_iv.csv and valset_iv.csv, which decide instead.
+    """
+
+    method: Literal["benchmark_patients"]
+    lists: str
+
+
 class WindowRule(Settings):
-    """What a window holds. It starts at the previous film (pair) or at ICU admission (stay)."""
+    """What a window holds. It starts at the previous film (pair) or at ICU admission (stay).
+
+    text: events as they read, or after EHRXDiff's word-piece round trip (specs ehrxdiff 3.4).
+    """
 
     hourly: bool
     events: bool
     includes_end: bool
     maximum_events: Annotated[int, Field(gt=0)]
+    text: Literal["plain", "word_pieces"] = "plain"
+    tokenizer: str = ""  # for word_pieces: a folder with the vocab.txt of Bio_ClinicalBERT
+
+    @model_validator(mode="after")
+    def _require_tokenizer(self) -> Self:
+        if self.text == "word_pieces" and not self.tokenizer:
+            raise ValueError("text word_pieces needs tokenizer, a folder with a vocab.txt")
+        return self
 
 
 class LabelRule(Settings):
@@ -108,6 +160,23 @@ class DdlCxrCohort(Settings):
 class EhrxdiffCohort(Settings):
     minimum_age: Years
     maximum_gap_hours: Hours
+    null_event_samples: bool = False  # per target film, one sample without events (section 5)
+
+
+class Diff3mCohort(Settings):
+    maximum_days: Days
+
+
+class MedfuseCohort(Settings):
+    """MedFuse and DrFuse (specs fusion-baselines 1, 5)."""
+
+    task: Literal["mortality", "phenotyping"]
+    pairing: Literal["paired", "partial"]  # stays without a film are dropped, or kept
+    minimum_age: Years
+    minimum_stay_hours: Hours
+    window_until: Literal["hours", "discharge"]  # hours: the first window_hours of the stay
+    window_hours: Hours
+    none_text: NoneText
 
 
 class Recipe(Settings):
@@ -134,6 +203,15 @@ class Recipe(Settings):
 
     def is_in_force(self, correction: str) -> bool:
         return self.fidelity == "corrected" and correction in self.corrections
+
+    def with_corrections(self, names: Collection[str]) -> Self:
+        """This recipe under ``corrected`` with no other correction than these in force."""
+        unknown = sorted(set(names) - set(self.known_corrections))
+        if unknown:
+            known = ", ".join(self.known_corrections)
+            raise ContractError(f"{self.name}: no correction {unknown[0]!r}; there are {known}")
+        chosen = {name: self.corrections.get(name, NOT_LISTED) for name in sorted(names)}
+        return self.model_copy(update={"fidelity": "corrected", "corrections": chosen})
 
     @property
     def parameters(self) -> dict[str, Value]:
@@ -162,10 +240,31 @@ class EhrxdiffRecipe(Recipe):
     cohort: EhrxdiffCohort
     corrections: dict[EhrxdiffCorrection, Section]
 
+    @property
+    def parameters(self) -> dict[str, Value]:
+        """As of every recipe; what happened at the target's own minute may be left out."""
+        includes_end = self.window.includes_end and not self.is_in_force("target_minute_left_out")
+        return super().parameters | {"includes_end": includes_end}
+
+
+class Diff3mRecipe(Recipe):
+    rules: Literal["diff3m"]
+    cohort: Diff3mCohort
+    corrections: dict[Diff3mCorrection, Section]
+
+
+class MedfuseRecipe(Recipe):
+    rules: Literal["medfuse"]
+    cohort: MedfuseCohort
+    corrections: dict[MedfuseCorrection, Section]
+    split: BenchmarkSplitRule
+
 
 RULES: dict[str, type[Recipe]] = {
     "ddl_cxr": DdlCxrRecipe,
     "ehrxdiff": EhrxdiffRecipe,
+    "diff3m": Diff3mRecipe,
+    "medfuse": MedfuseRecipe,
 }
 
 

@@ -27,7 +27,7 @@ from cxrfuture_data.manifest import (
 from cxrfuture_data.publish import digest
 from cxrfuture_data.schema import SCHEMA_VERSION, SPLITS, ContractError
 from etl import shard_facts
-from etl.ledger import Drop, read_ledger, write_ledger
+from etl.ledger import Drop, read_ledgers, write_ledger
 from etl.params import Params
 from etl.recipe import Recipe
 from etl.shard_embeddings import write_embeddings
@@ -35,8 +35,6 @@ from etl.shard_rows import read_rows
 from etl.shard_sums import statistics_of
 from etl.shard_tar import EVENT_FILE, Shard, write_shards
 from etl.sqlfile import bind_tables, open_sql, write_parquet
-
-STAGES = ("event", "cohort", "window", "image", "embed", "latent", "shard")
 
 
 def run(params: Params, recipe: Recipe) -> None:
@@ -84,6 +82,7 @@ def plan_shards(params: Params, recipe: Recipe, made_from: str) -> tuple[list[Sh
     build = params.build(recipe.name)
     shards: list[Shard] = []
     drops: list[Drop] = []
+    channels = shard_facts.latent_shape(params, recipe)[0]
     for kind in recipe.kinds:
         rows, dropped = read_rows(build, kind)
         drops += dropped
@@ -106,6 +105,7 @@ def plan_shards(params: Params, recipe: Recipe, made_from: str) -> tuple[list[Sh
                         kind=kind,
                         number=number,
                         rows=part,
+                        channels=channels,
                         keep_films=params.shard.keep_films,
                         made_from=digest(made_from, split, kind, number),
                     )
@@ -132,7 +132,10 @@ def _write_events(params: Params, recipe: Recipe, work: Path) -> None:
     """Events with rows of the embedding table instead of texts, once for all shards."""
     window, embed = params.build(recipe.name, "window"), params.build(recipe.name, "embed")
     with open_sql(params.sql, work / "spill") as connection:
-        tables = {"window_event": window / "window_event.parquet", "text": embed / "text.parquet"}
+        tables = {
+            "window_event": window / "window_event.parquet",
+            "text_row": embed / "text_row.parquet",
+        }
         bind_tables(connection, tables)
         write_parquet(connection, work / EVENT_FILE, "shard/event")
     rows = pl.scan_parquet(work / EVENT_FILE).select(pl.col("event_row").null_count()).collect()
@@ -194,5 +197,5 @@ def _remove_stale(dataset: Path, splits: Mapping[str, Mapping[str, KindEntry]]) 
 
 def attrition_of(params: Params, recipe: Recipe) -> list[DropRow]:
     """The ledgers of all stages, in the order in which the filters ran."""
-    drops = [drop for stage in STAGES for drop in read_ledger(params.build(recipe.name, stage))]
+    drops = read_ledgers(params.build(recipe.name))
     return [DropRow(**asdict(drop), after=drop.after) for drop in drops]

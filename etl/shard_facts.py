@@ -33,8 +33,11 @@ INPUTS = (
     "latent/latent.parquet",
     "latent/done.json",
     "embed/text.parquet",
+    "embed/text_row.parquet",
     "embed/done.json",
 )
+# What a recipe may have nothing of.
+MORE_INPUTS = ("cohort/phenotype.parquet", "cohort/attribute.parquet", "cohort/change.parquet")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -70,6 +73,7 @@ def inputs_digest(params: Params, recipe: Recipe, source: Mapping[str, Any]) -> 
                 f"{path}: no such file; run `cxrfuture {path.parent.name} --recipe {recipe.name}`"
             )
         files[name] = file_sha256(path)
+    files |= {name: file_sha256(folder / name) for name in MORE_INPUTS if (folder / name).exists()}
     settings = params.shard.model_dump(mode="json", exclude={"workers"})
     terms = [source["manifest_digest"], simulated(source)]
     return digest(SCHEMA_VERSION, recipe.model_dump(mode="json"), settings, files, terms)
@@ -88,9 +92,16 @@ def origin(params: Params, recipe: Recipe, source: Mapping[str, Any]) -> dict[st
             embedder=embed["model"]["digest"] if recipe.window.events else None,
         ),
         "licence": licence(source),
+        "latent_shape": latent_shape(params, recipe),
         "simulated": Simulated(**simulated(source)),
         "attestation": embed.get("attestation") if recipe.window.events else None,
     }
+
+
+def latent_shape(params: Params, recipe: Recipe) -> list[int]:
+    """C, h, w of every latent; zeros of a recipe without a film."""
+    shape = read_json(params.build(recipe.name, "latent", "done.json"))["shape"]
+    return [0, 0, 0] if shape is None else list(shape)
 
 
 def simulated(source: Mapping[str, Any]) -> dict[str, bool]:

@@ -1,13 +1,17 @@
 """One wide row per sample: cohort, window, labels, and where its films and latents lie."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
-from cxrfuture_data.schema import FILMS_OF_KIND, FINDINGS, ContractError
+from cxrfuture_data.schema import FILMS_OF_KIND, FINDINGS, PHENOTYPES, STATIC, ContractError
 from etl.ledger import Drop
 
-IDS = ("subject_id", "hadm_id", "stay_id")
+# Columns that the films of a cohort without a use for them may leave out.
+ABSENT = {name: pl.lit(None, dtype=pl.Float64) for name in STATIC} | {
+    name: pl.lit(None, dtype=pl.Int64) for name in ("hadm_id", "stay_id")
+}
 WINDOW_COLUMNS = (
     "hours",
     "hourly_start_hours",
@@ -21,17 +25,14 @@ def read_rows(folder: Path, kind: str) -> tuple[pl.DataFrame, list[Drop]]:
     """The samples of a kind whose films are all usable, ordered by key; and what was dropped.
 
     Columns: key, split, ids, age, sex, the kind's own; ``<role>_study_id, _dicom_id, _at, _view,
-    _part, _row, _latent_part, _latent_row, _<finding>`` per film; and the window's.
+    _part, _row, _latent_part, _latent_row, _<finding>, _attributes`` per film; and the window's,
+    ``changes`` (pair), ``phenotypes`` (stay). The last three are structs, null where unknown.
     """
     rows = read_table(folder / "cohort" / f"{kind}.parquet").rename(
         {"pair_id": "key"}, strict=False
     )
     if kind == "image":
-        names = ("study_id", "dicom_id", "view")
-        rows = rows.rename({name: f"image_{name}" for name in names} | {"taken_at": "image_at"})
-    for name in IDS:
-        if name not in rows.columns:
-            rows = rows.with_columns(pl.lit(None, dtype=pl.Int64).alias(name))
+        rows = _image_columns(rows)
     if rows["key"].n_unique() != rows.height:
         raise ContractError(f"cohort/{kind}.parquet: a key occurs twice; run `cxrfuture cohort`")
     drops: list[Drop] = []
@@ -40,8 +41,15 @@ def read_rows(folder: Path, kind: str) -> tuple[pl.DataFrame, list[Drop]]:
     for role in FILMS_OF_KIND[kind]:
         rows = _join_latents(rows, folder, kind, role)
         rows = _join_labels(rows, folder, role)
+        rows = _join_attributes(rows, folder, role)
     if kind != "image":
         rows = _join_windows(rows, folder, kind)
+    if kind == "pair":
+        changes = _read_described(folder, "change", "pair_id", "changes")
+        rows = rows.join(changes, left_on="key", right_on="pair_id", how="left")
+    if kind == "stay":
+        phenotypes = _read_described(folder, "phenotype", "stay_id", "phenotypes", PHENOTYPES)
+        rows = rows.join(phenotypes, on="stay_id", how="left")
     return rows.sort("key"), drops
 
 
@@ -51,6 +59,19 @@ def read_table(path: Path) -> pl.DataFrame:
         stage = path.parent.name
         raise ContractError(f"{path}: no such file; run `cxrfuture {stage}` first")
     return pl.read_parquet(path)
+
+
+def _image_columns(rows: pl.DataFrame) -> pl.DataFrame:
+    """Film columns named as of other kinds; and ``static``, a list with NaN for what is not known.
+
+    It is null where the recipe has no static values: an age alone, which every film has, is none.
+    """
+    rows = rows.with_columns(**{k: v for k, v in ABSENT.items() if k not in rows.columns})
+    has_static = any(rows[name].count() for name in STATIC if name != "age")
+    values = pl.concat_list(pl.col(STATIC).cast(pl.Float64).fill_null(float("nan")))
+    static = values if has_static else pl.lit(None, dtype=pl.List(pl.Float64))
+    names = {name: f"image_{name}" for name in ("study_id", "dicom_id", "view")}
+    return rows.with_columns(static=static).rename(names | {"taken_at": "image_at"})
 
 
 def _join_films(
@@ -64,10 +85,11 @@ def _join_films(
         pl.col("row").alias(f"{role}_row"),
     )
     rows = rows.join(films, on=f"{role}_dicom_id", how="left")
-    _require(rows, "outcome", f"{kind} samples name a {role} film that image never tried", "image")
-    for outcome in sorted(set(rows["outcome"]) - {"ok"}):
+    problem = f"{kind} samples name a {role} film that image never tried"
+    _require(_with_film(rows, role), "outcome", problem, "image")
+    for outcome in sorted(set(rows["outcome"].drop_nulls()) - {"ok"}):
         before = rows.height
-        rows = rows.filter(pl.col("outcome") != outcome)
+        rows = rows.filter(pl.col("outcome").ne_missing(outcome))
         reason = f"{role} film {outcome}"
         drops.append(Drop("shard", kind, reason, before, before - rows.height))
     return rows.drop("outcome")
@@ -80,7 +102,8 @@ def _join_latents(rows: pl.DataFrame, folder: Path, kind: str, role: str) -> pl.
         pl.col("row").alias(f"{role}_latent_row"),
     )
     rows = rows.join(latents, on=f"{role}_dicom_id", how="left")
-    _require(rows, f"{role}_latent_row", f"{kind} samples have no latent of the {role}", "latent")
+    problem = f"{kind} samples have no latent of the {role}"
+    _require(_with_film(rows, role), f"{role}_latent_row", problem, "latent")
     return rows
 
 
@@ -98,6 +121,33 @@ def _join_windows(rows: pl.DataFrame, folder: Path, kind: str) -> pl.DataFrame:
     rows = rows.join(windows.select("key", *WINDOW_COLUMNS), on="key", how="left")
     _require(rows, "hours", f"{kind} samples have no window", "window")
     return rows
+
+
+def _join_attributes(rows: pl.DataFrame, folder: Path, role: str) -> pl.DataFrame:
+    """Chest ImaGenome's attributes of the film; null where it does not describe the film."""
+    attributes = _read_described(folder, "attribute", "dicom_id", f"{role}_attributes")
+    return rows.join(attributes, left_on=f"{role}_dicom_id", right_on="dicom_id", how="left")
+
+
+def _read_described(
+    folder: Path, table: str, key: str, name: str, columns: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """The key of a cohort table and its other columns as one struct; no row without the table."""
+    path = folder / "cohort" / f"{table}.parquet"
+    if not path.exists():
+        types = {key: pl.Int64 if key == "stay_id" else pl.String, name: pl.Null}
+        return pl.DataFrame(schema=types)
+    found = pl.read_parquet(path)
+    if found[key].n_unique() != found.height:
+        raise ContractError(f"{path}: a {key} occurs twice; run `cxrfuture cohort` again")
+    chosen = columns or [column for column in found.columns if column != key]
+    numbers = pl.struct(pl.col(chosen) if table == "change" else pl.col(chosen).cast(pl.Int8))
+    return found.select(key, numbers.alias(name))
+
+
+def _with_film(rows: pl.DataFrame, role: str) -> pl.DataFrame:
+    """Those that name a film; a stay may have none."""
+    return rows.filter(pl.col(f"{role}_dicom_id").is_not_null())
 
 
 def _require(rows: pl.DataFrame, column: str, problem: str, stage: str) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from cxrfuture_data.hourly import clip
 from cxrfuture_data.manifest import LatentStatistics, Moments, Statistics, WindowStatistics
-from cxrfuture_data.sample import Array, PairSample, Sample, StaySample
+from cxrfuture_data.sample import Array, PairSample, Sample, StaySample, films_of
 from cxrfuture_data.schema import FILMS_OF_KIND, VARIABLES
 
 # Values are summed about these, so that squares do not cancel.
@@ -71,12 +71,11 @@ class TrainingSums:
         self.hourly = Sums(NORMAL)
         self.age = Sums(np.array([NORMAL_AGE]))
 
-    def add(self, sample: Sample, kind: str) -> None:
+    def add(self, sample: Sample) -> None:
         self.age.add(np.array([[sample.age]]))
         if isinstance(sample, PairSample | StaySample):
             self.hourly.add(clip(sample.window.hourly))
-        for role in FILMS_OF_KIND[kind]:
-            film = getattr(sample, role)
+        for film in films_of(sample).values():
             mean = film.mean.reshape(len(film.mean), -1).T  # (h * w, C)
             self.latent.add(mean)
             # A draw from the posterior varies about its mean by exp(logvar).
@@ -102,17 +101,18 @@ def statistics_of(shards: Sequence[tuple[str, Mapping[str, Any]]]) -> Statistics
         sums[kind].merge(facts)
         everything.merge(facts)
     return Statistics(
-        pair=_window_statistics(sums["pair"]),
-        stay=_window_statistics(sums["stay"]),
+        pair=window_statistics(sums["pair"].hourly, sums["pair"].age),
+        stay=window_statistics(sums["stay"].hourly, sums["stay"].age),
         latent=_latent_statistics(everything),
     )
 
 
-def _window_statistics(sums: TrainingSums) -> WindowStatistics:
-    moments = zip(VARIABLES, sums.hourly.moments(), strict=True)
+def window_statistics(hourly: Sums, age: Sums) -> WindowStatistics:
+    """Of the sums of observed, clipped hourly values and of ages."""
+    moments = zip(VARIABLES, hourly.moments(), strict=True)
     return WindowStatistics(
         variables={variable.name: found for variable, found in moments if not variable.categories},
-        age=sums.age.moments()[0],
+        age=age.moments()[0],
     )
 
 

@@ -42,6 +42,7 @@ class Shard:
     kind: str
     number: int
     rows: pl.DataFrame
+    channels: int  # C of a latent
     keep_films: bool
     made_from: str
 
@@ -70,15 +71,15 @@ def write_shard(shard: Shard) -> dict[str, Any]:
     """Publish tar, index and done record, in this order; returns the record's facts."""
     shard.record.unlink(missing_ok=True)  # never an old record beside a new tar
     source = Source(shard)
-    sums = TrainingSums(source.channels)
+    sums = TrainingSums(shard.channels)
     with publish(shard.path) as part, part.open("wb") as handle:
         tar = webdataset.TarWriter(
             handle, user="", group="", mode=0o644, compress=False, encoder=False, mtime=0.0
         )
         for row in shard.rows.iter_rows(named=True):
             sample = source.sample(row)
-            sums.add(sample, shard.kind)
-            tar.write({"__key__": sample.key, **encode(sample)})
+            sums.add(sample)
+            tar.write({"__key__": sample.key, **encode(sample, films=shard.keep_films)})
         tar.close()
     index_path = shard.path.with_name(index_name(shard.name))
     write_index(index_path, index_tar(shard.path))
@@ -124,11 +125,6 @@ class Source:
         self.shard = shard
         self._arrays: dict[Path, Array] = {}
 
-    @property
-    def channels(self) -> int:
-        """C of a latent; part 0 exists wherever there is a sample."""
-        return self._array("latent", 0).shape[2]
-
     @cached_property
     def _hourly(self) -> Mapping[Any, pl.DataFrame]:
         return self._by_key(self.shard.build / "window" / "hourly.parquet", "hour")
@@ -142,16 +138,25 @@ class Source:
         common |= {name: row[name] for name in ("subject_id", "hadm_id", "stay_id")}
         common["recipe"] = self.shard.recipe
         if self.shard.kind == "image":
-            static = np.zeros(0, np.float32)  # no recipe has static values yet
-            return ImageSample(**common, image=self._film(row, "image"), static=static)
-        common |= {
-            "previous": self._film(row, "previous"),
-            "window": self._window(row),
-            "died_in_hospital": row["died_in_hospital"],
-        }
+            image, static = self._film(row, "image"), np.array(row["static"] or (), np.float32)
+            return ImageSample(**common, image=image, static=static)
+        common |= {"window": self._window(row), "died_in_hospital": row["died_in_hospital"]}
         if self.shard.kind == "stay":
-            return StaySample(**common, hours_since_previous=row["hours_since_previous"])
-        return PairSample(**common, target=self._film(row, "target"), gap_hours=row["gap_hours"])
+            has_film = row["previous_dicom_id"] is not None
+            return StaySample(
+                **common,
+                previous=self._film(row, "previous") if has_film else None,
+                hours_since_previous=row["hours_since_previous"] if has_film else None,
+                phenotypes=row["phenotypes"],
+            )
+        return PairSample(
+            **common,
+            previous=self._film(row, "previous"),
+            target=self._film(row, "target"),
+            gap_hours=row["gap_hours"],
+            is_null_event=row["is_null_event"],
+            changes=row["changes"] or {},
+        )
 
     def _film(self, row: Mapping[str, Any], role: str) -> Film:
         latent = self._array("latent", row[f"{role}_latent_part"])[row[f"{role}_latent_row"]]
@@ -164,6 +169,7 @@ class Source:
             taken_at=row[f"{role}_at"],
             view=row[f"{role}_view"],
             labels={finding: row[f"{role}_{finding}"] for finding in FINDINGS},
+            attributes=row[f"{role}_attributes"] or {},
             mean=latent[0],
             logvar=latent[1],
             png=png,

@@ -1,23 +1,57 @@
-"""Which patients train, validate and test: the two published rules, to the last patient.
+"""Which patients train, validate and test: the published rules, to the last patient.
 
-Both draw from numpy's legacy generator, because the published splits do.
+Those that draw do so from numpy's legacy generator, because the published splits do.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
-from etl.recipe import SplitRule
+from cxrfuture_data.schema import ContractError
+from etl.recipe import BenchmarkSplitRule, SplitRule
 
 Split = dict[int, str]
 
 
-def assign_split(rule: SplitRule, subjects: Sequence[int], pairs: Mapping[int, int]) -> Split:
-    """The split of every patient, in the order dealt. ``pairs`` counts each patient's pairs."""
-    if rule.method == "shuffled_patients":
+OFFICIAL = {"train": "train", "validate": "valid", "test": "test"}
+
+
+def assign_split(
+    rule: SplitRule,
+    subjects: Sequence[int],
+    pairs: Mapping[int, int],
+    official: Mapping[int, str],
+) -> Split:
+    """The split of every patient, in the order dealt. ``pairs`` counts each patient's pairs;
+    ``official`` is the split that MIMIC-CXR-JPG gives a patient, read by the method of that name.
+    """
+    if isinstance(rule, BenchmarkSplitRule) and rule.lists:
+        return read_lists(Path(rule.lists), subjects)
+    if rule.method in ("shuffled_patients", "benchmark_patients"):
         return shuffle_patients(subjects, rule)
-    return cut_cumulative_pairs(pairs, rule)
+    if rule.method == "cumulative_pairs":
+        return cut_cumulative_pairs(pairs, rule)
+    named = {subject: official[subject] for subject in subjects if subject in official}
+    unnamed = [subject for subject in subjects if subject not in official]
+    return named | shuffle_patients(unnamed, rule)
+
+
+def read_official(rows: Iterable[tuple[int, str | None]]) -> Split:
+    """The patients of MIMIC-CXR-JPG's split file, from its distinct (patient, split)."""
+    split: Split = {}
+    for subject, name in rows:
+        if name not in OFFICIAL:
+            raise ContractError(
+                f"cxr_split: split {name!r}; known are {', '.join(OFFICIAL)}; download it again"
+            )
+        if split.setdefault(subject, OFFICIAL[name]) != OFFICIAL[name]:
+            raise ContractError(
+                f"cxr_split: patient {subject} is in {split[subject]} and {OFFICIAL[name]};"
+                " download the file again, or set the recipe's split.method: shuffled_patients"
+            )
+    return split
 
 
 def fill_empty(split: Split, pairs: Mapping[int, int]) -> Split:
@@ -35,6 +69,30 @@ def fill_empty(split: Split, pairs: Mapping[int, int]) -> Split:
         if len(able) > 1:
             filled[able[0]] = name
     return filled
+
+
+def read_lists(folder: Path, subjects: Sequence[int]) -> Split:
+    """By MedFuse's own lists, ``testset_iv.csv`` and ``valset_iv.csv``: lines of a subject_id and 1
+    (in the part) or 0, without a header. Whom they do not name trains, as in the authors' code."""
+    test, valid = (_listed(folder / name) for name in ("testset_iv.csv", "valset_iv.csv"))
+    return {
+        subject: "test" if subject in test else "valid" if subject in valid else "train"
+        for subject in sorted(subjects)
+    }
+
+
+def _listed(path: Path) -> set[int]:
+    if not path.exists():
+        raise ContractError(f"split.lists: {path}: no such file; copy it from MedFuse's repository")
+    listed = set()
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        subject, _, flag = line.partition(",")
+        if not subject.strip().isdigit() or flag.strip() not in ("0", "1"):
+            # The line itself may name a patient.
+            raise ContractError(f"{path}: line {number} is not a subject_id and 0 or 1")
+        if flag.strip() == "1":
+            listed.add(int(subject))
+    return listed
 
 
 def shuffle_patients(subjects: Sequence[int], rule: SplitRule) -> Split:

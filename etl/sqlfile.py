@@ -18,13 +18,19 @@ from duckdb import DuckDBPyConnection
 
 from cxrfuture_data.console import console, say
 from cxrfuture_data.publish import publish
-from cxrfuture_data.schema import ContractError
+from cxrfuture_data.schema import VARIABLES, ContractError
 from etl.ledger import Drop
 from etl.params import SqlParams
 from etl.recipe import Value
 
 Parameters = Mapping[str, Value]
 
+# Names that stand on every measurement, as types of one byte: strings are dear to join and to sort.
+# Their order is that of their texts. Parquet keeps the texts.
+NAME_TYPES = {
+    "contract_variable": sorted(variable.name for variable in VARIABLES),
+    "measurement_source": ["chartevents", "gcs_total", "labevents"],
+}
 PARQUET = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880"
 
 
@@ -78,6 +84,9 @@ def open_sql(params: SqlParams, spill: Path) -> Iterator[DuckDBPyConnection]:
     connection = duckdb.connect(":memory:", config=config)
     # DuckDB's own bar, for statements of more than two seconds.
     connection.execute(f"SET enable_progress_bar = {console.is_terminal}")
+    for name, texts in NAME_TYPES.items():
+        listed = ", ".join(f"'{text}'" for text in texts)
+        connection.execute(f"CREATE TEMP TYPE {name} AS ENUM ({listed})")
     try:
         yield connection
     except duckdb.OutOfMemoryException:
@@ -136,6 +145,15 @@ def write_kept(
     query = f"WITH kept AS (\n{kept}\n)\n{sql.body}\nORDER BY {sql.order}"
     bound = {key: value for file in (*files, sql) for key, value in _bind(file, parameters).items()}
     _copy(connection, path, query, bound)
+
+
+def write_unsorted(
+    connection: DuckDBPyConnection, path: Path, name: str, parameters: Parameters | None = None
+) -> None:
+    """Publish the rows that a file keeps, in no order: for a stage's own use."""
+    sql = read_sql(name)
+    query = f"SELECT * EXCLUDE (drop_reason) FROM (\n{sql.body}\n) WHERE drop_reason IS NULL"
+    _copy(connection, path, query, _bind(sql, parameters))
 
 
 def count_drops(

@@ -1,5 +1,7 @@
 """What was measured and what happened in each pair's and stay's window."""
 
+from pathlib import Path
+
 from duckdb import DuckDBPyConnection
 
 from etl.ledger import Drop, write_ledger
@@ -20,27 +22,26 @@ from etl.sqlfile import (
 STAGE = "window"
 TABLES = (
     "sample_window",
+    "window_admission",
     "windowed_measurement",
     "window_origin",
     "hourly_value",
     "windowed_event",
     "event_count",
 )
-INPUTS = {"cohort": ("pair", "stay", "all_stay"), "event": ("measurement", "event")}
+INPUTS = {
+    "cohort": ("pair", "pair_admission", "stay", "all_stay"),
+    "event": ("measurement", "event"),
+}
 OUTPUTS = ("window", "hourly", "window_event")
 
 
 def run(params: Params, recipe: Recipe) -> None:
     """Write window, hourly and window_event.parquet, and ledger.json."""
     folder = params.build(recipe.name, STAGE)
-    tables = {
-        name: params.build(recipe.name, stage, f"{name}.parquet")
-        for stage, names in INPUTS.items()
-        for name in names
-    }
     parameters = recipe.parameters
     with open_sql(params.sql, folder / ".spill") as connection:
-        bind_tables(connection, tables)
+        bind_tables(connection, source_tables(params, recipe))
         create_pair_edges(connection, recipe)
         for table in TABLES:
             create_table(connection, table, f"window/{table}", parameters)
@@ -49,6 +50,15 @@ def run(params: Params, recipe: Recipe) -> None:
         drops = _count(connection, recipe)
     write_ledger(folder, drops)
     say_rows(folder, OUTPUTS)
+
+
+def source_tables(params: Params, recipe: Recipe) -> dict[str, Path]:
+    """The files that the stage reads, by the names the SQL knows them by."""
+    return {
+        name: params.build(recipe.name, stage, f"{name}.parquet")
+        for stage, names in INPUTS.items()
+        for name in names
+    }
 
 
 def _count(connection: DuckDBPyConnection, recipe: Recipe) -> list[Drop]:

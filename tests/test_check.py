@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import polars as pl
 import pytest
-from tiny_build import write_build
+from tiny_build import add_null_event, leave_out_film, write_build
 
 from cxrfuture_data import ContractError
 from etl import check, shard
@@ -74,18 +74,84 @@ def test_a_planted_offence_is_named_with_shard_and_key_and_not_the_patient(
 
 
 @pytest.mark.parametrize(
-    ("previous", "target", "gap_hours", "words"),
+    ("previous", "target", "gap_hours", "is_null_event", "words"),
     [
-        ("2150-01-01T00:00:00", "2150-01-01T12:30:00", 12.5, None),
-        ("2150-01-01T00:00:00", "2150-01-01T12:30:00", 12, "gap_hours is 12, the films are 12.5"),
-        ("2150-01-01T01:00:00", "2150-01-01T00:00:00", -1, "1 h before the previous film"),
-        ("2150-01-01T01:00:00", "2150-01-01T01:00:00", 0, "0 h before the previous film"),
+        ("2150-01-01T00:00:00", "2150-01-01T12:30:00", 12.5, False, None),
+        ("2150-01-01T00:00:00", "2150-01-01T12:30:00", 12, False, "gap_hours is 12, the films"),
+        ("2150-01-01T01:00:00", "2150-01-01T00:00:00", -1, False, "1 h before the previous film"),
+        ("2150-01-01T01:00:00", "2150-01-01T01:00:00", 0, False, "0 h before the previous film"),
+        ("2150-01-01T01:00:00", "2150-01-01T01:00:00", 0, True, None),
+        ("2150-01-01T01:00:00", "2150-01-01T01:00:00", 1, True, "the films are 0 h apart"),
+        ("2150-01-01T01:00:00", "2150-01-01T01:00:01", 0, True, "is another film"),
     ],
 )
-def test_the_target_is_later_than_the_previous_film(previous, target, gap_hours, words):
+def test_the_target_is_later_than_the_previous_film_but_for_a_null_event(
+    previous, target, gap_hours, is_null_event, words
+):
     films = {"previous": {"taken_at": previous}, "target": {"taken_at": target}}
-    found = check.order_offence({"kind": "pair", "gap_hours": gap_hours, **films})
+    facts = {"kind": "pair", "gap_hours": gap_hours, "is_null_event": is_null_event}
+    found = check.order_offence(facts | films)
     assert found is None if words is None else words in found
+
+
+@pytest.mark.parametrize(
+    ("previous", "hours_since_previous", "words"),
+    [
+        (None, None, None),
+        ("2150-01-03T00:00:00", 0, None),
+        ("2150-01-01T00:00:00", 48, None),
+        ("2149-12-31T23:59:59", 48, "the window reaches beyond the prediction"),
+        ("2150-01-03T01:00:00", -1, "the previous film is later than the prediction"),
+        # Of a stay that ended before the prediction: its film is from after the window.
+        ("2150-01-03T10:00:00", 2, None),
+    ],
+)
+def test_film_and_window_of_a_stay_are_no_later_than_its_prediction(
+    previous, hours_since_previous, words
+):
+    window = {"start_at": "2150-01-01T00:00:00", "end_at": "2150-01-03T00:00:00"}
+    facts = {"kind": "stay", "window": window, "hours_since_previous": hours_since_previous}
+    found = check.window_offence(
+        facts | {"previous": None if previous is None else {"taken_at": previous}}
+    )
+    assert found is None if words is None else words in found
+
+
+@pytest.mark.parametrize(("events", "hours"), [(0, 0), (1, 0), (0, 1)])
+def test_the_window_of_a_null_event_is_empty(events, hours):
+    at = "2150-01-01T00:00:00"
+    film = {"taken_at": at}
+    window = {"start_at": at, "end_at": at, "events": events, "hours": hours}
+    facts = {"kind": "pair", "previous": film, "target": film, "window": window}
+    found = check.window_offence(facts | {"is_null_event": True})
+    assert (found is None) is (events + hours == 0)
+
+
+def null_event_and_stay_without_film(folder):
+    leave_out_film(folder, 9)
+    add_null_event(folder, 1)
+
+
+def test_a_build_with_null_events_and_stays_without_films_passes(tmp_path):
+    params, recipe = run(tmp_path, "ddl_cxr", null_event_and_stay_without_film)
+    check.run(params, recipe)
+    rows = json.loads((params.build("ddl_cxr", "check") / "check.json").read_text())
+    assert {"check": "whole_dataset", "rows": 48} in rows
+
+
+def pair_of_one_film(folder):
+    """A null event that does not say so."""
+    add_null_event(folder, 1)
+    change(folder / "cohort" / "pair.parquet", pl.lit(value=False).alias("is_null_event"))
+
+
+def test_a_pair_of_one_film_is_an_offence_unless_it_is_a_null_event(tmp_path):
+    with pytest.raises(ContractError, match="0 h before the previous film"):
+        run(tmp_path / "samples", "ddl_cxr", pair_of_one_film)
+    params, recipe = write_build(tmp_path / "tables", "ddl_cxr")
+    pair_of_one_film(params.build("ddl_cxr"))
+    with pytest.raises(ContractError, match="check/pair_out_of_order: 1 rows"):
+        check.check_tables(params, recipe)
 
 
 WINDOW = {
@@ -136,6 +202,8 @@ def test_a_sound_build_passes_and_says_what_was_looked_at(tmp_path, name):
         "before": "30",
         "removed": "6",
         "after": "24",
+        "percent": "20.00",
+        "filter": "cohort: pair: gap",
     }
 
 

@@ -133,7 +133,7 @@ def test_a_split_or_kind_that_is_not_there_is_named(event_folder):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"schema_version": 2}, "schema version 2, this reader knows 1"),
+        ({"schema_version": 1}, "schema version 1, this reader knows 2"),
         ({"surprise": 1}, "unknown key 'surprise'"),
         ({"made_from": 3}, "made_from"),
     ],

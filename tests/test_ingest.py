@@ -81,12 +81,19 @@ def test_labels_and_film_times_are_kept_raw(tmp_path):
 
 
 def test_only_wanted_tables_are_read_and_others_removed(tmp_path):
-    params = write_tree(tmp_path, {"omr": [{"subject_id": 1, "result_name": "Weight (Lbs)"}]})
+    params = write_tree(tmp_path, {"transfers": [{"subject_id": 1, "careunit": "MICU"}]})
     wide = tiny_params(tmp_path, ingest={"tables": "all"})
     ingest.run(wide)
-    assert read_ingested(params, "omr").height == 1
+    assert read_ingested(params, "transfers").height == 1
     ingest.run(params)
-    assert not params.build("ingest", "omr.parquet").exists()
+    assert not params.build("ingest", "transfers.parquet").exists()
+
+
+def test_optional_tables_are_read_where_they_are_found(tmp_path):
+    params = write_tree(tmp_path, {"omr": [{"subject_id": 1, "result_name": "Weight (Lbs)"}]})
+    ingest.run(params)
+    assert read_ingested(params, "omr").height == 1
+    assert not params.build("ingest", "cxr_split.parquet").exists()
 
 
 @pytest.mark.parametrize("extension", [".csv", ".parquet"])

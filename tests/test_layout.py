@@ -35,6 +35,14 @@ def test_a_stage_word_is_in_all_its_places(stage):
     assert (ROOT / "etl" / f"{stage}.py").exists()
 
 
+def test_dvc_shows_the_reports_of_every_recipe_it_builds():
+    pipeline = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+    plots = {path for plot in pipeline["plots"] for path in plot}
+    for recipe in yaml.safe_load((ROOT / "params.yaml").read_text())["recipes"]:
+        assert f"build/{recipe}/check/reproduction.json" in pipeline["metrics"]
+        assert f"build/{recipe}/check/attrition.csv" in plots
+
+
 @pytest.mark.parametrize(
     ("package", "closed"),
     [("etl", {"train"}), ("train", {"etl"}), ("cxrfuture_data", {"etl", "train"})],

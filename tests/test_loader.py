@@ -1,13 +1,24 @@
 from collections import Counter
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
-from tiny_build import DIMENSIONS, build_dataset
+from tiny_build import (
+    DIMENSIONS,
+    add_null_event,
+    build_dataset,
+    film_level,
+    leave_out_film,
+    write_build,
+)
 
 from cxrfuture_data import ContractError, open_dataset
 from cxrfuture_data.batch import ImageBatch, PairBatch, StayBatch, collate
 from cxrfuture_data.loader import load
+from cxrfuture_data.published import DDL_CXR_STAY
+from cxrfuture_data.schema import STATIC
+from etl import shard
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +79,91 @@ def test_stays_and_images_have_batches_of_their_own(dataset):
     assert isinstance(images, ImageBatch)
     assert images.image.shape == (2, 2, 4, 4, 4)
     assert images.static.shape == (2, 0)
+
+
+@pytest.fixture(scope="module")
+def odd_dataset(tmp_path_factory):
+    """The stay of patient 9 has no film, that of patient 10 no phenotypes; patient 1 has a null
+    event; patient 9's image lacks a height."""
+    params, recipe = write_build(tmp_path_factory.mktemp("odd"), "ddl_cxr", shard={"workers": 1})
+    folder = params.build("ddl_cxr")
+    leave_out_film(folder, 9)
+    add_null_event(folder, 1)
+    path = folder / "cohort" / "phenotype.parquet"
+    pl.read_parquet(path).filter(pl.col("stay_id") != 2010).write_parquet(path)
+    path = folder / "cohort" / "image.parquet"
+    number = pl.col("subject_id").cast(pl.Float64)
+    height = pl.when(pl.col("subject_id") != 9).then(60 + number).alias("height")
+    values = [number.alias(name) for name in STATIC if name not in ("age", "height")]
+    pl.read_parquet(path).with_columns(*values, height).write_parquet(path)
+    shard.run(params, recipe)
+    return open_dataset(params.build("ddl_cxr", "shard"))
+
+
+def test_a_stay_without_a_film_is_zeros_and_a_flag(odd_dataset):
+    samples = list(odd_dataset.samples("valid", "stay"))
+    lacking = [sample.subject_id == 9 for sample in samples]
+    batch = collate(samples, odd_dataset)
+    assert isinstance(batch, StayBatch)
+    assert batch.has_previous.tolist() == [not lacks for lacks in lacking]
+    assert batch.previous.shape == (2, 2, 4, 4, 4)
+    row = lacking.index(True)
+    assert not batch.previous[row].any()
+    assert (batch.previous[1 - row, 0] == np.float16(film_level(10, 1) / 100)).all()
+    assert batch.hours_since_previous[[row, 1 - row]].tolist() == [0, 38]
+    assert not batch.label_known[row].any()
+    assert batch.label_known[1 - row].any()
+    alone = collate([samples[row]], odd_dataset)
+    assert alone.previous.shape == (1, 2, 4, 4, 4)
+
+
+def test_phenotypes_are_in_their_order_and_unknown_ones_are_flagged(odd_dataset):
+    samples = list(odd_dataset.samples("valid", "stay"))
+    batch = collate(samples, odd_dataset)
+    row = [sample.subject_id for sample in samples].index(9)
+    assert batch.phenotypes.shape == (2, 25)
+    assert np.flatnonzero(batch.phenotypes[row]).tolist() == [0, 9, 18]
+    assert batch.phenotypes_known[[row, 1 - row]].tolist() == [True, False]
+    assert not batch.phenotypes[1 - row].any()
+
+
+def test_a_null_event_is_flagged_and_has_no_hours(odd_dataset):
+    samples = [s for s in odd_dataset.samples("train", "pair") if s.subject_id == 1]
+    batch = collate(samples, odd_dataset)
+    assert isinstance(batch, PairBatch)
+    row = batch.is_null_event.tolist().index(True)
+    assert batch.is_null_event.sum() == 1
+    assert not batch.is_hour[row].any()
+    assert batch.gap_hours[row] == 0
+    assert np.array_equal(batch.previous[row], batch.target[row])
+
+
+def test_static_values_that_are_not_known_are_zero_and_flagged(odd_dataset):
+    samples = list(odd_dataset.samples("valid", "image"))
+    batch = collate(samples, odd_dataset)
+    assert isinstance(batch, ImageBatch)
+    row = [sample.subject_id for sample in samples].index(9)
+    height = list(STATIC).index("height")
+    assert batch.static[row].tolist() == [9, 49, 9, 9, 9, 9, 0, 9]
+    assert batch.static[1 - row].tolist() == [10, 50, 10, 10, 10, 10, 70, 10]
+    assert np.flatnonzero(~batch.static_known[row]).tolist() == [height]
+    assert batch.static_known[1 - row].all()
+
+
+def test_a_published_dataset_is_read_as_its_authors_read(dataset):
+    body = dataset.manifest.recipe.body | {"fidelity": "published"}
+    record = dataset.manifest.recipe.model_copy(update={"body": body})
+    published = type(dataset)(dataset.path, dataset.manifest.model_copy(update={"recipe": record}))
+    stay = dataset.samples("train", "stay")[0]  # its first measurement is in hour 1
+    found = collate([stay], published).hours[0]
+    mean, std = DDL_CXR_STAY["Age"]
+    ages = found[:3, 61] * std + mean
+    assert ages.tolist() == pytest.approx([65, stay.age, stay.age], abs=1e-4)
+    assert found[0, 59:61].tolist() == [1, 0]
+    ours = collate([stay], dataset).hours[0]
+    assert len(set(ours[:, 61].tolist())) == 1
+    mean, std = DDL_CXR_STAY["Heart Rate"]
+    assert found[1, 50] == pytest.approx((80 + stay.subject_id - mean) / std, abs=1e-5)
 
 
 def test_a_batch_of_several_kinds_is_refused(dataset):

@@ -5,7 +5,7 @@ import pytest
 from tiny_mimic import demo_root
 
 from cxrfuture_data.schema import FINDINGS
-from etl.mimic_schema import RECIPE_TABLES, TABLES, output_name
+from etl.mimic_schema import OPTIONAL_TABLES, RECIPE_TABLES, TABLES, output_name
 
 
 def test_every_module_has_its_tables():
@@ -27,7 +27,8 @@ def test_tables_of_patients_are_ordered_by_patient_first(name):
 
 
 def test_recipes_read_declared_tables():
-    assert set(RECIPE_TABLES) <= set(TABLES)
+    assert {*RECIPE_TABLES, *OPTIONAL_TABLES} <= set(TABLES)
+    assert not {*RECIPE_TABLES} & {*OPTIONAL_TABLES}
 
 
 def test_findings_keep_their_names_and_everything_else_is_lower_case():

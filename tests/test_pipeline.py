@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 import webdataset
 import yaml
@@ -165,6 +166,22 @@ def test_show_verify_and_summary_run_on_a_build(project, tmp_path):
     subject = cxrfuture_data.open_dataset(project / shard).samples("train", "pair")[0].subject_id
     assert str(subject) not in shown.stdout
     assert (tmp_path / "sample.png").stat().st_size > 1000
+
+
+def test_dvc_shows_metrics_and_plots_of_every_recipe_and_no_patient(project):
+    shown = json.loads(run(project, "dvc", "metrics", "show", "--json").stdout)
+    metrics = shown[""]["data"]
+    for recipe in RECIPES:
+        ratio = metrics[f"build/{recipe}/check/reproduction.json"]["data"]["ratio"]
+        assert 0 < ratio["pair train samples"] < 1
+    run(project, "dvc", "plots", "show", "--out", "plots")
+    page = (project / "plots" / "index.html").read_text()
+    for words in ("cohort: pair: not closer than the maximum gap", "death in hospital"):
+        assert words in page
+    for recipe in RECIPES:
+        path = project / "build" / recipe / "cohort" / "split.parquet"
+        for subject in pl.read_parquet(path)["subject_id"]:
+            assert str(subject) not in page + json.dumps(metrics)
 
 
 @pytest.mark.demo

@@ -8,9 +8,10 @@ from safetensors.numpy import load, save
 
 from cxrfuture_data import ContractError, Film, ImageSample, PairSample, StaySample, Window
 from cxrfuture_data.record import decode, encode, members_of
-from cxrfuture_data.schema import FINDINGS, KINDS, TENSORS_OF_KIND
+from cxrfuture_data.schema import FINDINGS, KINDS, PHENOTYPES, STATIC, TENSORS_OF_KIND
 
 START = datetime(2150, 1, 1, 6, 30)
+PHENOTYPED = {name: i % 2 for i, name in enumerate(PHENOTYPES)}
 
 
 def film(number, png=b"png"):
@@ -20,6 +21,7 @@ def film(number, png=b"png"):
         taken_at=START + timedelta(hours=number),
         view="AP",
         labels={finding: (1, 0, -1, None)[i % 4] for i, finding in enumerate(FINDINGS)},
+        attributes={"pneumonia": 1, "consolidation": None} if number else {},
         mean=np.full((4, 2, 2), number, np.float16),
         logvar=np.full((4, 2, 2), -1, np.float16),
         png=png,
@@ -57,8 +59,10 @@ def sample_of(kind, png=b"png", **changes):
         return ImageSample(**common | {"image": film(1, png), "static": static} | changes)
     common |= {"previous": film(0, png), "window": window(), "died_in_hospital": True}
     if kind == "stay":
-        return StaySample(**common | {"hours_since_previous": 2.5} | changes)
-    return PairSample(**common | {"target": film(12, png), "gap_hours": 12.0} | changes)
+        own = {"hours_since_previous": 2.5, "phenotypes": PHENOTYPED}
+        return StaySample(**common | own | changes)
+    own = {"target": film(12, png), "gap_hours": 12.0, "is_null_event": False}
+    return PairSample(**common | own | {"changes": {"Edema": "worsened", "Shock": None}} | changes)
 
 
 def plain(value):
@@ -84,31 +88,81 @@ def change_tensor(members, **changes):
 @pytest.mark.parametrize("png", [b"png", None])
 def test_a_sample_survives_its_bytes(kind, png):
     sample = sample_of(kind, png)
-    found = decode(encode(sample))
+    found = decode(encode(sample, films=png is not None))
     assert type(found) is type(sample)
     assert plain(found) == plain(sample)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_members_are_those_of_the_kind_and_equal_samples_give_equal_bytes(kind):
-    members = encode(sample_of(kind))
+    members = encode(sample_of(kind), films=True)
     assert tuple(members) == members_of(kind, films=True)
-    assert members == encode(sample_of(kind))
+    assert members == encode(sample_of(kind), films=True)
     assert set(load(members["tensors.safetensors"])) == set(TENSORS_OF_KIND[kind])
+
+
+def test_a_stay_without_a_film_has_the_same_members_and_survives_its_bytes():
+    sample = sample_of("stay", previous=None, hours_since_previous=None)
+    members = encode(sample, films=True)
+    assert tuple(members) == members_of("stay", films=True)
+    assert members["previous.png"] == b""
+    facts = json.loads(members["sample.json"])
+    assert (facts["previous"], facts["labels"], facts["attributes"]) == (
+        None,
+        {"previous": None},
+        {"previous": {}},
+    )
+    assert facts["has"]["previous"] is False
+    tensors = load(members["tensors.safetensors"])
+    assert tensors["previous_mean"].shape == tensors["previous_logvar"].shape == (0, 0, 0)
+    assert tensors["previous_mean"].dtype == np.float16
+    for films in (True, False):
+        assert plain(decode(encode(sample, films=films))) == plain(sample)
+
+
+def test_what_is_known_of_a_sample_is_spelled_out_in_json():
+    facts = json.loads(encode(sample_of("stay"), films=True)["sample.json"])
+    assert facts["outcomes"] == {"died_in_hospital": 1, "phenotypes": PHENOTYPED}
+    facts = json.loads(encode(sample_of("pair"), films=True)["sample.json"])
+    assert facts["outcomes"] == {"died_in_hospital": 1}
+    assert facts["is_null_event"] is False
+    assert facts["attributes"] == {
+        "previous": {},
+        "target": {"pneumonia": 1, "consolidation": None},
+    }
+    assert facts["changes"] == {"Edema": "worsened", "Shock": None}
+
+
+def test_unknown_phenotypes_are_null_and_unknown_static_values_are_nan():
+    unknown = sample_of("stay", phenotypes=None)
+    assert decode(encode(unknown, films=True)).phenotypes is None
+    static = np.array([1, 60, 1, np.nan, 120, 80, np.nan, 150], np.float32)
+    members = encode(sample_of("image", static=static), films=True)
+    assert json.loads(members["sample.json"])["has"]["static"] is True
+    assert np.array_equal(decode(members).static, static, equal_nan=True)
+    assert len(static) == len(STATIC)
+
+
+def test_a_film_without_its_png_cannot_be_kept():
+    with pytest.raises(ContractError, match="target: a film without its PNG"):
+        encode(sample_of("pair", target=film(12, None)), films=True)
 
 
 def test_has_is_true_where_the_array_is_not_empty():
     empty = sample_of("pair", window=window(hours=0, events=2))
-    assert json.loads(encode(empty)["sample.json"])["has"] == {
+    assert json.loads(encode(empty, films=True)["sample.json"])["has"] == {
         "hourly": False,
         "events": True,
         "static": False,
+        "previous": True,
     }
 
 
 def test_printing_a_sample_shows_its_key_and_no_patient():
     assert repr(sample_of("stay")) == "StaySample(key='0123456789abcdef')"
 
+
+HAS = {"hourly": True, "events": True, "static": False, "previous": True}
 
 REFUSALS = {
     "a member too many": (lambda m: m | {"code.pyd": b"x"}, "members"),
@@ -143,8 +197,22 @@ REFUSALS = {
     ),
     "not safetensors": (lambda m: m | {"tensors.safetensors": b"\x80\x04pickle"}, "safetensors"),
     "has that lies": (
-        lambda m: change_json(m, has={"hourly": False, "events": True, "static": False}),
+        lambda m: change_json(m, has=HAS | {"hourly": False}),
         "has is",
+    ),
+    "null event as a number": (lambda m: change_json(m, is_null_event=1), "is_null_event is int"),
+    "a pair without a film": (lambda m: change_json(m, previous=None), "previous is NoneType"),
+    "a change unheard of": (
+        lambda m: change_json(m, changes={"Edema": "better"}),
+        "a change is none of improved, worsened, no change, null",
+    ),
+    "an attribute of -1": (
+        lambda m: change_json(m, attributes={"previous": {}, "target": {"pneumonia": -1}}),
+        "an attribute of target is none of 1, 0, null",
+    ),
+    "an attribute that is a list": (
+        lambda m: change_json(m, attributes={"previous": {}, "target": {"pneumonia": [1]}}),
+        "an attribute of target is none of 1, 0, null",
     ),
     "a label of 2": (
         lambda m: change_json(
@@ -155,10 +223,79 @@ REFUSALS = {
 }
 
 
+def without_film(members, **changes):
+    """A stay's members where the film is null, and what else is changed."""
+    nothing = {"previous": None, "hours_since_previous": None, "attributes": {"previous": {}}}
+    return change_json(members, **nothing | {"labels": {"previous": None}} | changes)
+
+
+def with_outcome(members, phenotypes):
+    return change_json(members, outcomes={"died_in_hospital": 1, "phenotypes": phenotypes})
+
+
+STAY_REFUSALS = {
+    "labels of no film": (
+        lambda m: without_film(m, labels={"previous": dict.fromkeys(FINDINGS, 1)}),
+        "no previous film, but labels, attributes or hours of one",
+    ),
+    "hours since no film": (
+        lambda m: without_film(m, hours_since_previous=2),
+        "no previous film, but",
+    ),
+    "attributes of no film": (
+        lambda m: without_film(m, attributes={"previous": {"pneumonia": 1}}),
+        "no previous film, but",
+    ),
+    "a film that is and is not": (without_film, "previous_mean has shape (4, 2, 2); expected (0,"),
+    "no hours since a film": (
+        lambda m: change_json(m, hours_since_previous=None),
+        "a previous film, but no hours_since_previous",
+    ),
+    "no labels of a film": (
+        lambda m: change_json(m, labels={"previous": None}),
+        "labels of previous is not an object",
+    ),
+    "an empty film": (lambda m: m | {"previous.png": b""}, "previous.png is empty"),
+    "empty latents": (
+        lambda m: change_tensor(
+            m,
+            previous_mean=np.zeros((0, 0, 0), np.float16),
+            previous_logvar=np.zeros((0, 0, 0), np.float16),
+        ),
+        "a latent has shape (0, 0, 0), and no value",
+    ),
+    "a phenotype of 2": (
+        lambda m: with_outcome(m, PHENOTYPED | {"Shock": 2}),
+        "a phenotype is none of 0, 1",
+    ),
+    "a phenotype too few": (lambda m: with_outcome(m, {"Shock": 1}), "phenotypes: missing ['Acute"),
+}
+
+
+@pytest.mark.parametrize("reason", STAY_REFUSALS)
+def test_a_stay_that_contradicts_itself_is_refused(reason):
+    spoil, words = STAY_REFUSALS[reason]
+    with pytest.raises(ContractError) as error:
+        decode(spoil(encode(sample_of("stay"), films=True)))
+    assert words in str(error.value)
+
+
+def test_a_film_beside_a_missing_one_is_refused():
+    members = encode(sample_of("stay", previous=None, hours_since_previous=None), films=True)
+    with pytest.raises(ContractError, match=r"previous.png is empty, or there is no such film"):
+        decode(members | {"previous.png": b"png"})
+
+
+def test_static_values_are_all_eight_or_none():
+    members = encode(sample_of("image", static=np.zeros(3, np.float32)), films=True)
+    with pytest.raises(ContractError, match=r"static has shape \(3,\); expected \(8,\)"):
+        decode(members)
+
+
 @pytest.mark.parametrize("reason", REFUSALS)
 def test_anything_else_is_refused_by_name(reason):
     spoil, words = REFUSALS[reason]
     with pytest.raises(ContractError) as error:
-        decode(spoil(encode(sample_of("pair"))))
+        decode(spoil(encode(sample_of("pair"), films=True)))
     assert words in str(error.value)
     assert "\n" not in str(error.value)

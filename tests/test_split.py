@@ -5,8 +5,15 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from etl.recipe import SplitRule
-from etl.split import cut_cumulative_pairs, fill_empty, shuffle_patients
+from cxrfuture_data.schema import ContractError
+from etl.recipe import BenchmarkSplitRule, SplitRule
+from etl.split import (
+    assign_split,
+    cut_cumulative_pairs,
+    fill_empty,
+    read_official,
+    shuffle_patients,
+)
 
 SHUFFLED = SplitRule(method="shuffled_patients", seed=1, valid=1 / 7, test=0.2)
 CUMULATIVE = SplitRule(method="cumulative_pairs", seed=42, valid=0.05, test=0.05)
@@ -84,3 +91,53 @@ def test_splits_that_hold_someone_stay_as_the_rule_drew_them():
 def test_train_keeps_its_last_patient():
     assert fill_empty({1: "train"}, {1: 4}) == {1: "train"}
     assert fill_empty({1: "train", 2: "train"}, {1: 4, 2: 5}) == {1: "test", 2: "train"}
+
+
+OFFICIAL = CUMULATIVE.model_copy(update={"method": "official", "test": 0.2, "valid": 1 / 7})
+
+
+def test_patients_the_official_split_names_keep_it_and_the_rest_is_dealt():
+    named = {subject: "valid" for subject in range(0, 100, 10)} | {999: "test"}
+    split = assign_split(OFFICIAL, range(100), {}, named)
+    rest = [subject for subject in range(100) if subject % 10]
+    assert {subject for subject in split if subject in named} == set(range(0, 100, 10))
+    assert all(split[subject] == "valid" for subject in range(0, 100, 10))
+    assert {subject: split[subject] for subject in rest} == shuffle_patients(rest, OFFICIAL)
+
+
+def test_the_official_names_are_ours_in_other_words():
+    rows = [(1, "train"), (2, "validate"), (3, "test")]
+    assert read_official(rows) == {1: "train", 2: "valid", 3: "test"}
+
+
+def test_an_unknown_official_split_is_refused():
+    with pytest.raises(ContractError, match=r"cxr_split: split 'dev'; known are train, validate"):
+        read_official([(1, "dev")])
+
+
+LISTED = BenchmarkSplitRule(method="benchmark_patients", seed=1, valid=0.1, test=0.2, lists="")
+
+
+def test_the_authors_lists_decide_where_they_are_given(tmp_path):
+    # Ids are compared as numbers, whatever the lists' spaces; 4 is in neither list, 9 in no cohort.
+    (tmp_path / "testset_iv.csv").write_text("1,1\n2,0\n3, 0\n9,1\n")
+    (tmp_path / "valset_iv.csv").write_text("2,0\n3,1\n1,1\n")
+    rule = LISTED.model_copy(update={"lists": str(tmp_path)})
+    split = assign_split(rule, [4, 3, 2, 1], {}, {})
+    assert split == {1: "test", 2: "train", 3: "valid", 4: "train"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, r"split.lists: .*valset_iv.csv: no such file; copy it from MedFuse's repository"),
+        ("subject_id,test\n", r"valset_iv.csv: line 1 is not a subject_id and 0 or 1"),
+        ("7,1\n8\n", r"valset_iv.csv: line 2 is not"),
+    ],
+)
+def test_lists_that_cannot_be_read(tmp_path, text, message):
+    (tmp_path / "testset_iv.csv").write_text("1,1\n")
+    if text is not None:
+        (tmp_path / "valset_iv.csv").write_text(text)
+    with pytest.raises(ContractError, match=message):
+        assign_split(LISTED.model_copy(update={"lists": str(tmp_path)}), [1], {}, {})

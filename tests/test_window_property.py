@@ -15,8 +15,10 @@ from etl.sqlfile import create_table
 from etl.window import OUTPUTS, TABLES
 
 ADMITTED = datetime(2150, 1, 2)
-HOURS = st.integers(-30 * 3600, 60 * 3600)  # seconds since ICU admission
-DELAY = st.one_of(st.none(), st.integers(0, 30 * 3600))
+# Seconds since ICU admission; often at an end of a window, or a second beside it.
+EDGES = [edge + beside for edge in (0, 20 * 3600, 48 * 3600) for beside in (-1, 0, 1)]
+HOURS = st.one_of(st.sampled_from(EDGES), st.integers(-30 * 3600, 60 * 3600))
+DELAY = st.one_of(st.none(), st.sampled_from([0, 1, 28 * 3600]), st.integers(0, 30 * 3600))
 MEASURED = st.tuples(HOURS, DELAY, st.sampled_from(["Heart Rate", "Height", "Glucose"]))
 HAPPENED = st.tuples(HOURS, DELAY, st.sampled_from(range(len(EVENT_TABLES))))
 PAIRS = st.tuples(HOURS, HOURS).filter(lambda taken: taken[0] < taken[1])
@@ -105,7 +107,7 @@ def windows_of(recipe: Recipe, pair: Any, measured: Any, happened: Any) -> dict[
         return {table: connection.sql(f"FROM made_{table}").pl() for table in OUTPUTS}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     fidelity=st.sampled_from(["corrected", "published"]),
     availability=st.sampled_from(["event", "known"]),

@@ -2,7 +2,9 @@
 
 Twelve patients (8 train, 2 valid, 2 test), each with three films: two pairs, one stay, one image.
 Film k of patient s is grey level ``film_level(s, k)`` and its latent's mean is ``level / 100``.
-Patient 3's last film is truncated, so the pair that ends in it is lost.
+Patient 3's last film is truncated, so the pair that ends in it is lost. Chest ImaGenome describes
+film 0 of each patient and the change to film 1. A stay of patient s has phenotype i where i is a
+multiple of s.
 """
 
 import hashlib
@@ -15,7 +17,7 @@ import numpy as np
 import polars as pl
 from tiny_mimic import tiny_params
 
-from cxrfuture_data.schema import FINDINGS, VARIABLES
+from cxrfuture_data.schema import FINDINGS, PHENOTYPES, STATIC, VARIABLES
 from etl import shard
 from etl.params import Params
 from etl.recipe import Recipe, read_recipe
@@ -91,6 +93,7 @@ def pairs_of(recipe: Recipe) -> list[Row]:
                     **{f"previous_{name}": value for name, value in previous.items()},
                     **{f"target_{name}": value for name, value in target.items()},
                     "gap_hours": float(GAP_HOURS),
+                    "is_null_event": False,
                     "window_start_at": previous["at"],
                     "window_end_at": target["at"],
                     "age": 40 + subject,
@@ -140,6 +143,7 @@ def _write_cohort(folder: Path, recipe: Recipe) -> None:
             "view": row["view"],
             "age": 40 + row["subject_id"],
             "sex": "FM"[row["subject_id"] % 2],
+            **dict.fromkeys(name for name in STATIC if name != "age"),
         }
         for row in films
         if "image" in recipe.kinds and row["study_id"] % 100 == 0
@@ -156,6 +160,7 @@ def _write_cohort(folder: Path, recipe: Recipe) -> None:
     _write(folder / "pair.parquet", sorted(pairs, key=lambda row: row["pair_id"]))
     _write(folder / "stay.parquet", stays or pairs_of(recipe)[:0], _empty_stay())
     _write(folder / "image.parquet", images, _empty_image())
+    _write_described(folder, pairs, stays)
     types = dict.fromkeys(FINDINGS, pl.Int8)
     _write(folder / "label.parquet", labels, {"study_id": pl.Int64, **types})
     splits = [{"subject_id": subject, "split": split} for subject, split in SPLIT_OF.items()]
@@ -172,6 +177,65 @@ def _write_cohort(folder: Path, recipe: Recipe) -> None:
         for row in films
     ]
     _write(folder / "film.parquet", rows)
+
+
+def _write_described(folder: Path, pairs: list[Row], stays: list[Row]) -> None:
+    attributes = [
+        {"dicom_id": film(subject, 0)["dicom_id"], "lung opacity": 1, "pneumonia": None}
+        | {"consolidation": 0}
+        for subject in SPLIT_OF
+    ]
+    types = dict.fromkeys(("lung opacity", "pneumonia", "consolidation"), pl.Int32)
+    _write(folder / "attribute.parquet", attributes, {"dicom_id": pl.String} | types)
+    changes = [
+        {"pair_id": pair["pair_id"], "Edema": "worsened", "Pneumonia": None}
+        for pair in pairs
+        if pair["previous_study_id"] % 100 == 0
+    ]
+    words = dict.fromkeys(("pair_id", "Edema", "Pneumonia"), pl.String)
+    _write(folder / "change.parquet", changes, words)
+    phenotypes = [
+        {"stay_id": stay["stay_id"], "hadm_id": stay["hadm_id"]}
+        | {name: i % stay["subject_id"] == 0 for i, name in enumerate(PHENOTYPES)}
+        for stay in stays
+    ]
+    ids = {"stay_id": pl.Int64, "hadm_id": pl.Int64}
+    flags = dict.fromkeys(PHENOTYPES, pl.Boolean)
+    _write(folder / "phenotype.parquet", phenotypes, ids | flags)
+
+
+def leave_out_film(folder: Path, subject: int) -> None:
+    """The stay of a patient has no film."""
+    path = folder / "cohort" / "stay.parquet"
+    names = [f"previous_{name}" for name in ("study_id", "dicom_id", "at", "view")]
+    is_chosen = pl.col("subject_id") == subject
+    columns = pl.col(*names, "hours_since_previous")
+    pl.read_parquet(path).with_columns(pl.when(~is_chosen).then(columns)).write_parquet(path)
+
+
+def add_null_event(folder: Path, subject: int) -> str:
+    """A null event of a patient's first film; its key."""
+    key = key_of("null", film(subject, 0)["dicom_id"])
+    previous = pl.col("previous_dicom_id") == film(subject, 0)["dicom_id"]
+    pairs = pl.read_parquet(folder / "cohort" / "pair.parquet")
+    null = pairs.filter(previous).with_columns(
+        pl.lit(key).alias("pair_id"),
+        pl.lit(0.0).alias("gap_hours"),
+        pl.lit(value=True).alias("is_null_event"),
+        pl.col("window_start_at").alias("window_end_at"),
+        *[
+            pl.col(f"previous_{name}").alias(f"target_{name}")
+            for name in ("study_id", "dicom_id", "at", "view")
+        ],
+    )
+    pl.concat([pairs, null]).sort("pair_id").write_parquet(folder / "cohort" / "pair.parquet")
+    windows = pl.read_parquet(folder / "window" / "window.parquet")
+    empty = {"hours": 0, "events": 0, "latest_event_at": None, "latest_known_at": None}
+    row = {"kind": "pair", "key": key, "hourly_start_hours": 0.0, **empty}
+    row |= dict.fromkeys(("window_start_at", "window_end_at"), film(subject, 0)["at"])
+    more = pl.DataFrame([row], schema=windows.schema)
+    pl.concat([windows, more]).sort("kind", "key").write_parquet(folder / "window/window.parquet")
+    return key
 
 
 def _write_windows(folder: Path, recipe: Recipe) -> None:
@@ -220,7 +284,7 @@ def _write_windows(folder: Path, recipe: Recipe) -> None:
         )
     _write(folder / "window.parquet", rows)
     keys = {"kind": pl.String, "key": pl.String}
-    types = keys | {"hour": pl.Int32} | dict.fromkeys(NAMES, pl.Float32)
+    types = keys | {"hour": pl.Int32} | dict.fromkeys(NAMES, pl.Float64)
     _write(folder / "hourly.parquet", hourly, types)
     times = {"event_at": pl.Datetime("us"), "known_at": pl.Datetime("us"), "hours": pl.Float32}
     rest = {"event_table": pl.UInt8, "text": pl.String, "source_row": pl.Int64}
@@ -299,7 +363,8 @@ def _empty_stay() -> dict[str, Any]:
 def _empty_image() -> dict[str, Any]:
     words = dict.fromkeys(("key", "split", "dicom_id", "view", "sex"), pl.String)
     ids = dict.fromkeys(("subject_id", "study_id", "age"), pl.Int64)
-    return {**words, **ids, "taken_at": pl.Datetime("us")}
+    static = dict.fromkeys((name for name in STATIC if name != "age"), pl.Float64)
+    return {**words, **ids, "taken_at": pl.Datetime("us"), **static}
 
 
 def _write(path: Path, rows: list[Row], types: dict[str, Any] | None = None) -> None:

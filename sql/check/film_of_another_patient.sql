@@ -26,6 +26,7 @@ FROM (
         , previous_dicom_id AS dicom_id
         , previous_at AS taken_at
     FROM stay
+    WHERE previous_dicom_id IS NOT NULL
     UNION ALL
     SELECT
         key

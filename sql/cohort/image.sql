@@ -1,4 +1,6 @@
 -- Grain: one row per key, that is per film.
+-- is_male, age, is_ap, bmi, systolic, diastolic, height and weight are the static values of the
+-- contract; but for the age, null where the recipe has none.
 SELECT
     sample.key
     , assigned.split
@@ -9,6 +11,13 @@ SELECT
     , sample.view
     , sample.age
     , sample.sex
+    , sample.is_male
+    , sample.is_ap
+    , sample.bmi
+    , sample.systolic
+    , sample.diastolic
+    , sample.height
+    , sample.weight
 FROM image_sample AS sample
 INNER JOIN assigned
     ON sample.subject_id = assigned.subject_id

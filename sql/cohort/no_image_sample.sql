@@ -8,6 +8,13 @@ SELECT
     , CAST(NULL AS VARCHAR) AS view
     , CAST(NULL AS BIGINT) AS age
     , CAST(NULL AS VARCHAR) AS sex
+    , CAST(NULL AS DOUBLE) AS is_male
+    , CAST(NULL AS DOUBLE) AS is_ap
+    , CAST(NULL AS DOUBLE) AS bmi
+    , CAST(NULL AS DOUBLE) AS systolic
+    , CAST(NULL AS DOUBLE) AS diastolic
+    , CAST(NULL AS DOUBLE) AS height
+    , CAST(NULL AS DOUBLE) AS weight
     , CAST(NULL AS VARCHAR) AS drop_reason
 WHERE FALSE
 ORDER BY key

@@ -10,6 +10,7 @@ SELECT
     , CAST(NULL AS VARCHAR) AS previous_view
     , CAST(NULL AS TIMESTAMP) AS admitted_to_icu_at
     , CAST(NULL AS TIMESTAMP) AS prediction_at
+    , CAST(NULL AS TIMESTAMP) AS window_end_at
     , CAST(NULL AS TIMESTAMP) AS generation_start_at
     , CAST(NULL AS BIGINT) AS age
     , CAST(NULL AS VARCHAR) AS sex

@@ -1,5 +1,6 @@
 -- Grain: one row per pair_id. event_hours: hours of the window that hold a measurement, if counted.
--- The window is [window_start_at, window_end_at]; the recipe says whether its end belongs to it.
+-- The window is [window_start_at, window_end_at]; the recipe says whether its end belongs to it. A
+-- sample without events has one film twice and a window of no length that holds nothing.
 SELECT
     sample.pair_id
     , assigned.split
@@ -18,9 +19,11 @@ SELECT
     , sample.previous_at AS window_start_at
     , sample.target_at AS window_end_at
     , sample.event_hours
+    , FALSE AS is_null_event
     , sample.age
     , sample.sex
     , sample.died_in_hospital
+    , sample.is_null_event
 FROM pair_sample AS sample
 INNER JOIN assigned
     ON sample.subject_id = assigned.subject_id

@@ -1,5 +1,6 @@
 -- Grain: one row per key, that is per ICU stay.
--- The window is [window_start_at, window_end_at], from ICU admission to the prediction.
+-- The window is [window_start_at, window_end_at], from ICU admission to the prediction, or to a
+-- discharge before it. previous_* and hours_since_previous are null for a stay without a film.
 SELECT
     sample.key
     , assigned.split
@@ -14,7 +15,7 @@ SELECT
     , sample.prediction_at
     , sample.generation_start_at
     , sample.admitted_to_icu_at AS window_start_at
-    , sample.prediction_at AS window_end_at
+    , sample.window_end_at
     , DATE_DIFF('microsecond', sample.previous_at, sample.prediction_at)
     / 3600000000.0 AS hours_since_previous
     , sample.age

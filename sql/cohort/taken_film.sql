@@ -1,6 +1,7 @@
 -- Grain: one row per row of the film list, dropped ones with a reason.
 -- studytime is HHMMSS.fff as a number that lost its leading zeros: 12 is 00:00:12 and 80556.875 is
--- 08:05:56.875; the fraction is kept by $film_time_with_fraction. Of rows with one dicom_id the first in file order stays.
+-- 08:05:56.875; the fraction is cut unless $film_time_with_fraction. Of rows with one dicom_id the
+-- first in file order stays.
 SELECT
     dicom_id
     , subject_id
@@ -37,7 +38,10 @@ FROM (
         , viewposition
         , source_row
         , CAST(TRY_STRPTIME(CAST(studydate AS VARCHAR), '%Y%m%d') AS DATE) AS day_taken
-        , TRY_CAST(ROUND(studytime * 1000000) AS BIGINT) AS clock
+        , CASE
+            WHEN $film_time_with_fraction THEN TRY_CAST(ROUND(studytime * 1000000) AS BIGINT)
+            ELSE TRY_CAST(TRUNC(studytime) AS BIGINT) * 1000000
+        END AS clock
     FROM cxr_metadata
 ) AS film
 ORDER BY subject_id, taken_at, source_row

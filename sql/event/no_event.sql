@@ -1,4 +1,4 @@
--- Grain: no row; the columns and types of event.parquet.
+-- Grain: no row; the columns and types of the events that are kept, with their texts.
 SELECT
     CAST(NULL AS BIGINT) AS subject_id
     , CAST(NULL AS BIGINT) AS hadm_id

@@ -5,10 +5,10 @@ SELECT
     , CAST(NULL AS BIGINT) AS stay_id
     , CAST(NULL AS TIMESTAMP) AS event_at
     , CAST(NULL AS TIMESTAMP) AS known_at
-    , CAST(NULL AS VARCHAR) AS variable
+    , CAST(NULL AS contract_variable) AS variable
     , CAST(NULL AS DOUBLE) AS value
     , CAST(NULL AS VARCHAR) AS charted
-    , CAST(NULL AS VARCHAR) AS source
+    , CAST(NULL AS measurement_source) AS source
     , CAST(NULL AS BIGINT) AS source_row
     , CAST(NULL AS VARCHAR) AS drop_reason
 WHERE FALSE

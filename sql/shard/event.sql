@@ -4,10 +4,10 @@ SELECT
     window_event.kind
     , window_event.key
     , window_event.position
-    , text.row AS event_row
+    , text_row.row AS event_row
     , window_event.hours
     , window_event.event_table
 FROM window_event
-LEFT JOIN text
-    ON window_event.text = text.text
+LEFT JOIN text_row
+    ON window_event.text_id = text_row.text_id
 ORDER BY kind, key, position

@@ -1,10 +1,11 @@
--- Grain: one row per window with a kept event.
+-- Grain: one row per window with an event. dropped_events: those that are
+-- older than the last a window holds.
 SELECT
     window_number
-    , COUNT(*) AS events
-    , MAX(event_at) AS latest_event_at
-    , MAX(known_at) AS latest_known_at
+    , COUNT(*) FILTER (WHERE drop_reason IS NULL) AS events
+    , COUNT(*) FILTER (WHERE drop_reason IS NOT NULL) AS dropped_events
+    , MAX(event_at) FILTER (WHERE drop_reason IS NULL) AS latest_event_at
+    , MAX(known_at) FILTER (WHERE drop_reason IS NULL) AS latest_known_at
 FROM windowed_event
-WHERE drop_reason IS NULL
 GROUP BY window_number
 ORDER BY window_number

@@ -2,6 +2,8 @@
 -- generation, the one that a film at its prediction time is generated from.
 -- includes_start, includes_end: whether each end belongs to the window. Without $hour_zero a stay's
 -- start does not (specs ddl-cxr 3.6, rule 3), and a pair's ends do as etl/published_hours.py says.
+-- A sample without events has no hadm_id here, so nothing falls into its window: what happened at
+-- the minute of its film does not either.
 SELECT
     CAST(ROW_NUMBER() OVER (ORDER BY sample.kind, sample.key) AS INTEGER) AS window_number
     , sample.kind
@@ -23,7 +25,7 @@ FROM (
         'pair' AS kind
         , pair_id AS key
         , subject_id
-        , hadm_id
+        , CASE WHEN NOT is_null_event THEN hadm_id END AS hadm_id
         , stay_id
         , window_start_at
         , window_end_at

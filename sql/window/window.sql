@@ -31,6 +31,7 @@ SELECT
     )
     / 3600000000.0 AS hourly_start_hours
     , CAST(COALESCE(counted.events, 0) AS INTEGER) AS events
+    , CAST(COALESCE(counted.dropped_events, 0) AS INTEGER) AS dropped_events
     , GREATEST(measured.latest_event_at, counted.latest_event_at) AS latest_event_at
     , GREATEST(measured.latest_known_at, counted.latest_known_at) AS latest_known_at
 FROM sample_window

@@ -1,4 +1,5 @@
--- Grain: one row per (kind, key, position), the oldest event at position 0.
+-- Grain: one row per (kind, key, position), the oldest event at position 0. What text_id reads is
+-- in the text.parquet of stage event.
 SELECT
     sample_window.kind
     , sample_window.key
@@ -10,16 +11,12 @@ SELECT
         / 3600000000.0 AS FLOAT
     ) AS hours
     , windowed.event_table
-    , event.text
+    , windowed.text_id
     , windowed.source_row
 FROM windowed_event AS windowed
 INNER JOIN sample_window
     ON windowed.window_number = sample_window.window_number
 INNER JOIN event_count AS counted
     ON windowed.window_number = counted.window_number
-INNER JOIN event
-    ON
-        windowed.event_table = event.event_table
-        AND windowed.source_row = event.source_row
 WHERE windowed.drop_reason IS NULL
 ORDER BY kind, key, position

@@ -9,11 +9,11 @@ SELECT
     sample_window.window_number
     , measurement.event_at
     , measurement.known_at
-    , measurement.variable
+    , CAST(measurement.variable AS contract_variable) AS variable
     , measurement.value
     , measurement.charted
     , measurement.event_at < sample_window.window_start_at AS is_carried
-    , measurement.source
+    , CAST(measurement.source AS measurement_source) AS source
     , measurement.source_row
 FROM sample_window
 INNER JOIN measurement

@@ -9,6 +9,13 @@ SELECT
     , film.view
     , patients.anchor_age + YEAR(film.taken_at) - patients.anchor_year AS age
     , patients.gender AS sex
+    , CAST(NULL AS DOUBLE) AS is_male
+    , CAST(NULL AS DOUBLE) AS is_ap
+    , CAST(NULL AS DOUBLE) AS bmi
+    , CAST(NULL AS DOUBLE) AS systolic
+    , CAST(NULL AS DOUBLE) AS diastolic
+    , CAST(NULL AS DOUBLE) AS height
+    , CAST(NULL AS DOUBLE) AS weight
     , CASE
         WHEN
             film.subject_id NOT IN (

@@ -3,6 +3,7 @@
 SELECT
     pair.* EXCLUDE (intime, outtime)
     , COALESCE(measured.event_hours, 0) AS event_hours
+    , FALSE AS is_null_event
     , CASE
         WHEN
             pair.target_at <= pair.previous_at + TO_SECONDS($minimum_gap_hours * 3600)

@@ -14,6 +14,7 @@ SELECT
     , film.view AS previous_view
     , stay.intime AS admitted_to_icu_at
     , stay.intime + TO_SECONDS($film_to_hours * 3600) AS prediction_at
+    , stay.intime + TO_SECONDS($film_to_hours * 3600) AS window_end_at
     , LEAST(
         film.taken_at
         , stay.intime + TO_SECONDS(($film_to_hours - $generation_hours) * 3600)

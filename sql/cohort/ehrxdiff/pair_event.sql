@@ -1,8 +1,10 @@
--- Grain: one row per pair closer than $maximum_gap_hours with an event in its window.
+-- Grain: one row per two films with an event in their window, the films closer than
+-- $maximum_gap_hours; per admission of theirs if $one_sample_per_admission, else of any.
 -- Window: [previous_at, target_at], its end only if $includes_end.
-SELECT
-    pair.pair_id
-    , COUNT(*) AS events
+SELECT DISTINCT
+    pair.previous_dicom_id
+    , pair.target_dicom_id
+    , CASE WHEN $one_sample_per_admission THEN pair.hadm_id END AS hadm_id
 FROM pair_candidate AS pair
 INNER JOIN event
     ON
@@ -20,5 +22,4 @@ INNER JOIN event
             END < pair.target_at
         )
 WHERE pair.target_at < pair.previous_at + TO_SECONDS($maximum_gap_hours * 3600)
-GROUP BY pair.pair_id
-ORDER BY pair_id
+ORDER BY previous_dicom_id, target_dicom_id, hadm_id

@@ -8,7 +8,7 @@
 SELECT
     converted.subject_id
     , converted.hadm_id
-    , converted.stay_id
+    , COALESCE(converted.stay_id, stay.stay_id) AS stay_id
     , converted.charttime AS event_at
     , GREATEST(converted.charttime, converted.storetime) AS known_at
     , converted.variable
@@ -17,15 +17,15 @@ SELECT
         WHEN NOT $numeric_ties AND converted.transform IN ('category', 'uncleaned')
             THEN converted.text
     END AS charted
-    , 'chartevents' AS source
+    , CAST('chartevents' AS measurement_source) AS source
     , converted.source_row
     , CASE
         WHEN converted.variable IS NULL THEN '01 item not used'
         WHEN
-            converted.measured_stay_id IS NULL
+            stay.stay_id IS NULL
             THEN '02 admission without the stay and films a sample needs'
         WHEN
-            converted.stay_id IS DISTINCT FROM converted.measured_stay_id
+            converted.stay_id <> stay.stay_id
             THEN '03 charted in another stay'
         WHEN converted.charttime IS NULL THEN '04 no time'
         WHEN converted.measured IS NULL THEN '05 no number, or a text that is no category'
@@ -38,17 +38,17 @@ FROM (
     SELECT
         read.subject_id
         , read.hadm_id
-        , COALESCE(read.stay_id, read.measured_stay_id) AS stay_id
-        , read.measured_stay_id
+        , read.stay_id
         , read.charttime
         , read.storetime
         , read.source_row
         , read.variable
         , read.transform
         , read.text
-        , plausible_range.low
-        , plausible_range.high
+        , read.low
+        , read.high
         , CASE
+            WHEN read.transform IS NULL THEN NULL
             WHEN read.transform IN ('category', 'score') THEN read.position
             WHEN NOT ISFINITE(read.number) THEN NULL
             WHEN read.transform = 'fraction'
@@ -76,12 +76,13 @@ FROM (
             chart.subject_id
             , chart.hadm_id
             , chart.stay_id
-            , stay.stay_id AS measured_stay_id
             , chart.charttime
             , chart.storetime
             , chart.source_row
             , item.variable
             , item.transform
+            , item.low
+            , item.high
             , chart.value AS text
             , CASE
                 WHEN
@@ -104,20 +105,19 @@ FROM (
                 ELSE TRY_CAST(chart.value AS DOUBLE)
             END AS number
         FROM chartevents AS chart
-        LEFT JOIN variable_item AS item
+        LEFT JOIN measured_item AS item
             ON chart.itemid = item.itemid AND item.source = 'chartevents'
-        LEFT JOIN measured_stay AS stay
-            ON chart.hadm_id = stay.hadm_id
         LEFT JOIN charted_category
             ON
                 item.variable = charted_category.variable
                 AND CASE
                     WHEN item.transform = 'score'
                         THEN CAST(CAST(chart.valuenum AS INTEGER) AS VARCHAR)
-                    ELSE chart.value
+                    WHEN item.transform = 'category'
+                        THEN chart.value
                 END = charted_category.charted
     ) AS read
-    LEFT JOIN plausible_range
-        ON read.variable = plausible_range.variable
 ) AS converted
+LEFT JOIN measured_stay AS stay
+    ON converted.hadm_id = stay.hadm_id
 ORDER BY subject_id, event_at, source, source_row

@@ -6,10 +6,10 @@ SELECT
     , component.stay_id
     , component.charttime AS event_at
     , GREATEST(component.charttime, component.storetime) AS known_at
-    , 'GCS total' AS variable
+    , CAST('GCS total' AS contract_variable) AS variable
     , CAST(charted_category.position AS DOUBLE) AS value
     , CAST(NULL AS VARCHAR) AS charted
-    , 'gcs_total' AS source
+    , CAST('gcs_total' AS measurement_source) AS source
     , component.source_row
     , CASE
         WHEN component.charttime IS NULL THEN '01 no time'

@@ -12,7 +12,7 @@ SELECT
     , converted.variable
     , converted.measured AS value
     , CAST(NULL AS VARCHAR) AS charted
-    , 'labevents' AS source
+    , CAST('labevents' AS measurement_source) AS source
     , converted.source_row
     , CASE
         WHEN converted.variable IS NULL THEN '01 item not used'
@@ -39,8 +39,8 @@ FROM (
         , read.storetime
         , read.source_row
         , read.variable
-        , plausible_range.low
-        , plausible_range.high
+        , read.low
+        , read.high
         , CASE
             WHEN NOT ISFINITE(read.number) THEN NULL
             WHEN read.transform = 'percent' AND read.number <= 1 THEN read.number * 100
@@ -57,6 +57,8 @@ FROM (
             , lab.source_row
             , item.variable
             , item.transform
+            , item.low
+            , item.high
             , CASE
                 WHEN $numbers_from_valuenum THEN lab.valuenum
                 WHEN
@@ -64,14 +66,12 @@ FROM (
                     THEN TRY_CAST(lab.value AS DOUBLE)
             END AS number
         FROM labevents AS lab
-        LEFT JOIN variable_item AS item
+        LEFT JOIN measured_item AS item
             ON lab.itemid = item.itemid AND item.source = 'labevents'
         LEFT JOIN lab_admission AS drawn_in
             ON lab.source_row = drawn_in.source_row
         LEFT JOIN measured_stay AS stay
             ON COALESCE(lab.hadm_id, drawn_in.hadm_id) = stay.hadm_id
     ) AS read
-    LEFT JOIN plausible_range
-        ON read.variable = plausible_range.variable
 ) AS converted
 ORDER BY subject_id, event_at, source, source_row

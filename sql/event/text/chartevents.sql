@@ -1,7 +1,7 @@
 -- Grain: one row per chartevents row, dropped ones with a reason.
 -- Kept: the categories of chart_category.sql.
--- Text: the table, then each column that holds something and its value, blank-separated; numbers
--- in their shortest form, to 4 decimals.
+-- Text: the table, then each column that holds something and its value, CHR(31) between the parts;
+-- numbers in their shortest form, to 4 decimals.
 SELECT
     chart.subject_id
     , chart.hadm_id
@@ -10,19 +10,22 @@ SELECT
     , CAST(3 AS UTINYINT) AS event_table
     , chart.source_row
     , CONCAT_WS(
-        ' '
+        CHR(31)
         , 'chartevents'
-        , 'itemid ' || NULLIF(TRIM(item.label), '')
-        , 'value ' || CASE
+        , 'itemid' || CHR(31) || NULLIF(TRIM(item.label), '')
+        , 'value' || CHR(31) || CASE
             WHEN
                 LENGTH(chart.value) > 5
                 AND REGEXP_FULL_MATCH(chart.value, '-?[0-9]*\.[0-9]{5,}')
                 THEN PRINTF('%.15g', ROUND(CAST(chart.value AS DOUBLE), 4))
-            ELSE NULLIF(TRIM(chart.value), '')
+            ELSE NULLIF(NULLIF(TRIM(chart.value), ''), '___')
         END
-        , 'valuenum ' || PRINTF('%.15g', ROUND(chart.valuenum, 4))
-        , 'valueuom ' || NULLIF(TRIM(chart.valueuom), '')
-        , 'warning ' || chart.warning
+        , 'valuenum' || CHR(31) || CASE
+            WHEN TRY_CAST(chart.value AS DOUBLE) IS DISTINCT FROM chart.valuenum
+                THEN PRINTF('%.15g', ROUND(chart.valuenum, 4))
+        END
+        , 'valueuom' || CHR(31) || NULLIF(TRIM(chart.valueuom), '')
+        , 'warning' || CHR(31) || NULLIF(chart.warning, 0)
     ) AS text
     , CASE
         WHEN item.itemid IS NULL THEN '01 item not used'

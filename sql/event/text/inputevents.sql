@@ -1,7 +1,9 @@
 -- Grain: one row per inputevents row, dropped ones with a reason.
 -- Kept: every item.
--- Text: the table, then each column that holds something and its value, blank-separated; numbers
--- in their shortest form, to 4 decimals.
+-- If $amounts_left_out, what runs for more than a minute shows its rate and no amount: how much of
+-- the bag it gives is known at its end.
+-- Text: the table, then each column that holds something and its value, CHR(31) between the parts;
+-- numbers in their shortest form, to 4 decimals.
 SELECT
     input.subject_id
     , input.hadm_id
@@ -10,31 +12,42 @@ SELECT
     , CAST(2 AS UTINYINT) AS event_table
     , input.source_row
     , CONCAT_WS(
-        ' '
+        CHR(31)
         , 'inputevents'
-        , 'itemid ' || NULLIF(TRIM(item.label), '')
-        , 'amount ' || PRINTF('%.15g', ROUND(input.amount, 4))
-        , 'amountuom ' || NULLIF(TRIM(input.amountuom), '')
-        , 'rate ' || PRINTF('%.15g', ROUND(input.rate, 4))
-        , 'rateuom ' || NULLIF(TRIM(input.rateuom), '')
-        , 'ordercategoryname ' || NULLIF(TRIM(input.ordercategoryname), '')
-        , 'secondaryordercategoryname ' || NULLIF(TRIM(input.secondaryordercategoryname), '')
-        , 'ordercomponenttypedescription '
+        , 'itemid' || CHR(31) || NULLIF(TRIM(item.label), '')
+        , 'amount' || CHR(31)
+        || CASE WHEN NOT input.hides_amount THEN PRINTF('%.15g', ROUND(input.amount, 4)) END
+        , 'amountuom' || CHR(31)
+        || CASE WHEN NOT input.hides_amount THEN NULLIF(TRIM(input.amountuom), '') END
+        , 'rate' || CHR(31) || PRINTF('%.15g', ROUND(input.rate, 4))
+        , 'rateuom' || CHR(31) || NULLIF(TRIM(input.rateuom), '')
+        , 'ordercategoryname' || CHR(31) || NULLIF(TRIM(input.ordercategoryname), '')
+        , 'secondaryordercategoryname' || CHR(31)
+        || NULLIF(TRIM(input.secondaryordercategoryname), '')
+        , 'ordercomponenttypedescription' || CHR(31)
         || NULLIF(TRIM(input.ordercomponenttypedescription), '')
-        , 'ordercategorydescription ' || NULLIF(TRIM(input.ordercategorydescription), '')
-        , 'patientweight ' || PRINTF('%.15g', ROUND(input.patientweight, 4))
-        , 'totalamount ' || PRINTF('%.15g', ROUND(input.totalamount, 4))
-        , 'totalamountuom ' || NULLIF(TRIM(input.totalamountuom), '')
-        , 'isopenbag ' || input.isopenbag
-        , 'originalamount ' || PRINTF('%.15g', ROUND(input.originalamount, 4))
-        , 'originalrate ' || PRINTF('%.15g', ROUND(input.originalrate, 4))
+        , 'ordercategorydescription' || CHR(31) || NULLIF(TRIM(input.ordercategorydescription), '')
+        , 'patientweight' || CHR(31) || PRINTF('%.15g', ROUND(input.patientweight, 4))
+        , 'totalamount' || CHR(31)
+        || CASE WHEN NOT input.hides_amount THEN PRINTF('%.15g', ROUND(input.totalamount, 4)) END
+        , 'totalamountuom' || CHR(31)
+        || CASE WHEN NOT input.hides_amount THEN NULLIF(TRIM(input.totalamountuom), '') END
+        , 'isopenbag' || CHR(31) || NULLIF(input.isopenbag, 0)
+        , 'originalamount' || CHR(31)
+        || CASE WHEN NOT input.hides_amount THEN PRINTF('%.15g', ROUND(input.originalamount, 4)) END
+        , 'originalrate' || CHR(31) || PRINTF('%.15g', ROUND(input.originalrate, 4))
     ) AS text
     , CASE
         WHEN input.hadm_id IS NULL THEN '01 no admission named'
         WHEN admission.hadm_id IS NULL THEN '02 admission without the films a sample needs'
         WHEN input.starttime IS NULL THEN '03 no time'
     END AS drop_reason
-FROM inputevents AS input
+FROM (
+    SELECT
+        *
+        , COALESCE($amounts_left_out AND endtime > starttime + TO_MINUTES(1), FALSE) AS hides_amount
+    FROM inputevents
+) AS input
 LEFT JOIN d_items AS item
     ON input.itemid = item.itemid
 LEFT JOIN filmed_admission AS admission

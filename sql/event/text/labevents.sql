@@ -1,36 +1,48 @@
 -- Grain: one row per labevents row, dropped ones with a reason.
--- Kept: blood gases and C-reactive protein (specs ehrxdiff 3.2).
--- Text: the table, then each column that holds something and its value, blank-separated; numbers
--- in their shortest form, to 4 decimals.
+-- Kept: blood gases and C-reactive protein (specs ehrxdiff 3.2). A result whose time of storing is
+-- not recorded counts as known at discharge if $results_when_stored, else when it was drawn.
+-- Text: the table, then each column that holds something and its value, CHR(31) between the parts;
+-- numbers in their shortest form, to 4 decimals.
 SELECT
     lab.subject_id
-    , lab.hadm_id
+    , COALESCE(lab.hadm_id, by_time.hadm_id) AS hadm_id
     , lab.charttime AS event_at
-    , GREATEST(lab.charttime, lab.storetime) AS known_at
+    , GREATEST(
+        lab.charttime
+        , lab.storetime
+        , CASE
+            WHEN $results_when_stored AND lab.storetime IS NULL THEN admission.dischtime
+        END
+    ) AS known_at
     , CAST(0 AS UTINYINT) AS event_table
     , lab.source_row
     , CONCAT_WS(
-        ' '
+        CHR(31)
         , 'labevents'
-        , 'itemid ' || NULLIF(TRIM(item.label), '')
-        , 'value ' || CASE
+        , 'itemid' || CHR(31) || NULLIF(TRIM(item.label), '')
+        , 'value' || CHR(31) || CASE
             WHEN
                 LENGTH(lab.value) > 5
                 AND REGEXP_FULL_MATCH(lab.value, '-?[0-9]*\.[0-9]{5,}')
                 THEN PRINTF('%.15g', ROUND(CAST(lab.value AS DOUBLE), 4))
-            ELSE NULLIF(TRIM(lab.value), '')
+            ELSE NULLIF(NULLIF(TRIM(lab.value), ''), '___')
         END
-        , 'valuenum ' || PRINTF('%.15g', ROUND(lab.valuenum, 4))
-        , 'valueuom ' || NULLIF(TRIM(lab.valueuom), '')
-        , 'ref_range_lower ' || PRINTF('%.15g', ROUND(lab.ref_range_lower, 4))
-        , 'ref_range_upper ' || PRINTF('%.15g', ROUND(lab.ref_range_upper, 4))
-        , 'flag ' || NULLIF(TRIM(lab.flag), '')
-        , 'priority ' || NULLIF(TRIM(lab.priority), '')
-        , 'comments ' || NULLIF(TRIM(lab.comments), '')
+        , 'valuenum' || CHR(31) || CASE
+            WHEN TRY_CAST(lab.value AS DOUBLE) IS DISTINCT FROM lab.valuenum
+                THEN PRINTF('%.15g', ROUND(lab.valuenum, 4))
+        END
+        , 'valueuom' || CHR(31) || NULLIF(TRIM(lab.valueuom), '')
+        , 'ref_range_lower' || CHR(31) || PRINTF('%.15g', ROUND(lab.ref_range_lower, 4))
+        , 'ref_range_upper' || CHR(31) || PRINTF('%.15g', ROUND(lab.ref_range_upper, 4))
+        , 'flag' || CHR(31) || NULLIF(TRIM(lab.flag), '')
+        , 'priority' || CHR(31) || NULLIF(TRIM(lab.priority), '')
+        , 'comments' || CHR(31) || NULLIF(NULLIF(TRIM(lab.comments), ''), '___')
     ) AS text
     , CASE
         WHEN item.itemid IS NULL THEN '01 item not used'
-        WHEN lab.hadm_id IS NULL THEN '02 no admission named'
+        WHEN
+            COALESCE(lab.hadm_id, by_time.hadm_id) IS NULL
+            THEN '02 no admission named, and drawn in none that has films'
         WHEN admission.hadm_id IS NULL THEN '03 admission without the films a sample needs'
         WHEN lab.charttime IS NULL THEN '04 no time'
     END AS drop_reason
@@ -45,6 +57,8 @@ LEFT JOIN (
         OR label IN ('C-Reactive Protein', 'High-Sensitivity CRP')
 ) AS item
     ON lab.itemid = item.itemid
+LEFT JOIN result_admission AS by_time
+    ON lab.source_row = by_time.source_row AND by_time.event_table = 0
 LEFT JOIN filmed_admission AS admission
-    ON lab.hadm_id = admission.hadm_id
+    ON COALESCE(lab.hadm_id, by_time.hadm_id) = admission.hadm_id
 ORDER BY subject_id, event_at, event_table, source_row

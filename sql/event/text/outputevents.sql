@@ -1,7 +1,7 @@
 -- Grain: one row per outputevents row, dropped ones with a reason.
 -- Kept: every item.
--- Text: the table, then each column that holds something and its value, blank-separated; numbers
--- in their shortest form, to 4 decimals.
+-- Text: the table, then each column that holds something and its value, CHR(31) between the parts;
+-- numbers in their shortest form, to 4 decimals.
 SELECT
     output.subject_id
     , output.hadm_id
@@ -10,11 +10,11 @@ SELECT
     , CAST(4 AS UTINYINT) AS event_table
     , output.source_row
     , CONCAT_WS(
-        ' '
+        CHR(31)
         , 'outputevents'
-        , 'itemid ' || NULLIF(TRIM(item.label), '')
-        , 'value ' || PRINTF('%.15g', ROUND(output.value, 4))
-        , 'valueuom ' || NULLIF(TRIM(output.valueuom), '')
+        , 'itemid' || CHR(31) || NULLIF(TRIM(item.label), '')
+        , 'value' || CHR(31) || PRINTF('%.15g', ROUND(output.value, 4))
+        , 'valueuom' || CHR(31) || NULLIF(TRIM(output.valueuom), '')
     ) AS text
     , CASE
         WHEN output.hadm_id IS NULL THEN '01 no admission named'

@@ -1,7 +1,7 @@
 -- Grain: one row per prescriptions row, dropped ones with a reason.
 -- Kept: the drugs of drug.sql. Known when it starts: no storetime is recorded.
--- Text: the table, then each column that holds something and its value, blank-separated; numbers
--- in their shortest form, to 4 decimals.
+-- Text: the table, then each column that holds something and its value, CHR(31) between the parts;
+-- numbers in their shortest form, to 4 decimals.
 SELECT
     prescription.subject_id
     , prescription.hadm_id
@@ -10,30 +10,30 @@ SELECT
     , CAST(1 AS UTINYINT) AS event_table
     , prescription.source_row
     , CONCAT_WS(
-        ' '
+        CHR(31)
         , 'prescriptions'
-        , 'drug_type ' || NULLIF(TRIM(prescription.drug_type), '')
-        , 'drug ' || NULLIF(TRIM(prescription.drug), '')
-        , 'prod_strength ' || NULLIF(TRIM(prescription.prod_strength), '')
-        , 'form_rx ' || NULLIF(TRIM(prescription.form_rx), '')
-        , 'dose_val_rx ' || CASE
+        , 'drug_type' || CHR(31) || NULLIF(TRIM(prescription.drug_type), '')
+        , 'drug' || CHR(31) || NULLIF(TRIM(prescription.drug), '')
+        , 'prod_strength' || CHR(31) || NULLIF(TRIM(prescription.prod_strength), '')
+        , 'form_rx' || CHR(31) || NULLIF(TRIM(prescription.form_rx), '')
+        , 'dose_val_rx' || CHR(31) || CASE
             WHEN
                 LENGTH(prescription.dose_val_rx) > 5
                 AND REGEXP_FULL_MATCH(prescription.dose_val_rx, '-?[0-9]*\.[0-9]{5,}')
                 THEN PRINTF('%.15g', ROUND(CAST(prescription.dose_val_rx AS DOUBLE), 4))
             ELSE NULLIF(TRIM(prescription.dose_val_rx), '')
         END
-        , 'dose_unit_rx ' || NULLIF(TRIM(prescription.dose_unit_rx), '')
-        , 'form_val_disp ' || CASE
+        , 'dose_unit_rx' || CHR(31) || NULLIF(TRIM(prescription.dose_unit_rx), '')
+        , 'form_val_disp' || CHR(31) || CASE
             WHEN
                 LENGTH(prescription.form_val_disp) > 5
                 AND REGEXP_FULL_MATCH(prescription.form_val_disp, '-?[0-9]*\.[0-9]{5,}')
                 THEN PRINTF('%.15g', ROUND(CAST(prescription.form_val_disp AS DOUBLE), 4))
             ELSE NULLIF(TRIM(prescription.form_val_disp), '')
         END
-        , 'form_unit_disp ' || NULLIF(TRIM(prescription.form_unit_disp), '')
-        , 'doses_per_24_hrs ' || PRINTF('%.15g', ROUND(prescription.doses_per_24_hrs, 4))
-        , 'route ' || NULLIF(TRIM(prescription.route), '')
+        , 'form_unit_disp' || CHR(31) || NULLIF(TRIM(prescription.form_unit_disp), '')
+        , 'doses_per_24_hrs' || CHR(31) || PRINTF('%.15g', ROUND(prescription.doses_per_24_hrs, 4))
+        , 'route' || CHR(31) || NULLIF(TRIM(prescription.route), '')
     ) AS text
     , CASE
         WHEN listed.drug IS NULL THEN '01 drug not used'

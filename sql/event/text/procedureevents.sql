@@ -1,7 +1,9 @@
 -- Grain: one row per procedureevents row, dropped ones with a reason.
 -- Kept: the order categories of procedure_category.sql.
--- Text: the table, then each column that holds something and its value, blank-separated; numbers
--- in their shortest form, to 4 decimals.
+-- If $durations_left_out, what lasts says nothing of how long: value and originalamount are its
+-- minutes, which nobody knows at its start.
+-- Text: the table, then each column that holds something and its value, CHR(31) between the parts;
+-- numbers in their shortest form, to 4 decimals.
 SELECT
     procedure_event.subject_id
     , procedure_event.hadm_id
@@ -10,20 +12,23 @@ SELECT
     , CAST(6 AS UTINYINT) AS event_table
     , procedure_event.source_row
     , CONCAT_WS(
-        ' '
+        CHR(31)
         , 'procedureevents'
-        , 'itemid ' || NULLIF(TRIM(item.label), '')
-        , 'value ' || PRINTF('%.15g', ROUND(procedure_event.value, 4))
-        , 'valueuom ' || NULLIF(TRIM(procedure_event.valueuom), '')
-        , 'location ' || NULLIF(TRIM(procedure_event.location), '')
-        , 'locationcategory ' || NULLIF(TRIM(procedure_event.locationcategory), '')
-        , 'ordercategoryname ' || NULLIF(TRIM(procedure_event.ordercategoryname), '')
-        , 'ordercategorydescription '
+        , 'itemid' || CHR(31) || NULLIF(TRIM(item.label), '')
+        , 'value' || CHR(31)
+        || CASE WHEN NOT procedure_event.hides_duration THEN PRINTF('%.15g', ROUND(procedure_event.value, 4)) END
+        , 'valueuom' || CHR(31)
+        || CASE WHEN NOT procedure_event.hides_duration THEN NULLIF(TRIM(procedure_event.valueuom), '') END
+        , 'location' || CHR(31) || NULLIF(TRIM(procedure_event.location), '')
+        , 'locationcategory' || CHR(31) || NULLIF(TRIM(procedure_event.locationcategory), '')
+        , 'ordercategoryname' || CHR(31) || NULLIF(TRIM(procedure_event.ordercategoryname), '')
+        , 'ordercategorydescription' || CHR(31)
         || NULLIF(TRIM(procedure_event.ordercategorydescription), '')
-        , 'patientweight ' || PRINTF('%.15g', ROUND(procedure_event.patientweight, 4))
-        , 'isopenbag ' || procedure_event.isopenbag
-        , 'originalamount ' || PRINTF('%.15g', ROUND(procedure_event.originalamount, 4))
-        , 'originalrate ' || PRINTF('%.15g', ROUND(procedure_event.originalrate, 4))
+        , 'patientweight' || CHR(31) || PRINTF('%.15g', ROUND(procedure_event.patientweight, 4))
+        , 'isopenbag' || CHR(31) || NULLIF(procedure_event.isopenbag, 0)
+        , 'originalamount' || CHR(31)
+        || CASE WHEN NOT procedure_event.hides_duration THEN PRINTF('%.15g', ROUND(procedure_event.originalamount, 4)) END
+        , 'originalrate' || CHR(31) || PRINTF('%.15g', ROUND(procedure_event.originalrate, 4))
     ) AS text
     , CASE
         WHEN listed.ordercategoryname IS NULL THEN '01 order category not used'
@@ -31,7 +36,12 @@ SELECT
         WHEN admission.hadm_id IS NULL THEN '03 admission without the films a sample needs'
         WHEN procedure_event.starttime IS NULL THEN '04 no time'
     END AS drop_reason
-FROM procedureevents AS procedure_event
+FROM (
+    SELECT
+        *
+        , COALESCE($durations_left_out AND endtime > starttime, FALSE) AS hides_duration
+    FROM procedureevents
+) AS procedure_event
 LEFT JOIN procedure_category AS listed
     ON procedure_event.ordercategoryname = listed.ordercategoryname
 LEFT JOIN d_items AS item

@@ -1,0 +1,145 @@
+"""Rows of the seven event tables -> events, and each of their distinct texts once.
+
+A text is 50 to 300 bytes and repeats; so an event carries the text's id, a hash, from here on, and
+text.parquet says what it reads.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+from duckdb import DuckDBPyConnection
+
+from cxrfuture_data.schema import EVENT_TABLES, ContractError
+from etl import ingest
+from etl.ledger import Drop
+from etl.params import Params
+from etl.recipe import Recipe, Value
+from etl.source_text import TEXT_TABLES, UNIT, write_cells
+from etl.sqlfile import (
+    Counted,
+    bind_tables,
+    count_drops,
+    count_rows,
+    create_table,
+    write_parquet,
+    write_unsorted,
+)
+from etl.word_piece import WordPieces, write_word_pieces
+
+TEXT_LISTS = ("drug", "chart_category", "specimen", "procedure_category")
+NUMBER_WITH_DOT = re.compile(r"\d*\.\d+")
+DECIMALS = 4
+
+
+@dataclass(frozen=True)
+class TextSource:
+    """One table's rows as events: the SQL file that gives them, and what it reads."""
+
+    table: str
+    sql: str
+    parameters: Mapping[str, Value]
+
+
+def write_events(
+    connection: DuckDBPyConnection, params: Params, recipe: Recipe, stage: str
+) -> list[Drop]:
+    """Write event.parquet and text.parquet; both are empty if the recipe asks for no events."""
+    folder = params.build(recipe.name, stage)
+    work = folder / ".text"
+    pieces = None
+    if recipe.window.text == "word_pieces":
+        pieces = WordPieces(Path(recipe.window.tokenizer))
+    drops = []
+    kept = {"no_event": work / "no_event.parquet"}
+    write_unsorted(connection, kept["no_event"], "event/no_event")
+    for source in _sources(connection, params, recipe, work) if recipe.window.events else ():
+        kept[source.table] = work / f"{source.table}.parquet"
+        write_unsorted(connection, kept[source.table], source.sql, source.parameters)
+        counted = Counted(stage, f"{source.table} row")
+        drops += count_drops(connection, counted, source.sql, parameters=source.parameters)
+        (work / "cell.parquet").unlink(missing_ok=True)
+    _create_kept(connection, list(kept.values()))
+    write_parquet(connection, folder / "event.parquet", "event/event")
+    write_parquet(connection, work / "parted_text.parquet", "event/parted_text")
+    bind_tables(connection, {"parted_text": work / "parted_text.parquet"})
+    _require_one_text_an_id(connection)
+    if pieces:
+        write_word_pieces(work / "parted_text.parquet", folder / "text.parquet", pieces)
+    else:
+        write_parquet(connection, folder / "text.parquet", "event/text", recipe.parameters)
+    for path in work.iterdir():
+        path.unlink()
+    work.rmdir()
+    return drops
+
+
+def round_numbers(texts: pa.ChunkedArray) -> pa.Array:
+    """Every number with a dot to 4 decimals as Python spells it: ``7.3500001`` 7.35, ``.5`` 0.5.
+
+    (N,) texts to (N,) texts; a text is asked once however often it stands there.
+    """
+    found = texts.combine_chunks().dictionary_encode()
+    rounded = pa.array([_round_numbers(text) for text in found.dictionary.to_pylist()], pa.string())
+    return rounded.take(found.indices)
+
+
+def _round_numbers(text: str) -> str:
+    return NUMBER_WITH_DOT.sub(lambda found: str(round(float(found[0]), DECIMALS)), text)
+
+
+def _sources(
+    connection: DuckDBPyConnection, params: Params, recipe: Recipe, work: Path
+) -> Iterator[TextSource]:
+    for name in TEXT_LISTS:
+        create_table(connection, name, f"event/text/{name}")
+    if recipe.is_in_force("clean_text"):
+        create_table(connection, "result_admission", "event/text/result_admission")
+        for table in EVENT_TABLES:
+            yield TextSource(table, f"event/text/{table}", recipe.parameters)
+    else:
+        yield from _spelt_sources(connection, params, recipe, work)
+
+
+def _spelt_sources(
+    connection: DuckDBPyConnection, params: Params, recipe: Recipe, work: Path
+) -> Iterator[TextSource]:
+    """Texts in the spelling of the source files. ``cell`` is one table after the other."""
+    release = ingest.find_source(params, "mimic_iv")
+    for name in ("used_code", "item_label"):
+        create_table(connection, name, f"event/spelt/{name}")
+    connection.create_function("round_numbers", round_numbers, ["VARCHAR"], "VARCHAR", type="arrow")
+    for number, table in enumerate(TEXT_TABLES):
+        cells = work / "cell.parquet"
+        columns = write_cells(connection, table, release.tables[table.name], cells)
+        bind_tables(connection, {"cell": cells})
+        here: dict[str, Value] = {
+            "table": table.name,
+            "event_table": number,
+            "columns": UNIT.join(columns),
+            "item_place": columns.index("itemid") + 1 if "itemid" in columns else 0,
+            "has_code": table.code is not None,
+        }
+        yield TextSource(table.name, "event/spelt/event", {**recipe.parameters, **here})
+    connection.remove_function("round_numbers")
+
+
+def _create_kept(connection: DuckDBPyConnection, paths: Sequence[Path]) -> None:
+    """The kept rows of every table as the view ``kept``, and the id of each row's text."""
+    quoted = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
+    connection.execute(
+        "CREATE TEMP VIEW kept AS"
+        f" SELECT *, HASH(text) AS text_id FROM read_parquet([{quoted}], union_by_name = true)"
+    )
+
+
+def _require_one_text_an_id(connection: DuckDBPyConnection) -> None:
+    texts = count_rows(connection, "parted_text")
+    ids = connection.execute("SELECT COUNT(DISTINCT text_id) FROM parted_text").fetchall()[0][0]
+    if ids != texts:
+        raise ContractError(
+            f"event: {texts - ids} event texts share their 64-bit hash with another text;"
+            " take fewer patients, or widen text_id in etl/event_text.py"
+        )
