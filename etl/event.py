@@ -44,6 +44,10 @@ def run(params: Params, recipe: Recipe) -> None:
     with open_sql(params.sql, folder / ".spill") as connection:
         bind_tables(connection, source_tables(params, recipe))
         drops = _write_measurements(connection, folder, recipe)
+        if recipe.window.events:
+            # A pair needs two films in its admission.
+            parameters = {**recipe.parameters, "minimum_films": 2}
+            create_table(connection, "filmed_admission", "event/filmed_admission", parameters)
         drops += write_events(connection, params, recipe, STAGE)
     write_ledger(folder, drops)
     say_rows(folder, ("measurement", "event", "text"))

@@ -28,7 +28,7 @@ class Paths(Settings):
 
     mimic_iv: str
     mimic_cxr_jpg: str
-    chest_imagenome: str
+    chest_imagenome: str = ""  # the one folder that may go unsaid: few have it
     build: Path
 
 

@@ -4,6 +4,7 @@
 -- the order of the previous film's dicom_id; its target is that previous film.
 SELECT
     *
+    , CAST(NULL AS BIGINT) AS event_hours
     , FALSE AS is_null_event
 FROM merged_pair
 WHERE drop_reason IS NULL
@@ -17,6 +18,7 @@ SELECT
         , first_pair.previous_view AS target_view
         , first_pair.previous_study_began_at AS target_study_began_at
     )
+    , CAST(NULL AS BIGINT) AS event_hours
     , TRUE AS is_null_event
 FROM (
     SELECT *
