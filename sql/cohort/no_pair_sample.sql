@@ -16,6 +16,7 @@ SELECT
     , CAST(NULL AS VARCHAR) AS sex
     , CAST(NULL AS BOOLEAN) AS died_in_hospital
     , CAST(NULL AS INTEGER) AS event_hours
+    , CAST(NULL AS BOOLEAN) AS is_null_event
     , CAST(NULL AS VARCHAR) AS drop_reason
 WHERE FALSE
 ORDER BY pair_id
