@@ -1,10 +1,11 @@
 """``sample.json``: the keys it has, and what each may hold. Reading is strict."""
 
 import json
+from collections.abc import Set
 from typing import Any
 
+from cxrfuture_data.labels import ATTRIBUTES, CHANGE_ATTRIBUTES, CHANGES
 from cxrfuture_data.schema import (
-    CHANGES,
     FILMS_OF_KIND,
     FINDINGS,
     KINDS,
@@ -44,6 +45,8 @@ _FIELDS_OF_KIND: dict[str, dict[str, tuple[type, ...]]] = {
     "image": _EVERY_KIND | {"image": (dict,)},
 }
 IDS = ("hadm_id", "stay_id", "subject_id")
+_IDS = frozenset(IDS)
+_ROLES_OF_KIND = {kind: frozenset(films) for kind, films in FILMS_OF_KIND.items()}
 _FILM = frozenset({"study_id", "dicom_id", "taken_at", "view"})
 _WINDOW = frozenset(
     {
@@ -63,7 +66,8 @@ _OUTCOMES_OF_KIND = {
 }
 _FINDINGS, _PHENOTYPES = frozenset(FINDINGS), frozenset(PHENOTYPES)
 _LABELS = frozenset({1, 0, -1, None})
-_ATTRIBUTES = frozenset({1, 0, None})
+_ATTRIBUTES, _CHANGED = frozenset(ATTRIBUTES), frozenset(CHANGE_ATTRIBUTES)
+_MENTIONS = frozenset({1, 0, None})
 _CHANGES = frozenset({*CHANGES, None})
 
 
@@ -97,10 +101,10 @@ def read_facts(member: bytes | None, key: str | None = None) -> dict[str, Any]:
 
 def _check_films(facts: dict[str, Any]) -> None:
     """Each role has a film, its labels and its attributes; or, of a stay, none of them."""
-    key, roles = facts["key"], FILMS_OF_KIND[facts["kind"]]
+    key, roles = facts["key"], _ROLES_OF_KIND[facts["kind"]]
     require_keys(key, "labels", facts["labels"], roles)
     require_keys(key, "attributes", facts["attributes"], roles)
-    for role in roles:
+    for role in FILMS_OF_KIND[facts["kind"]]:
         labels, attributes = facts["labels"][role], facts["attributes"][role]
         if facts[role] is None:
             if labels is not None or attributes != {} or facts["hours_since_previous"] is not None:
@@ -109,40 +113,42 @@ def _check_films(facts: dict[str, Any]) -> None:
         require_keys(key, role, facts[role], _FILM)
         require_keys(key, f"labels of {role}", labels, _FINDINGS)
         _require_values(key, f"a label of {role}", labels, _LABELS, "1, 0, -1, null")
-        _require_values(key, f"an attribute of {role}", attributes, _ATTRIBUTES, "1, 0, null")
+        if attributes:
+            require_keys(key, f"attributes of {role}", attributes, _ATTRIBUTES)
+            _require_values(key, f"an attribute of {role}", attributes, _MENTIONS, "1, 0, null")
     if facts["kind"] == "stay" and facts["previous"] and facts["hours_since_previous"] is None:
         raise refusal(key, "a previous film, but no hours_since_previous")
 
 
 def _check_parts(facts: dict[str, Any]) -> None:
     key, kind = facts["key"], facts["kind"]
-    require_keys(key, "ids", facts["ids"], IDS)
+    require_keys(key, "ids", facts["ids"], _IDS)
     require_keys(key, "has", facts["has"], _HAS)
     if kind == "image":
         return
     require_keys(key, "window", facts["window"], _WINDOW)
     require_keys(key, "outcomes", facts["outcomes"], _OUTCOMES_OF_KIND[kind])
     if kind == "pair":
-        known = ", ".join((*CHANGES, "null"))
-        _require_values(key, "a change", facts["changes"], _CHANGES, known)
+        if facts["changes"]:
+            require_keys(key, "changes", facts["changes"], _CHANGED)
+            known = ", ".join((*CHANGES, "null"))
+            _require_values(key, "a change", facts["changes"], _CHANGES, known)
     elif facts["outcomes"]["phenotypes"] is not None:
         phenotypes = facts["outcomes"]["phenotypes"]
         require_keys(key, "phenotypes", phenotypes, _PHENOTYPES)
         _require_values(key, "a phenotype", phenotypes, frozenset({0, 1}), "0, 1")
 
 
-def require_keys(key: str | None, where: str, found: Any, expected: Any) -> None:
+def require_keys(key: str | None, where: str, found: Any, expected: Set[str]) -> None:
     """Refuse what is not an object with exactly the expected keys."""
     if not isinstance(found, dict):
         raise refusal(key, f"{where} is not an object")
-    if found.keys() != set(expected):
-        missing, extra = sorted(set(expected) - found.keys()), sorted(found.keys() - set(expected))
+    if found.keys() != expected:
+        missing, extra = sorted(expected - found.keys()), sorted(found.keys() - expected)
         raise refusal(key, f"{where}: missing {missing}, unknown {extra}")
 
 
 def _require_values(key: str, what: str, found: Any, allowed: frozenset[Any], words: str) -> None:
-    if not isinstance(found, dict):
-        raise refusal(key, f"{what}: not in an object")
     try:
         is_allowed = allowed.issuperset(found.values())
     except TypeError:  # a list or an object, which no set holds

@@ -22,8 +22,8 @@ Array: TypeAlias = npt.NDArray[Any]
 class Film:
     """One film. ``labels`` are raw: 1 present, 0 absent, -1 uncertain, None not mentioned.
 
-    ``attributes`` are Chest ImaGenome's: 1 present, 0 absent, None not mentioned; empty where it
-    does not describe the film.
+    ``attributes``: labels.ATTRIBUTES of Chest ImaGenome, 1, 0 or None likewise; empty where it does
+    not describe the film.
     """
 
     study_id: int
@@ -81,7 +81,8 @@ class PairSample(Sample):
     """The previous film, the window between, and the target film.
 
     Of a null-event pair (specs ehrxdiff 5) the target is the previous film itself, the window is
-    empty and the gap 0. ``changes``: one of schema.CHANGES or None, by name; empty where unknown.
+    empty and the gap 0. ``changes``: of each of labels.CHANGE_ATTRIBUTES, one of labels.CHANGES or
+    None; empty where nothing is said.
     """
 
     previous: Film

@@ -64,9 +64,6 @@ PHENOTYPES = (
     "Shock",
 )
 
-# How a finding changed from the previous film to the target, as Chest ImaGenome's comparisons say.
-CHANGES = ("improved", "worsened", "no change")
-
 # The values of an image sample's static vector, in order, with their units (specs diff3m 9). One
 # that is not known is NaN.
 STATIC = {

@@ -82,7 +82,8 @@ def bench_etl(
                 costs[name].append(run_child(Work(name, there, releases, recipe)))
             rows = {name: _count_rows(name, there, recipe) for name in names}
     stages = {name: _with_speed(summarize(costs[name]), rows[name]) for name in names}
-    total = summarize([sum_costs(of_round) for of_round in zip(*(costs[n] for n in names), strict=True)])
+    rounds_of = zip(*(costs[name] for name in names), strict=True)
+    total = summarize([sum_costs(of_round) for of_round in rounds_of])
     bare = summarize(costs[BARE_COPY])
     jobs = plan_jobs(params, releases)
     return {

@@ -158,6 +158,11 @@ def _assign(
         )
     of_benchmark = recipe.split.method == "benchmark_patients"
     dealt = _samples_of(connection, "all_stay") if of_benchmark else patients
+    if not dealt:
+        raise ContractError(
+            f"recipe {recipe.name}: split.method is benchmark_patients, but the rules of"
+            f" {recipe.rules} take no stay of the benchmark; use shuffled_patients"
+        )
     split = assign_split(recipe.split, sorted(dealt), pairs, named)
     # Of those dealt a patient may have no sample, or films only; other patients' films train.
     everyone = patients.keys() | counts["image"].keys()

@@ -10,7 +10,8 @@ import polars as pl
 
 from cxrfuture_data.console import say
 from cxrfuture_data.publish import publish
-from cxrfuture_data.schema import FINDINGS, ContractError
+from cxrfuture_data.schema import FINDINGS
+from etl.params import Params
 from etl.recipe import Recipe
 from etl.shard_rows import read_table
 
@@ -32,14 +33,10 @@ VALUES = {
 }
 
 
-def export(build: Path, recipe: Recipe, out: Path) -> None:
+def export(params: Params, recipe: Recipe, out: Path) -> list[Path]:
     """Write one table a split, and image.csv: one row a film, with the label of their test set
-    (0: No Finding is 1; 1: anything else). ``build`` is the recipe's folder of the build."""
-    if recipe.rules != "diff3m":
-        raise ContractError(
-            f"recipe {recipe.name}: its rules are {recipe.rules}; their tables need diff3m's"
-        )
-    rows = _read(build)
+    (0: No Finding is 1; 1: anything else). Returns the files."""
+    rows = _read(params.build(recipe.name))
     out.mkdir(parents=True, exist_ok=True)
     oldest = rows.filter(pl.col("age") > OLDEST).height
     table = rows.with_columns(pl.col("age").clip(upper_bound=OLDEST)).sort("Path")
@@ -48,6 +45,7 @@ def export(build: Path, recipe: Recipe, out: Path) -> None:
         _write(table.filter(pl.col("split") == split).select(columns), out / name)
     _write(_images(rows), out / IMAGE_FILE)
     say(f"export: {recipe.name}: {rows.height:,} films; {oldest:,} above {OLDEST:g} years as that")
+    return [out / name for name in (*FILES.values(), IMAGE_FILE)]
 
 
 def _read(build: Path) -> pl.DataFrame:

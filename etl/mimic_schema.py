@@ -338,11 +338,7 @@ RECIPE_TABLES = (
 # Ingested where they are found. A recipe that needs one says so: others do without.
 OPTIONAL_TABLES = (
     "omr",
-    "cxr_split",
-)
-
-# Ingested where they are found. A recipe that needs one says so: others do without.
-OPTIONAL_TABLES = (
     "cxr_negbio",
     "cxr_radiologist",
+    "cxr_split",
 )

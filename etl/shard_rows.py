@@ -5,13 +5,10 @@ from pathlib import Path
 
 import polars as pl
 
+from cxrfuture_data.labels import ATTRIBUTES, CHANGE_ATTRIBUTES
 from cxrfuture_data.schema import FILMS_OF_KIND, FINDINGS, PHENOTYPES, STATIC, ContractError
 from etl.ledger import Drop
 
-# Columns that the films of a cohort without a use for them may leave out.
-ABSENT = {name: pl.lit(None, dtype=pl.Float64) for name in STATIC} | {
-    name: pl.lit(None, dtype=pl.Int64) for name in ("hadm_id", "stay_id")
-}
 WINDOW_COLUMNS = (
     "hours",
     "hourly_start_hours",
@@ -45,7 +42,7 @@ def read_rows(folder: Path, kind: str) -> tuple[pl.DataFrame, list[Drop]]:
     if kind != "image":
         rows = _join_windows(rows, folder, kind)
     if kind == "pair":
-        changes = _read_described(folder, "change", "pair_id", "changes")
+        changes = _read_described(folder, "change", "pair_id", "changes", CHANGE_ATTRIBUTES)
         rows = rows.join(changes, left_on="key", right_on="pair_id", how="left")
     if kind == "stay":
         phenotypes = _read_described(folder, "phenotype", "stay_id", "phenotypes", PHENOTYPES)
@@ -62,16 +59,18 @@ def read_table(path: Path) -> pl.DataFrame:
 
 
 def _image_columns(rows: pl.DataFrame) -> pl.DataFrame:
-    """Film columns named as of other kinds; and ``static``, a list with NaN for what is not known.
+    """Columns named as of other kinds; and ``static``, a list with NaN for what is not known.
 
     It is null where the recipe has no static values: an age alone, which every film has, is none.
     """
-    rows = rows.with_columns(**{k: v for k, v in ABSENT.items() if k not in rows.columns})
     has_static = any(rows[name].count() for name in STATIC if name != "age")
     values = pl.concat_list(pl.col(STATIC).cast(pl.Float64).fill_null(float("nan")))
     static = values if has_static else pl.lit(None, dtype=pl.List(pl.Float64))
     names = {name: f"image_{name}" for name in ("study_id", "dicom_id", "view")}
-    return rows.with_columns(static=static).rename(names | {"taken_at": "image_at"})
+    no_id = pl.lit(None, dtype=pl.Int64)
+    return rows.with_columns(static=static, hadm_id=no_id, stay_id=no_id).rename(
+        names | {"taken_at": "image_at"}
+    )
 
 
 def _join_films(
@@ -125,14 +124,15 @@ def _join_windows(rows: pl.DataFrame, folder: Path, kind: str) -> pl.DataFrame:
 
 def _join_attributes(rows: pl.DataFrame, folder: Path, role: str) -> pl.DataFrame:
     """Chest ImaGenome's attributes of the film; null where it does not describe the film."""
-    attributes = _read_described(folder, "attribute", "dicom_id", f"{role}_attributes")
+    attributes = _read_described(folder, "attribute", "dicom_id", f"{role}_attributes", ATTRIBUTES)
     return rows.join(attributes, left_on=f"{role}_dicom_id", right_on="dicom_id", how="left")
 
 
 def _read_described(
-    folder: Path, table: str, key: str, name: str, columns: Sequence[str] | None = None
+    folder: Path, table: str, key: str, name: str, columns: Sequence[str]
 ) -> pl.DataFrame:
-    """The key of a cohort table and its other columns as one struct; no row without the table."""
+    """The key of a cohort table and its other columns as one struct, for rows that say something;
+    no row without the table."""
     path = folder / "cohort" / f"{table}.parquet"
     if not path.exists():
         types = {key: pl.Int64 if key == "stay_id" else pl.String, name: pl.Null}
@@ -140,9 +140,10 @@ def _read_described(
     found = pl.read_parquet(path)
     if found[key].n_unique() != found.height:
         raise ContractError(f"{path}: a {key} occurs twice; run `cxrfuture cohort` again")
-    chosen = columns or [column for column in found.columns if column != key]
-    numbers = pl.struct(pl.col(chosen) if table == "change" else pl.col(chosen).cast(pl.Int8))
-    return found.select(key, numbers.alias(name))
+    chosen = list(columns)
+    says_something = pl.any_horizontal(pl.col(chosen).is_not_null())
+    values = pl.col(chosen) if table == "change" else pl.col(chosen).cast(pl.Int8)
+    return found.filter(says_something).select(key, pl.struct(values).alias(name))
 
 
 def _with_film(rows: pl.DataFrame, role: str) -> pl.DataFrame:

@@ -1,10 +1,10 @@
 """MedFuse's and DrFuse's stays, films and windows at the ends of their intervals (specs
 fusion-baselines 1, 5, 18)."""
 
-from itertools import pairwise
 from typing import Any
 
 import pytest
+from tiny_medfuse import MEASURED, length, medfuse
 from tiny_stages import (
     HADM,
     STAY,
@@ -22,29 +22,12 @@ from tiny_stages import (
 )
 
 from etl.check import check_tables
-from etl.recipe import read_recipe
 
 SECOND = 1 / 3600
-MEASURED = heart_rates(1, 2)
-
-
-def medfuse(tmp_path: Any, films: list[Any], recipe: str = "medfuse", **changes: Any) -> Built:
-    """Tables by name; anything else is a setting of the recipe or, where it has it, its cohort."""
-    whole = read_recipe(recipe)
-    settings = {name: changes.pop(name) for name in list(changes) if hasattr(whole, name)}
-    of_cohort = {name: changes.pop(name) for name in list(changes) if hasattr(whole.cohort, name)}
-    settings["cohort"] = whole.cohort.model_copy(update=of_cohort)
-    return build(
-        tmp_path, recipe, {"chartevents": MEASURED, **changes, "cxr_metadata": films}, **settings
-    )
 
 
 def film_of(built: Built) -> list[str | None]:
     return built.column("cohort", "stay", "previous_dicom_id")
-
-
-def length(hours: float) -> dict[str, Any]:
-    return {"outtime": at(hours), "los": hours / 24}
 
 
 @pytest.mark.parametrize("fidelity", ["corrected", "published"])
@@ -295,101 +278,3 @@ def test_a_film_belongs_to_both_of_two_stays_that_overlap(tmp_path):
     taken = dict(built.rows("cohort", "stay", "stay_id, previous_dicom_id"))
     assert taken == {STAY: "both", STAY + 1: "second only"}
     assert built.column("cohort", "split", "COUNT(*)") == [1]
-
-
-def test_the_whole_partial_test_set_is_there_once(tmp_path):
-    # 20 patients, every other one without a film: all are samples, each once, in one split.
-    built = hospital(tmp_path)
-    stays = built.rows("cohort", "stay", "stay_id, split, previous_dicom_id IS NULL")
-    assert sorted(stay for stay, _, _ in stays) == [STAY + n for n in range(20)]
-    test = [is_unpaired for _, split, is_unpaired in stays if split == "test"]
-    assert len(test) == 4  # ceil(0.2 x 20)
-    assert {is_unpaired for _, _, is_unpaired in stays} == {True, False}
-    valid = [stay for stay, split, _ in stays if split == "valid"]
-    assert len(valid) == 2  # ceil(0.1 x 16)
-
-
-def test_all_tasks_share_one_split(tmp_path):
-    # Mortality drops the short stays of every third patient; who is left keeps the split.
-    short = [icu_stay(**length(24 if n % 3 == 0 else 96)) for n in range(20)]
-    splits = [
-        dict(hospital(tmp_path / name, name, short).rows("cohort", "stay", "stay_id, split"))
-        for name in ("medfuse", "medfuse_phenotyping", "drfuse")
-    ]
-    assert len(splits[0]) == 13
-    assert len(splits[1]) == 20
-    assert splits[1] == splits[2]
-    assert splits[0].items() <= splits[1].items()
-
-
-def test_films_of_test_patients_are_not_trained_on_and_those_of_strangers_are(tmp_path):
-    # Films of radiology pre-training: any view and date, of labelled studies.
-    stranger = {"subject_id": 77, "viewposition": "LATERAL"}
-    films = [film(f"{n}", -5000, 100 + n, subject_id=SUBJECT + n) for n in range(20)]
-    films += [
-        film("side", 3, 200, **stranger),
-        film("view unknown", 3, 201, subject_id=77, viewposition=None),
-    ]
-    films += [film("unlabelled", 3, 202, subject_id=77), film("nobody", 3, 203, subject_id=78)]
-    built = hospital(tmp_path, films=films, patients=[patient(77)], unlabelled={202})
-    images = {row[0]: row[1:] for row in built.rows("cohort", "image", "dicom_id, split, view")}
-    splits = dict(built.rows("cohort", "stay", "stay_id - 30000001, split"))
-    assert {int(name): split for name, (split, _) in images.items() if name.isdigit()} == splits
-    assert images["side"] == ("train", "LATERAL")
-    assert images["view unknown"] == ("train", "")
-    assert built.removed("cohort", "image") == {
-        "study without labels": 1,
-        "patient of unknown age or sex": 1,
-    }
-    assert check_tables(built.params, built.recipe)
-
-
-def test_a_patient_dealt_to_test_without_a_sample_keeps_its_films_out_of_training(tmp_path):
-    everyone = dict(hospital(tmp_path / "all").rows("cohort", "split", "subject_id, split"))
-    (first, *_) = sorted(subject for subject, split in everyone.items() if split == "test")
-    n = first - SUBJECT
-    stays = [icu_stay(**length(24 if n == number else 96)) for number in range(20)]
-    films = [film("a", -5000, 1, subject_id=first)]
-    built = hospital(tmp_path / "short", stays=stays, films=films)
-    assert STAY + n not in built.column("cohort", "stay", "stay_id")
-    assert built.rows("cohort", "image", "dicom_id, split") == [("a", "test")]
-
-
-def hospital(
-    tmp_path: Any,
-    recipe: str = "medfuse",
-    stays: list[Any] | None = None,
-    films: list[Any] | None = None,
-    patients: list[Any] | None = None,
-    unlabelled: frozenset[int] | set[int] = frozenset(),
-) -> Built:
-    """20 patients of one stay each, measured once; films of every other one if none are given."""
-    own = [{"subject_id": SUBJECT + n, "hadm_id": HADM + n} for n in range(20)]
-    if films is None:
-        films = [film(f"{n}", 5, n + 1, subject_id=SUBJECT + n) for n in range(0, 20, 2)]
-    studies = {row["study_id"] for row in films} - unlabelled
-    return medfuse(
-        tmp_path,
-        films,
-        recipe,
-        cxr_chexpert=[{"subject_id": SUBJECT, "study_id": study} for study in sorted(studies)],
-        patients=[*(patient(SUBJECT + n) for n in range(20)), *(patients or [])],
-        admissions=[admission(**ids) for ids in own],
-        icustays=[
-            {**stay, **ids, "stay_id": STAY + n}
-            for n, (stay, ids) in enumerate(zip(stays or [icu_stay()] * 20, own, strict=True))
-        ],
-        chartevents=[chart(220045, 1, 80, **own[n], stay_id=STAY + n) for n in range(20)],
-    )
-
-
-def test_the_ledger_chains_and_ends_at_what_is_kept(tmp_path):
-    built = hospital(tmp_path)
-    drops = built.drops("cohort")
-    for unit in {drop.unit for drop in drops}:
-        chain = [drop for drop in drops if drop.unit == unit]
-        assert all(first.after == second.before for first, second in pairwise(chain))
-    last = {drop.unit: drop.after for drop in drops}
-    assert last["stay"] == len(built.rows("cohort", "stay")) == 20
-    assert last["stay with a film"] == 10
-    assert last["image"] == len(built.rows("cohort", "image")) == 10

@@ -6,7 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_stages import SUBJECT, Built, build, chart, film, heart_rates
+from tiny_stages import (
+    HADM,
+    STAY,
+    SUBJECT,
+    Built,
+    admission,
+    build,
+    chart,
+    film,
+    heart_rates,
+    icu_stay,
+    patient,
+)
 
 from cxrfuture_data.published import DDL_CXR_STAY
 from cxrfuture_data.schema import ContractError
@@ -62,13 +74,26 @@ def test_a_pair_and_its_generation_window_have_matrices_too(tmp_path):
 
 
 def test_the_moments_can_be_those_of_the_training_windows(tmp_path):
-    built = build(tmp_path, "ddl_cxr", {"cxr_metadata": FILMS, "chartevents": ROWS})
-    recipe = built.recipe.model_copy(update={"fidelity": "corrected"})
-    export.run(built.params, recipe, "npz", tmp_path / "out", normaliser="training")
+    # Six patients: two test, one validates, three train. All hours are counted, imputed ones too.
+    own = [{"subject_id": SUBJECT + n, "hadm_id": HADM + n} for n in range(6)]
+    tables = {
+        "patients": [patient(ids["subject_id"]) for ids in own],
+        "admissions": [admission(**ids) for ids in own],
+        "icustays": [icu_stay(STAY + n, **ids) for n, ids in enumerate(own)],
+        "cxr_metadata": [
+            film(f"{n}", 20, n, subject_id=ids["subject_id"]) for n, ids in enumerate(own)
+        ],
+        "chartevents": [
+            chart(220045, 24, 100, stay_id=STAY + n, **ids) for n, ids in enumerate(own)
+        ],
+    }
+    built = build(tmp_path, "ddl_cxr", tables, fidelity="published")
+    export.run(built.params, built.recipe, "npz", tmp_path / "out", normaliser="training")
     moments = json.loads((tmp_path / "out" / "normaliser.json").read_text())["stay"]
-    assert moments["Heart Rate"]["mean"] == pytest.approx(80.0)
+    # 23 hours of the normal 86, then 25 of 100.
+    assert moments["Heart Rate"]["mean"] == pytest.approx((23 * 86 + 25 * 100) / 48)
     with pytest.raises(ContractError, match="only `training`, of --format npz"):
-        export.run(built.params, recipe, "ddl-cxr", tmp_path / "out", normaliser="training")
+        export.run(built.params, built.recipe, "ddl-cxr", normaliser="training")
 
 
 def test_the_same_arrays_give_the_same_bytes(tmp_path):

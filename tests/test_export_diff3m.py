@@ -1,11 +1,8 @@
 """The tables of Diff3M's authors, from a tiny build of its cohort."""
 
-import pytest
 from tiny_stages import SUBJECT, Built, build, film, patient
 
-from cxrfuture_data.schema import ContractError
 from etl.export_diff3m import export
-from etl.recipe import read_recipe
 
 HEADER = (
     "Path,Atelectasis,Cardiomegaly,Consolidation,Edema,Enlarged Cardiomediastinum,Fracture,"
@@ -64,7 +61,7 @@ def lines_of(folder, split):
 
 def test_a_table_a_split_as_their_loader_reads_it(tmp_path):
     built = four_films(tmp_path)
-    export(built.params.build("diff3m"), built.recipe, tmp_path / "out")
+    export(built.params, built.recipe, tmp_path / "out")
     folder = "2.0.0/files/p10/p1000000"
     values = "24.55,120.0,80.0,65.0,150.0"
     assert lines_of(tmp_path / "out", "train") == [
@@ -84,7 +81,7 @@ def test_a_table_a_split_as_their_loader_reads_it(tmp_path):
 
 def test_one_row_a_film_with_the_label_of_their_test_set(tmp_path):
     built = four_films(tmp_path)
-    export(built.params.build("diff3m"), built.recipe, tmp_path / "out")
+    export(built.params, built.recipe, tmp_path / "out")
     values = "24.55,120.0,80.0,65.0,150.0"
     assert (tmp_path / "out" / "image.csv").read_text().splitlines() == [
         "dicom_id,subject_id,study_id,split,sex,age,view,BMI (kg/m2),Blood Pressure Max,"
@@ -98,11 +95,6 @@ def test_one_row_a_film_with_the_label_of_their_test_set(tmp_path):
 
 def test_an_age_their_loader_stops_at_is_written_as_the_oldest_it_takes(tmp_path):
     built = four_films(tmp_path, anchor_age=98)  # T7: 100 in 2150
-    export(built.params.build("diff3m"), built.recipe, tmp_path / "out")
+    export(built.params, built.recipe, tmp_path / "out")
     assert lines_of(tmp_path / "out", "train")[1].split(",")[16] == "99.0"
     assert (tmp_path / "out" / "image.csv").read_text().splitlines()[1].split(",")[5] == "100.0"
-
-
-def test_a_recipe_of_other_rules_is_refused(tmp_path):
-    with pytest.raises(ContractError, match="recipe ddl_cxr: its rules are ddl_cxr"):
-        export(tmp_path, read_recipe("ddl_cxr"), tmp_path / "out")

@@ -7,10 +7,13 @@ import pytest
 from safetensors.numpy import load, save
 
 from cxrfuture_data import ContractError, Film, ImageSample, PairSample, StaySample, Window
+from cxrfuture_data.labels import ATTRIBUTES, CHANGE_ATTRIBUTES
 from cxrfuture_data.record import decode, encode, members_of
 from cxrfuture_data.schema import FINDINGS, KINDS, PHENOTYPES, STATIC, TENSORS_OF_KIND
 
 START = datetime(2150, 1, 1, 6, 30)
+DESCRIBED = dict.fromkeys(ATTRIBUTES) | {"pneumonia": 1, "consolidation": 0}
+CHANGED = dict.fromkeys(CHANGE_ATTRIBUTES) | {"atelectasis": "worsened"}
 PHENOTYPED = {name: i % 2 for i, name in enumerate(PHENOTYPES)}
 
 
@@ -21,7 +24,7 @@ def film(number, png=b"png"):
         taken_at=START + timedelta(hours=number),
         view="AP",
         labels={finding: (1, 0, -1, None)[i % 4] for i, finding in enumerate(FINDINGS)},
-        attributes={"pneumonia": 1, "consolidation": None} if number else {},
+        attributes=DESCRIBED if number else {},
         mean=np.full((4, 2, 2), number, np.float16),
         logvar=np.full((4, 2, 2), -1, np.float16),
         png=png,
@@ -62,7 +65,7 @@ def sample_of(kind, png=b"png", **changes):
         own = {"hours_since_previous": 2.5, "phenotypes": PHENOTYPED}
         return StaySample(**common | own | changes)
     own = {"target": film(12, png), "gap_hours": 12.0, "is_null_event": False}
-    return PairSample(**common | own | {"changes": {"Edema": "worsened", "Shock": None}} | changes)
+    return PairSample(**common | own | {"changes": CHANGED} | changes)
 
 
 def plain(value):
@@ -126,11 +129,8 @@ def test_what_is_known_of_a_sample_is_spelled_out_in_json():
     facts = json.loads(encode(sample_of("pair"), films=True)["sample.json"])
     assert facts["outcomes"] == {"died_in_hospital": 1}
     assert facts["is_null_event"] is False
-    assert facts["attributes"] == {
-        "previous": {},
-        "target": {"pneumonia": 1, "consolidation": None},
-    }
-    assert facts["changes"] == {"Edema": "worsened", "Shock": None}
+    assert facts["attributes"] == {"previous": {}, "target": DESCRIBED}
+    assert facts["changes"] == CHANGED
 
 
 def test_unknown_phenotypes_are_null_and_unknown_static_values_are_nan():
@@ -160,6 +160,10 @@ def test_has_is_true_where_the_array_is_not_empty():
 
 def test_printing_a_sample_shows_its_key_and_no_patient():
     assert repr(sample_of("stay")) == "StaySample(key='0123456789abcdef')"
+
+
+def with_attributes(members, changes):
+    return change_json(members, attributes={"previous": {}, "target": DESCRIBED | changes})
 
 
 HAS = {"hourly": True, "events": True, "static": False, "previous": True}
@@ -203,15 +207,23 @@ REFUSALS = {
     "null event as a number": (lambda m: change_json(m, is_null_event=1), "is_null_event is int"),
     "a pair without a film": (lambda m: change_json(m, previous=None), "previous is NoneType"),
     "a change unheard of": (
-        lambda m: change_json(m, changes={"Edema": "better"}),
+        lambda m: change_json(m, changes=CHANGED | {"atelectasis": "better"}),
         "a change is none of improved, worsened, no change, null",
     ),
+    "a change of what is not compared": (
+        lambda m: change_json(m, changes={"Edema": "improved"}),
+        "changes: missing ['atelectasis'",
+    ),
+    "an attribute too few": (
+        lambda m: change_json(m, attributes={"previous": {}, "target": {"pneumonia": 1}}),
+        "attributes of target: missing ['consolidation'",
+    ),
     "an attribute of -1": (
-        lambda m: change_json(m, attributes={"previous": {}, "target": {"pneumonia": -1}}),
+        lambda m: with_attributes(m, {"pneumonia": -1}),
         "an attribute of target is none of 1, 0, null",
     ),
     "an attribute that is a list": (
-        lambda m: change_json(m, attributes={"previous": {}, "target": {"pneumonia": [1]}}),
+        lambda m: with_attributes(m, {"pneumonia": [1]}),
         "an attribute of target is none of 1, 0, null",
     ),
     "a label of 2": (

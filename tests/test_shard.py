@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from tiny_build import TEXTS, build_dataset, write_build
+from tiny_build import LATENT, TEXTS, build_dataset, write_build
 
 from cxrfuture_data import ContractError, open_dataset
 from cxrfuture_data.verify import verify
@@ -215,13 +215,6 @@ def test_each_row_of_the_table_has_the_hash_of_its_text(tmp_path):
     assert lines == [hashlib.sha256(text.encode()).hexdigest() for text in TEXTS]
 
 
-def forget_a_text(folder):
-    path = folder / "embed" / "text.parquet"
-    pl.read_parquet(path).with_columns(pl.col("text").replace(TEXTS[1], "other")).write_parquet(
-        path
-    )
-
-
 def forget_a_vector(folder):
     path = folder / "embed" / "table.npy"
     np.save(path, np.load(path)[:2])
@@ -232,6 +225,14 @@ def forget_a_row(name):
         pl.read_parquet(folder / name)[1:].write_parquet(folder / name)
 
     return forget
+
+
+def repeat_a_row(name):
+    def repeat(folder):
+        table = pl.read_parquet(folder / name)
+        pl.concat([table, table[:1]]).write_parquet(folder / name)
+
+    return repeat
 
 
 def lose_a_file(folder):
@@ -251,13 +252,20 @@ def measure_after_the_end(folder):
 @pytest.mark.parametrize(
     ("name", "spoil", "words"),
     [
-        ("ehrxdiff", forget_a_text, "events have no embedding; run `cxrfuture embed"),
+        (
+            "ehrxdiff",
+            forget_a_row("embed/text_row.parquet"),
+            "events have no embedding; run `cxrfuture embed",
+        ),
         ("ehrxdiff", forget_a_vector, "3 texts and 2 embeddings"),
         ("ehrxdiff", forget_a_row("image/film.parquet"), "that image never tried"),
         ("ehrxdiff", forget_a_row("latent/latent.parquet"), "have no latent of the"),
         ("ehrxdiff", forget_a_row("window/window.parquet"), "1 pair samples have no window"),
         ("ehrxdiff", lose_a_file, "latent.parquet: no such file; run `cxrfuture latent"),
         ("ehrxdiff", misspell_a_split, "split 'dev'"),
+        ("ddl_cxr", repeat_a_row("cohort/attribute.parquet"), "a dicom_id occurs twice"),
+        ("ddl_cxr", repeat_a_row("cohort/change.parquet"), "a pair_id occurs twice"),
+        ("ddl_cxr", repeat_a_row("cohort/phenotype.parquet"), "a stay_id occurs twice"),
         ("ddl_cxr", measure_after_the_end, "hour 4[68] of 10; run `cxrfuture window"),
     ],
 )
@@ -295,4 +303,6 @@ def test_the_dataset_says_what_it_is(reference):
     assert value["simulated"] == {"tables": True, "films": True}
     assert value["licence"] == SIMULATED
     assert value["recipe"]["body"]["window"]["hourly"] is True
+    assert value["schema_version"] == 2
+    assert value["latent_shape"] == list(LATENT)
     assert value["weights"] == {"vae": "1" * 64, "embedder": None}

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
-from tiny_build import TEXTS, build_dataset
+from tiny_build import TEXTS, add_null_event, build_dataset, leave_out_film, write_build
 
 from cxrfuture_data import ContractError, open_dataset
 from cxrfuture_data.manifest import Simulated
 from cxrfuture_data.picture import FILM, MARGIN, TOP, WIDTH, Axis, draw
+from cxrfuture_data.schema import PHENOTYPES
 from cxrfuture_data.show import describe, show
+from etl import shard
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +26,18 @@ def event_dataset(tmp_path_factory):
     return open_dataset(
         build_dataset(tmp_path_factory.mktemp("show"), "ehrxdiff", shard={"workers": 1})
     )
+
+
+@pytest.fixture(scope="module")
+def odd_dataset(tmp_path_factory):
+    """The only stays without a film are those of patients 9 and 10; patient 1 has a null event."""
+    params, recipe = write_build(tmp_path_factory.mktemp("odd"), "ddl_cxr", shard={"workers": 1})
+    folder = params.build("ddl_cxr")
+    for subject in (9, 10):
+        leave_out_film(folder, subject)
+    add_null_event(folder, 1)
+    shard.run(params, recipe)
+    return open_dataset(params.build("ddl_cxr", "shard"))
 
 
 def text_of(sample, dataset, **options):
@@ -50,6 +64,42 @@ def test_ids_and_dates_are_shown_only_when_asked_for(hourly_dataset, kind):
     for secret in ("dicom-", "2150-01-01", f"subject {sample.subject_id}"):
         assert secret not in hidden
         assert secret in shown
+
+
+def test_a_stay_without_a_film_is_shown_and_drawn(odd_dataset, tmp_path):
+    stay = odd_dataset.samples("valid", "stay")[0]
+    words = text_of(stay, odd_dataset, ids=True)
+    assert "ICU stay without a film before the prediction" in words
+    assert "no film in this stay" in words
+    assert "findings: none, without a film" in words
+    assert "hourly values over 48 hours" in words
+    show(odd_dataset, "valid", "stay", 0, png=tmp_path / "stay.png")
+    with Image.open(tmp_path / "stay.png") as picture:
+        middle = picture.convert("L").crop((MARGIN, TOP, MARGIN + FILM, TOP + FILM))
+    assert middle.getextrema()[0] < 200  # the words in the place of the film
+
+
+def test_a_null_event_is_shown_and_drawn(odd_dataset, tmp_path):
+    samples = odd_dataset.samples("train", "pair")
+    position = next(i for i in range(len(samples)) if samples[i].is_null_event)
+    words = text_of(samples[position], odd_dataset, ids=False)
+    assert "null event: the previous film is the target" in words
+    assert "window            0.0 h" in words
+    assert "hourly values: none" in words
+    show(odd_dataset, "train", "pair", position, png=tmp_path / "pair.png")
+    assert (tmp_path / "pair.png").exists()
+
+
+def test_what_is_known_beyond_the_findings_is_shown(hourly_dataset):
+    pairs = hourly_dataset.samples("train", "pair")
+    described = next(pair for pair in pairs if pair.changes)
+    words = text_of(described, hourly_dataset, ids=False)
+    assert "pneumonia worsened" in words
+    assert "attributes: lung opacity" in words
+    stays = hourly_dataset.samples("test", "stay")
+    stay = next(stay for stay in stays if stay.subject_id == 12)
+    found = text_of(stay, hourly_dataset, ids=False)
+    assert f"{PHENOTYPES[0]}, {PHENOTYPES[12]}, {PHENOTYPES[24]}" in found
 
 
 @pytest.mark.parametrize("kind", ["pair", "stay", "image"])

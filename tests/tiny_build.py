@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 from tiny_mimic import tiny_params
 
+from cxrfuture_data.labels import ATTRIBUTES, CHANGE_ATTRIBUTES
 from cxrfuture_data.schema import FINDINGS, PHENOTYPES, STATIC, VARIABLES
 from etl import shard
 from etl.params import Params
@@ -42,6 +43,11 @@ def key_of(kind: str, *ids: object) -> str:
 
 def film_level(subject: int, number: int) -> int:
     return 10 * subject + number
+
+
+def text_id(number: int) -> int:
+    """What the event stage calls text ``number``."""
+    return 2**63 + number
 
 
 def film(subject: int, number: int) -> Row:
@@ -181,18 +187,19 @@ def _write_cohort(folder: Path, recipe: Recipe) -> None:
 
 def _write_described(folder: Path, pairs: list[Row], stays: list[Row]) -> None:
     attributes = [
-        {"dicom_id": film(subject, 0)["dicom_id"], "lung opacity": 1, "pneumonia": None}
-        | {"consolidation": 0}
+        dict.fromkeys(ATTRIBUTES)
+        | {"dicom_id": film(subject, 0)["dicom_id"], "lung opacity": 1, "consolidation": 0}
         for subject in SPLIT_OF
     ]
-    types = dict.fromkeys(("lung opacity", "pneumonia", "consolidation"), pl.Int32)
+    types = dict.fromkeys(ATTRIBUTES, pl.Int32)
     _write(folder / "attribute.parquet", attributes, {"dicom_id": pl.String} | types)
     changes = [
-        {"pair_id": pair["pair_id"], "Edema": "worsened", "Pneumonia": None}
+        dict.fromkeys(CHANGE_ATTRIBUTES)
+        | {"pair_id": pair["pair_id"]}
+        | ({"pneumonia": "worsened"} if pair["previous_study_id"] % 100 == 0 else {})
         for pair in pairs
-        if pair["previous_study_id"] % 100 == 0
     ]
-    words = dict.fromkeys(("pair_id", "Edema", "Pneumonia"), pl.String)
+    words = dict.fromkeys(("pair_id", *CHANGE_ATTRIBUTES), pl.String)
     _write(folder / "change.parquet", changes, words)
     phenotypes = [
         {"stay_id": stay["stay_id"], "hadm_id": stay["hadm_id"]}
@@ -264,7 +271,7 @@ def _write_windows(folder: Path, recipe: Recipe) -> None:
                     "known_at": at + timedelta(minutes=30),
                     "hours": float(hour),
                     "event_table": 1 if position == 2 else 0,
-                    "text": TEXTS[position],
+                    "text_id": text_id(position),
                     "source_row": position,
                 }
             )
@@ -287,7 +294,7 @@ def _write_windows(folder: Path, recipe: Recipe) -> None:
     types = keys | {"hour": pl.Int32} | dict.fromkeys(NAMES, pl.Float64)
     _write(folder / "hourly.parquet", hourly, types)
     times = {"event_at": pl.Datetime("us"), "known_at": pl.Datetime("us"), "hours": pl.Float32}
-    rest = {"event_table": pl.UInt8, "text": pl.String, "source_row": pl.Int64}
+    rest = {"event_table": pl.UInt8, "text_id": pl.UInt64, "source_row": pl.Int64}
     _write(folder / "window_event.parquet", events, keys | {"position": pl.Int32} | times | rest)
 
 
@@ -340,6 +347,8 @@ def _write_embeddings(folder: Path) -> None:
         for row, text in enumerate(TEXTS)
     ]
     _write(folder / "embed" / "text.parquet", rows)
+    read = [{"text_id": text_id(row), "row": row} for row in range(len(TEXTS))]
+    _write(folder / "embed" / "text_row.parquet", read, {"text_id": pl.UInt64, "row": pl.Int32})
     table = np.repeat(np.arange(len(TEXTS), dtype=np.float16)[:, None], DIMENSIONS, axis=1)
     np.save(folder / "embed" / "table.npy", table)
     model = {"name": "tiny", "digest": "2" * 64, "dim": DIMENSIONS, "backend": "minilm"}

@@ -19,7 +19,6 @@ SELECT
     , sample.previous_at AS window_start_at
     , sample.target_at AS window_end_at
     , sample.event_hours
-    , FALSE AS is_null_event
     , sample.age
     , sample.sex
     , sample.died_in_hospital
