@@ -1,16 +1,18 @@
 """Whatever was recorded, and whenever it was known: no window holds anything beyond its end."""
 
+import tempfile
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-import duckdb
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxrfuture_data.schema import EVENT_TABLES
+from etl.params import SqlParams
 from etl.recipe import Recipe, read_recipe
-from etl.sqlfile import create_table
+from etl.sqlfile import create_table, open_sql
 from etl.window import OUTPUTS, create_windows
 
 ADMITTED = datetime(2150, 1, 2)
@@ -81,7 +83,9 @@ def windows_of(recipe: Recipe, pair: Any, measured: Any, happened: Any) -> dict[
         ),
         "measurement": frame(
             [
-                one | fact | {"variable": variable, "value": 80.0, "charted": None, "source": "x"}
+                one
+                | fact
+                | {"variable": variable, "value": 80.0, "charted": None, "source": "chartevents"}
                 for fact, (_, _, variable) in zip(known, measured, strict=False)
             ],
             **ids,
@@ -102,7 +106,10 @@ def windows_of(recipe: Recipe, pair: Any, measured: Any, happened: Any) -> dict[
             text_id=pl.UInt64,
         ),
     }
-    with duckdb.connect() as connection:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_sql(SqlParams(memory_limit="1GB", threads=1), Path(folder)) as connection,
+    ):
         for name, rows in tables.items():
             connection.register(f"given_{name}", rows)
             connection.execute(f"CREATE TABLE {name} AS SELECT * FROM given_{name}")
