@@ -20,6 +20,7 @@ PARTS = {"train": "train", "validate": "valid", "test": "test"}
 LABELS = (*(finding for finding in FINDINGS if finding != "No Finding"), "No Finding")
 CODES = {-1: 0.0, 0: 1.0, 1: 2.0}  # uncertain, negative, positive; not mentioned is 3
 NOT_MENTIONED = 3.0
+SUBJECT_TABLES = ("all_stays", "phenotype_labels")
 # Columns of an episode are spelled as the authors' item map spells the variables.
 EPISODE_COLUMNS = {v.name: v.name.replace("GCS", "Glascow coma scale") for v in VARIABLES}
 
@@ -51,7 +52,10 @@ def export(params: Params, recipe: Recipe, out: Path) -> list[Path]:
         tables[f"{part}_autoencoder_augmented_label"] = _images(
             chosen["image"], cohort["film"], labels
         )
-    paths = [_write(out / f"{name}.csv", table) for name, table in tables.items()]
+    paths = [
+        _write(out / f"{name}.csv", table, is_numbered=name not in SUBJECT_TABLES)
+        for name, table in tables.items()
+    ]
     return paths + _write_episodes(params, recipe, out)
 
 
@@ -161,7 +165,7 @@ def _write_episodes(params: Params, recipe: Recipe, out: Path) -> list[Path]:
     paths = []
     for (subject, stay), rows in values.group_by("subject_id", "stay_id", maintain_order=True):
         path = out / str(subject) / f"episode{stay}_timeseries.csv"
-        paths.append(_write(path, _episode(rows), number_rows=False))
+        paths.append(_write(path, _episode(rows), is_numbered=False))
     return paths
 
 
@@ -169,8 +173,8 @@ _STAYS = ("stay", "all_stay")
 
 
 def _episode(values: pl.DataFrame) -> pl.DataFrame:
-    wide = values.pivot("variable", index="seconds", values="value").sort("seconds")
-    hours = (pl.col("seconds") / 60.0 / 60).alias("Hours")
+    wide = values.pivot("variable", index="hours", values="value").sort("hours")
+    hours = pl.col("hours").alias("Hours")
     columns = [
         _texts(variable.name, variable.categories, wide.columns).alias(
             EPISODE_COLUMNS[variable.name]
@@ -189,9 +193,9 @@ def _texts(name: str, categories: tuple[str, ...], present: list[str]) -> pl.Exp
     return pl.col(name).cast(pl.Int64).replace_strict(texts, return_dtype=pl.String)
 
 
-def _write(path: Path, table: pl.DataFrame, number_rows: bool = True) -> Path:
-    """Publish a csv; the authors' files begin with an unnamed number of the row."""
-    rows = table.with_row_index("") if number_rows else table
+def _write(path: Path, table: pl.DataFrame, *, is_numbered: bool) -> Path:
+    """Publish a csv; most of the authors' files begin with an unnamed number of the row."""
+    rows = table.with_row_index("") if is_numbered else table
     with publish(path) as part:
         rows.write_csv(part, datetime_format="%Y-%m-%d %H:%M:%S")
     return path

@@ -224,7 +224,7 @@ def test_age_is_that_at_admission_and_sex_is_as_recorded(tmp_path):
 DEATHS = [
     (at(239), None, True),
     (at(240), None, True),
-    (at(241), None, False),
+    (at(241), None, True),  # an hour after discharge; a deathtime is that of a death in hospital
     (None, "2150-01-12", True),  # the day of discharge
     (None, "2150-01-13", False),
     (None, "2150-01-01", True),  # the day of admission

@@ -1,7 +1,9 @@
 -- Grain: one row per hadm_id of the hospital.
--- age: at admission (anchor_age is the age in anchor_year). died_in_hospital: deathtime within
--- [admittime, dischtime]; without a deathtime dod, which is a date, within their days; both ends
--- included. died_as_published: either of the two, dod taken as its midnight (specs ddl-cxr 4.3).
+-- age: at admission (anchor_age is the age in anchor_year). died_in_hospital: by deathtime, which
+-- only those have who died in hospital, now and then some hours after their discharge; without one
+-- by dod, which is a date, within [admittime, dischtime] in whole days, both ends included.
+-- died_as_published: deathtime or the midnight of dod within [admittime, dischtime] (specs ddl-cxr
+-- 4.3).
 SELECT
     admissions.subject_id
     , admissions.hadm_id
@@ -16,7 +18,7 @@ SELECT
     , COALESCE(
         CASE
             WHEN admissions.deathtime IS NOT NULL
-                THEN admissions.deathtime BETWEEN admissions.admittime AND admissions.dischtime
+                THEN admissions.deathtime >= admissions.admittime
             ELSE
                 patients.dod
                 BETWEEN CAST(admissions.admittime AS DATE) AND CAST(admissions.dischtime AS DATE)
