@@ -7,6 +7,7 @@ import pytest
 from tiny_stages import HADM, SUBJECT, Built, at, build, chart, film, lab
 
 from cxrfuture_data.schema import EVENT_TABLES, VARIABLES
+from etl.source_text import TEXT_TABLES
 from etl.sqlfile import read_sql
 
 FILMS = [film("a", 0, 1), film("b", 24, 2)]
@@ -142,8 +143,8 @@ def test_a_lab_reads_as_its_columns_with_the_label_for_the_item(tmp_path):
             )
         ],
     )
-    assert built.column("event", "event", "text") == [
-        "labevents itemid pO2 value 75 valuenum 75 valueuom mm Hg ref_range_lower 85"
+    assert built.texts() == [
+        "labevents itemid pO2 value 75 valueuom mm Hg ref_range_lower 85"
         " ref_range_upper 105.5 flag abnormal comments two lines, wide"
     ]
 
@@ -157,7 +158,7 @@ def test_long_decimals_are_rounded_and_the_rest_keeps_its_spelling(tmp_path):
         ],
         chartevents=[chart(7, hour, None, value=value) for hour, value in enumerate(charted)],
     )
-    assert built.column("event", "event", "text") == [
+    assert built.texts() == [
         f"chartevents itemid Rate value {spelt}" for spelt in ("1.2", "97.0", "0.1235", "12:00")
     ]
 
@@ -169,7 +170,7 @@ def test_an_item_without_label_is_left_out_of_the_text(tmp_path):
             {"subject_id": SUBJECT, "hadm_id": HADM, "charttime": at(1), "itemid": 9, "value": 50}
         ],
     )
-    assert built.column("event", "event", "text") == ["outputevents value 50"]
+    assert built.texts() == ["outputevents value 50"]
 
 
 def test_drugs_are_compared_with_their_blanks(tmp_path):
@@ -178,7 +179,7 @@ def test_drugs_are_compared_with_their_blanks(tmp_path):
         for drug in ("Aspirin 81 mg ", "Aspirin 81 mg", "Acetaminophen")
     ]
     built = texts(tmp_path, prescriptions=rows)
-    assert built.column("event", "event", "text") == ["prescriptions drug Aspirin 81 mg"]
+    assert built.texts() == ["prescriptions drug Aspirin 81 mg"]
     assert built.removed("event", "prescriptions row") == {"drug not used": 2}
 
 
@@ -191,7 +192,7 @@ def test_a_culture_with_a_date_alone_has_no_time(tmp_path):
     }
     built = texts(tmp_path, microbiologyevents=[culture, culture | {"charttime": at(1)}])
     assert built.removed("event", "microbiologyevents row") == {"no time": 1}
-    assert built.column("event", "event", "text") == ["microbiologyevents spec_type_desc SPUTUM"]
+    assert built.texts() == ["microbiologyevents spec_type_desc SPUTUM"]
 
 
 def test_one_film_makes_no_pair_so_its_admission_brings_no_text(tmp_path):
@@ -222,6 +223,7 @@ def test_an_event_points_at_its_table(number):
     body = read_sql(f"event/text/{EVENT_TABLES[number]}").body
     assert f"CAST({number} AS UTINYINT) AS event_table" in body
     assert f", '{EVENT_TABLES[number]}'" in body
+    assert TEXT_TABLES[number].name == EVENT_TABLES[number]
 
 
 @pytest.mark.parametrize(

@@ -199,7 +199,7 @@ def _write_windows(folder: Path, recipe: Recipe) -> None:
                     "known_at": at + timedelta(minutes=30),
                     "hours": float(hour),
                     "event_table": 1 if position == 2 else 0,
-                    "text": TEXTS[position],
+                    "text_id": position,
                     "source_row": position,
                 }
             )
@@ -222,7 +222,7 @@ def _write_windows(folder: Path, recipe: Recipe) -> None:
     types = keys | {"hour": pl.Int32} | dict.fromkeys(NAMES, pl.Float32)
     _write(folder / "hourly.parquet", hourly, types)
     times = {"event_at": pl.Datetime("us"), "known_at": pl.Datetime("us"), "hours": pl.Float32}
-    rest = {"event_table": pl.UInt8, "text": pl.String, "source_row": pl.Int64}
+    rest = {"event_table": pl.UInt8, "text_id": pl.UInt64, "source_row": pl.Int64}
     _write(folder / "window_event.parquet", events, keys | {"position": pl.Int32} | times | rest)
 
 
@@ -275,6 +275,9 @@ def _write_embeddings(folder: Path) -> None:
         for row, text in enumerate(TEXTS)
     ]
     _write(folder / "embed" / "text.parquet", rows)
+    numbers = [{"text_id": row, "row": row} for row in range(len(TEXTS))]
+    types = {"text_id": pl.UInt64, "row": pl.Int32}
+    _write(folder / "embed" / "text_row.parquet", numbers, types)
     table = np.repeat(np.arange(len(TEXTS), dtype=np.float16)[:, None], DIMENSIONS, axis=1)
     np.save(folder / "embed" / "table.npy", table)
     model = {"name": "tiny", "digest": "2" * 64, "dim": DIMENSIONS, "backend": "minilm"}
