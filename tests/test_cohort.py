@@ -68,7 +68,8 @@ def test_of_rows_with_one_dicom_id_the_first_in_the_file_stays(tmp_path):
             ", ('a', 1, 8, 'AP', 21500102, 2e5, 1), ('b', 1, 9, 'AP', 21500102, 2e5, 3))"
             " t (dicom_id, subject_id, study_id, viewposition, studydate, studytime, source_row)"
         )
-        create_table(connection, "taken_film", "cohort/taken_film")
+        rule = {"film_time_with_fraction": True}
+        create_table(connection, "taken_film", "cohort/taken_film", rule)
         rows = connection.execute("SELECT study_id, drop_reason FROM taken_film").fetchall()
     assert dict(rows) == {7: "01 repeats a dicom_id", 8: None, 9: None}
 

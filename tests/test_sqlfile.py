@@ -18,8 +18,8 @@ from etl.sqlfile import (
     offending_rows,
     open_sql,
     read_sql,
-    write_unsorted,
     write_parquet,
+    write_unsorted,
 )
 
 SQL = Path(__file__).resolve().parent.parent / "sql"
