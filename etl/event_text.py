@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 from duckdb import DuckDBPyConnection
+from duckdb.func import ARROW
 
 from cxrfuture_data.schema import EVENT_TABLES, ContractError
 from etl import ingest
@@ -30,6 +31,15 @@ from etl.sqlfile import (
 from etl.word_piece import WordPieces, write_word_pieces
 
 TEXT_LISTS = ("drug", "chart_category", "specimen", "procedure_category")
+# Corrections that decide what a text says. A recipe whose rules do not know them has them all.
+TEXT_CORRECTIONS = (
+    "amounts_left_out",
+    "clean_text",
+    "durations_left_out",
+    "event_time_with_fraction",
+    "results_by_time",
+    "results_when_stored",
+)
 NUMBER_WITH_DOT = re.compile(r"\d*\.\d+")
 DECIMALS = 4
 
@@ -69,11 +79,16 @@ def write_events(
     if pieces:
         write_word_pieces(work / "parted_text.parquet", folder / "text.parquet", pieces)
     else:
-        write_parquet(connection, folder / "text.parquet", "event/text", recipe.parameters)
+        write_parquet(connection, folder / "text.parquet", "event/text", text_parameters(recipe))
     for path in work.iterdir():
         path.unlink()
     work.rmdir()
     return drops
+
+
+def text_parameters(recipe: Recipe) -> dict[str, Value]:
+    """What the SQL of event texts may read."""
+    return dict.fromkeys(TEXT_CORRECTIONS, True) | recipe.parameters
 
 
 def round_numbers(texts: pa.ChunkedArray) -> pa.Array:
@@ -95,10 +110,11 @@ def _sources(
 ) -> Iterator[TextSource]:
     for name in TEXT_LISTS:
         create_table(connection, name, f"event/text/{name}")
-    if recipe.is_in_force("clean_text"):
-        create_table(connection, "result_admission", "event/text/result_admission")
+    parameters = text_parameters(recipe)
+    if parameters["clean_text"]:
+        create_table(connection, "result_admission", "event/text/result_admission", parameters)
         for table in EVENT_TABLES:
-            yield TextSource(table, f"event/text/{table}", recipe.parameters)
+            yield TextSource(table, f"event/text/{table}", parameters)
     else:
         yield from _spelt_sources(connection, params, recipe, work)
 
@@ -110,7 +126,7 @@ def _spelt_sources(
     release = ingest.find_source(params, "mimic_iv")
     for name in ("used_code", "item_label"):
         create_table(connection, name, f"event/spelt/{name}")
-    connection.create_function("round_numbers", round_numbers, ["VARCHAR"], "VARCHAR", type="arrow")
+    connection.create_function("round_numbers", round_numbers, ["VARCHAR"], "VARCHAR", type=ARROW)
     for number, table in enumerate(TEXT_TABLES):
         cells = work / "cell.parquet"
         columns = write_cells(connection, table, release.tables[table.name], cells)
@@ -122,7 +138,7 @@ def _spelt_sources(
             "item_place": columns.index("itemid") + 1 if "itemid" in columns else 0,
             "has_code": table.code is not None,
         }
-        yield TextSource(table.name, "event/spelt/event", {**recipe.parameters, **here})
+        yield TextSource(table.name, "event/spelt/event", text_parameters(recipe) | here)
     connection.remove_function("round_numbers")
 
 

@@ -35,11 +35,19 @@ def read_test_params(build, **changes):
 
 
 def write_window(build, texts):
-    folder = build / RECIPE.name / "window"
-    folder.mkdir(parents=True, exist_ok=True)
+    """One window of these events; each text has an id, and a text that no window holds has one."""
+    folder = build / RECIPE.name
+    for stage in ("window", "event"):
+        (folder / stage).mkdir(parents=True, exist_ok=True)
+    numbers = {text: number for number, text in enumerate(dict.fromkeys([*texts, "unused"]), 100)}
     pl.DataFrame(
-        {"key": ["k"] * len(texts), "text": texts}, {"key": str, "text": str}
-    ).write_parquet(folder / "window_event.parquet")
+        {"key": ["k"] * len(texts), "text_id": [numbers[text] for text in texts]},
+        {"key": str, "text_id": pl.UInt64},
+    ).write_parquet(folder / "window" / "window_event.parquet")
+    pl.DataFrame(
+        {"text_id": list(numbers.values()), "text": list(numbers)},
+        {"text_id": pl.UInt64, "text": str},
+    ).write_parquet(folder / "event" / "text.parquet")
 
 
 def results(build):
@@ -144,6 +152,18 @@ def test_each_distinct_text_has_its_row(tmp_path, endpoint):
     assert (done["model"]["name"], done["model"]["backend"], done["texts"]) == ("m", "remote", 6)
     assert done["attestation"] == "our own server, nothing is kept"
     assert "secret" not in json.dumps(done)
+
+
+def test_ids_that_read_alike_share_a_row(tmp_path):
+    # After the word-piece round trip two texts may read the same.
+    events, texts = tmp_path / "window_event.parquet", tmp_path / "text.parquet"
+    ids = pl.Series("text_id", [9, 7, 8, 9], pl.UInt64)
+    pl.DataFrame([ids]).write_parquet(events)
+    known = pl.Series("text_id", [7, 8, 9, 5], pl.UInt64)
+    pl.DataFrame([known, pl.Series("text", ["b", "a", "b", "unused"])]).write_parquet(texts)
+    rows, distinct = embed.read_texts(events, texts)
+    assert distinct == ["a", "b"]
+    assert rows.rows() == [(7, 1), (8, 0), (9, 1)]
 
 
 def test_requests_hold_at_most_a_batch(tmp_path, endpoint):

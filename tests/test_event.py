@@ -1,14 +1,22 @@
 """Measurements in one unit each, and events as text."""
 
+import gzip
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+import yaml
+from tiny_mimic import REPOSITORY, rewrite
 from tiny_stages import HADM, SUBJECT, Built, at, build, chart, film, lab
 
-from cxrfuture_data.schema import EVENT_TABLES, VARIABLES
+from cxrfuture_data.schema import EVENT_TABLES, VARIABLES, ContractError
+from etl import event
+from etl.recipe import WindowRule, read_recipe
+from etl.source_text import TEXT_TABLES
 from etl.sqlfile import read_sql
 
+RECIPES = REPOSITORY / "etl" / "recipes"
 FILMS = [film("a", 0, 1), film("b", 24, 2)]
 
 
@@ -18,6 +26,11 @@ def measure(tmp_path: Any, **tables: Any) -> Built:
 
 def texts(tmp_path: Any, **tables: Any) -> Built:
     return build(tmp_path, "ehrxdiff", {"cxr_metadata": FILMS, **tables}, until="event")
+
+
+def published(tmp_path: Any, **tables: Any) -> Built:
+    given = {"cxr_metadata": FILMS, **tables}
+    return build(tmp_path, "ehrxdiff", given, until="event", fidelity="published")
 
 
 NUMBERS = [
@@ -142,8 +155,8 @@ def test_a_lab_reads_as_its_columns_with_the_label_for_the_item(tmp_path):
             )
         ],
     )
-    assert built.column("event", "event", "text") == [
-        "labevents itemid pO2 value 75 valuenum 75 valueuom mm Hg ref_range_lower 85"
+    assert built.texts() == [
+        "labevents itemid pO2 value 75 valueuom mm Hg ref_range_lower 85"
         " ref_range_upper 105.5 flag abnormal comments two lines, wide"
     ]
 
@@ -157,7 +170,7 @@ def test_long_decimals_are_rounded_and_the_rest_keeps_its_spelling(tmp_path):
         ],
         chartevents=[chart(7, hour, None, value=value) for hour, value in enumerate(charted)],
     )
-    assert built.column("event", "event", "text") == [
+    assert built.texts() == [
         f"chartevents itemid Rate value {spelt}" for spelt in ("1.2", "97.0", "0.1235", "12:00")
     ]
 
@@ -169,7 +182,7 @@ def test_an_item_without_label_is_left_out_of_the_text(tmp_path):
             {"subject_id": SUBJECT, "hadm_id": HADM, "charttime": at(1), "itemid": 9, "value": 50}
         ],
     )
-    assert built.column("event", "event", "text") == ["outputevents value 50"]
+    assert built.texts() == ["outputevents value 50"]
 
 
 def test_drugs_are_compared_with_their_blanks(tmp_path):
@@ -178,7 +191,7 @@ def test_drugs_are_compared_with_their_blanks(tmp_path):
         for drug in ("Aspirin 81 mg ", "Aspirin 81 mg", "Acetaminophen")
     ]
     built = texts(tmp_path, prescriptions=rows)
-    assert built.column("event", "event", "text") == ["prescriptions drug Aspirin 81 mg"]
+    assert built.texts() == ["prescriptions drug Aspirin 81 mg"]
     assert built.removed("event", "prescriptions row") == {"drug not used": 2}
 
 
@@ -191,7 +204,182 @@ def test_a_culture_with_a_date_alone_has_no_time(tmp_path):
     }
     built = texts(tmp_path, microbiologyevents=[culture, culture | {"charttime": at(1)}])
     assert built.removed("event", "microbiologyevents row") == {"no time": 1}
-    assert built.column("event", "event", "text") == ["microbiologyevents spec_type_desc SPUTUM"]
+    assert built.texts() == ["microbiologyevents spec_type_desc SPUTUM"]
+
+
+PO2 = {"itemid": 50821, "label": "pO2", "category": "Blood Gas"}
+# What Python's regular expression and float made of the same cells in the authors' code.
+SPELT = [
+    ("1.0", "1.0"),
+    ("1", "1"),
+    (".5", "0.5"),
+    ("-.5", "-0.5"),
+    ("7.3500001", "7.35"),
+    ("12.", "12."),
+    ("1e-05", "1e-05"),
+    ("0.000049", "0.0"),
+    ("0.00005", "0.0001"),
+    ("1.00005", "1.0001"),
+    ("1.99995", "1.9999"),
+    ("0.99999", "1.0"),
+    ("100000000000000000000.5", "1e+20"),
+    ("12345678901234567.5", "1.2345678901234568e+16"),
+    ("1.5.2", "1.50.2"),
+    ("v1.2.3.4", "v1.20.30.4"),
+    ("1..2", "1.0.2"),
+    ("10.10", "10.1"),
+    ("2.00", "2.0"),
+    ("007.50", "7.5"),
+    ("007", "007"),
+    ("> 10.0", "> 10.0"),
+    ("<0.50 ", "<0.5 "),
+    ("1,000.5", "1,0.5"),
+    ("10.25/5.125", "10.25/5.125"),
+    ("1.7976931348623159e309", "1.7977e309"),
+    ("\u0663.\u0665", "3.5"),
+    ("9.50\u00b5g", "9.5\u00b5g"),
+    ("...", "..."),
+    (" 5", " 5"),
+    (" ", " "),
+    ("a  b", "a  b"),
+]
+
+
+def test_a_published_text_rounds_numbers_with_a_dot_and_keeps_all_else(tmp_path):
+    rows = [lab(50821, 1 + n / 60, None, value=cell) for n, (cell, _) in enumerate(SPELT)]
+    built = published(tmp_path, d_labitems=[PO2], labevents=rows)
+    assert built.texts() == [f"labevents itemid pO2 value {spelt}" for _, spelt in SPELT]
+
+
+def test_a_published_text_takes_numbers_and_names_from_the_file(tmp_path):
+    row = {"subject_id": SUBJECT, "hadm_id": HADM, "starttime": at(1), "itemid": 9}
+    row |= {"ordercategoryname": "Imaging", "value": "5039.0", "originalamount": "5039.50"}
+    built = published(tmp_path, procedureevents=[row | {"location": "R IJ  "}])
+    path = Path(built.params.paths.mimic_iv) / "icu" / "procedureevents.csv.gz"
+    text = gzip.decompress(path.read_bytes()).decode().replace("originalamount", "ORIGINALAMOUNT")
+    rewrite(path, text)
+    event.run(built.params, built.recipe)
+    assert built.texts() == [
+        "procedureevents value 5039.0 location R IJ   ordercategoryname Imaging"
+        " ORIGINALAMOUNT 5039.5"
+    ]
+
+
+def test_a_published_text_skips_a_quoted_empty_cell_and_a_row_may_hold_none(tmp_path):
+    row = {"subject_id": SUBJECT, "hadm_id": HADM, "charttime": at(1), "valueuom": "ml"}
+    built = published(tmp_path, outputevents=[row])
+    path = Path(built.params.paths.mimic_iv) / "icu" / "outputevents.csv.gz"
+    rewrite(path, gzip.decompress(path.read_bytes()).decode().replace(",ml", ',""'))
+    event.run(built.params, built.recipe)
+    assert built.texts() == ["outputevents"]
+
+
+def test_published_drops_are_counted_by_the_same_rules(tmp_path):
+    gas = lab(50821, 1, 75)
+    rows = [gas, gas | {"itemid": 50822}, gas | {"hadm_id": None}, gas | {"hadm_id": HADM + 1}]
+    rows += [gas | {"charttime": None}]
+    built = published(tmp_path, d_labitems=[PO2], labevents=rows)
+    assert built.removed("event", "labevents row") == {
+        "item not used": 1,
+        "no admission named": 1,
+        "admission without the films a sample needs": 1,
+        "no time": 1,
+    }
+
+
+@pytest.mark.parametrize(("make", "fraction"), [(published, ""), (texts, ".9")])
+def test_fractions_of_an_event_s_second_are_cut_as_published(tmp_path, make, fraction):
+    built = make(tmp_path, d_labitems=[PO2], labevents=[lab(50821, 1 + 0.9 / 3600, 75)])
+    assert built.column("event", "event", "event_at::VARCHAR") == [f"2150-01-02 01:00:00{fraction}"]
+
+
+def test_a_result_without_admission_is_lost_as_published_and_found_by_time_when_corrected(tmp_path):
+    rows = [lab(50821, hours, 75, hadm_id=None) for hours in (-24, 240, 240.01)]
+    tables: Any = {"d_labitems": [PO2], "labevents": rows}
+    assert published(tmp_path / "published", **tables).texts() == []
+    built = texts(tmp_path / "corrected", **tables)
+    assert built.column("event", "event", "hadm_id") == [HADM, HADM]
+    reason = "no admission named, and drawn in none that has films"
+    assert built.removed("event", "labevents row") == {reason: 1}
+
+
+CULTURE = {"subject_id": SUBJECT, "hadm_id": HADM, "charttime": at(1), "spec_type_desc": "SPUTUM"}
+
+
+@pytest.mark.parametrize(
+    ("stored", "known_hours"),
+    [
+        ({"storetime": at(50), "storedate": at(48)}, 50),
+        ({"storedate": at(48)}, 72),  # the end of that day
+        ({}, 240),  # discharge
+        ({"storetime": at(0)}, 1),  # never before it was taken
+    ],
+)
+def test_a_culture_is_known_when_its_result_was_stored(tmp_path, stored, known_hours):
+    rows = [CULTURE | {"org_name": "KLEBSIELLA"} | stored]
+    built = texts(tmp_path, microbiologyevents=rows)
+    assert built.column("event", "event", "known_at::VARCHAR") == [at(known_hours)]
+
+
+def test_as_published_a_culture_without_times_of_storing_is_known_when_taken(tmp_path):
+    built = published(tmp_path, microbiologyevents=[CULTURE])
+    assert built.column("event", "event", "known_at::VARCHAR") == [at(1)]
+
+
+def test_what_lasts_says_neither_how_long_nor_how_much(tmp_path):
+    here: Any = {"subject_id": SUBJECT, "hadm_id": HADM, "starttime": at(1)}
+    procedure = here | {"ordercategoryname": "Ventilation", "value": 60, "valueuom": "min"}
+    infusion = here | {"amount": 100, "amountuom": "ml", "rate": 50, "totalamount": 500}
+    infusion |= {"totalamountuom": "ml", "originalamount": 500}
+    ends = [at(1), at(1 + 1 / 60), at(1 + 2 / 60)]
+    built = texts(
+        tmp_path,
+        procedureevents=[procedure | {"endtime": end, "originalamount": 60} for end in ends[:2]],
+        inputevents=[infusion | {"endtime": end} for end in ends[1:]],
+    )
+    assert built.texts() == [
+        "inputevents amount 100 amountuom ml rate 50 totalamount 500 totalamountuom ml"
+        " originalamount 500",  # pushed within a minute
+        "inputevents rate 50",
+        "procedureevents value 60 valueuom min ordercategoryname Ventilation originalamount 60",
+        "procedureevents ordercategoryname Ventilation",
+    ]
+
+
+def test_a_clean_text_says_a_number_once_and_nothing_that_is_blanked_out(tmp_path):
+    rows = [
+        lab(50821, 1, 75.0, value="75.0"),
+        lab(50821, 2, 75.0, value="___", comments="___"),
+        lab(50821, 3, 75.0, value=">75"),
+    ]
+    assert texts(tmp_path, d_labitems=[PO2], labevents=rows).texts() == [
+        "labevents itemid pO2 value 75.0",
+        "labevents itemid pO2 valuenum 75",
+        "labevents itemid pO2 value >75 valuenum 75",
+    ]
+
+
+def test_word_pieces_are_what_all_later_stages_read(tmp_path):
+    words = "[PAD] [UNK] [CLS] [SEP] [MASK] labevents item ##id po value 7 5 2 ."
+    (tmp_path / "vocab.txt").write_text("\n".join(words.split()))
+    rule = read_recipe("ehrxdiff").window.model_dump()
+    rule |= {"text": "word_pieces", "tokenizer": str(tmp_path)}
+    built = build(
+        tmp_path,
+        "ehrxdiff",
+        {"cxr_metadata": FILMS, "d_labitems": [PO2], "labevents": [lab(50821, 1, 7.5)]},
+        fidelity="published",
+        window=WindowRule.model_validate(rule),
+    )
+    assert built.window_texts() == ["labevents itemid po 2 value 7. 5 7. 5"]  # no valuenum
+
+
+def test_word_pieces_without_a_folder_are_refused(tmp_path):
+    recipe = yaml.safe_load((RECIPES / "ehrxdiff.yaml").read_text())
+    recipe["window"]["text"] = "word_pieces"
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(recipe))
+    with pytest.raises(ContractError, match="word_pieces needs tokenizer"):
+        read_recipe(str(tmp_path / "mine.yaml"))
 
 
 def test_one_film_makes_no_pair_so_its_admission_brings_no_text(tmp_path):
@@ -222,6 +410,7 @@ def test_an_event_points_at_its_table(number):
     body = read_sql(f"event/text/{EVENT_TABLES[number]}").body
     assert f"CAST({number} AS UTINYINT) AS event_table" in body
     assert f", '{EVENT_TABLES[number]}'" in body
+    assert TEXT_TABLES[number].name == EVENT_TABLES[number]
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from etl.sqlfile import (
     offending_rows,
     open_sql,
     read_sql,
-    write_kept,
     write_parquet,
+    write_unsorted,
 )
 
 SQL = Path(__file__).resolve().parent.parent / "sql"
@@ -107,8 +107,12 @@ def test_kept_rows_have_the_same_bytes_on_one_thread_and_on_three(tmp_path):
         limits = SqlParams(memory_limit="1GB", threads=threads)
         with open_sql(limits, tmp_path / "spill") as opened:
             bind_tables(opened, files)
-            write_kept(opened, out, "event/event", ["event/text/outputevents"])
-        hashes.add(file_sha256(out))
+            write_unsorted(opened, tmp_path / "kept.parquet", "event/text/outputevents")
+            query = f"SELECT *, HASH(text) AS text_id FROM '{tmp_path / 'kept.parquet'}'"
+            opened.execute(f"CREATE TEMP VIEW kept AS {query}")
+            write_parquet(opened, out, "event/event")
+            write_parquet(opened, tmp_path / "text.parquet", "event/parted_text")
+        hashes.add((file_sha256(out), file_sha256(tmp_path / "text.parquet")))
     assert len(hashes) == 1
 
 
@@ -127,7 +131,18 @@ OFFENCES = {
     "pair_out_of_order": {
         "pair": "SELECT 'k' AS pair_id, TIMESTAMP '2150-01-02' AS previous_at"
         ", TIMESTAMP '2150-01-01' AS target_at, 1 AS previous_study_id, 2 AS target_study_id"
-        ", 'a' AS previous_dicom_id, 'b' AS target_dicom_id"
+        ", 'a' AS previous_dicom_id, 'b' AS target_dicom_id, FALSE AS is_null_event"
+    },
+    "pair_repeated": {
+        "pair": "SELECT 1 AS hadm_id, 2 AS stay_id, 'a' AS previous_dicom_id"
+        ", 'b' AS target_dicom_id, UNNEST([FALSE, FALSE, TRUE]) AS is_null_event"
+    },
+    "null_event_with_events": {
+        "pair": "SELECT UNNEST(['a', 'b', 'c']) AS pair_id"
+        ", UNNEST([TRUE, TRUE, FALSE]) AS is_null_event",
+        "window": "SELECT 'pair' AS kind, UNNEST(['a', 'b', 'c']) AS key, 0 AS hours"
+        ", UNNEST([0, 1, 1]) AS events, TIMESTAMP '2150-01-01' AS window_start_at"
+        ", TIMESTAMP '2150-01-01' AS window_end_at",
     },
     "label_of_unknown_study": {
         "label": "SELECT UNNEST([1, 2]) AS study_id",

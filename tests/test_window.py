@@ -158,25 +158,28 @@ def test_hourly_has_the_columns_of_the_contract_in_order(tmp_path):
 
 def test_events_at_both_films_are_in_and_a_second_beside_them_out(tmp_path):
     events = [output_event(hours) for hours in (-SECOND, 0, 10, 20, 20 + SECOND)]
-    built = events_of(tmp_path, events)
+    built = events_of(tmp_path, events, fidelity="published")
     assert built.rows("window", "window_event", "position, hours") == [(0, 0), (1, 10), (2, 20)]
     assert built.column("window", "window", "events") == [3]
     assert built.column("window", "window", "hours") == [0]
 
 
-def test_events_at_the_target_can_be_left_out(tmp_path):
-    events = [output_event(hours) for hours in (0, 10, 20)]
-    built = events_of(tmp_path, events, window=rule(includes_end=False))
-    assert built.column("window", "window_event", "hours") == [0, 10]
+def test_events_at_the_target_are_left_out_by_a_correction_or_a_rule(tmp_path):
+    events = [output_event(hours) for hours in (0, 20 - SECOND, 20)]
+    for folder, changes in {
+        "corrected": {},
+        "rule": {"fidelity": "published", "window": rule(includes_end=False)},
+    }.items():
+        built = events_of(tmp_path / folder, events, **changes)
+        assert built.column("window", "window", "events") == [2]
+        assert max(built.column("window", "window_event", "hours")) < 20
 
 
 def test_a_result_stored_after_the_target_is_unknown_to_an_as_of_window(tmp_path):
-    events = [output_event(1), output_event(2, storetime=at(21)), output_event(3, storetime=at(20))]
-    assert events_of(tmp_path / "event", events).column("window", "window_event", "hours") == [
-        1,
-        2,
-        3,
-    ]
+    last = at(20 - SECOND)
+    events = [output_event(1), output_event(2, storetime=at(20)), output_event(3, storetime=last)]
+    built = events_of(tmp_path / "event", events)
+    assert built.column("window", "window_event", "hours") == [1, 2, 3]
     built = events_of(tmp_path / "known", events, availability="known")
     assert built.column("window", "window_event", "hours") == [1, 3]
 
@@ -185,11 +188,9 @@ def test_the_last_events_stay_and_the_cut_is_counted(tmp_path):
     # Three at one time: the order of rows in the file decides which of them is older.
     events = [output_event(5, 1), output_event(5, 2), output_event(5, 3), output_event(6, 4)]
     built = events_of(tmp_path, events, window=rule(maximum_events=2))
-    assert built.rows("window", "window_event", "position, text") == [
-        (0, "outputevents value 3"),
-        (1, "outputevents value 4"),
-    ]
-    assert built.column("window", "window", "events") == [2]
+    assert built.column("window", "window_event", "position") == [0, 1]
+    assert built.window_texts() == ["outputevents value 3", "outputevents value 4"]
+    assert built.rows("window", "window", "events, dropped_events") == [(2, 2)]
     assert built.removed("window", "event of a window") == {
         "older than the last events a window holds": 2
     }

@@ -119,6 +119,22 @@ class Built:
     def column(self, stage: str, table: str, column: str) -> list[Any]:
         return [row[0] for row in self.rows(stage, table, column)]
 
+    def texts(self) -> list[str]:
+        """What each event reads, in the order of event.parquet."""
+        event, text = (
+            self.params.build(self.recipe.name, "event", f"{name}.parquet")
+            for name in ("event", "text")
+        )
+        words = dict(duckdb.sql(f"SELECT text_id, text FROM '{text}'").fetchall())
+        return [words[row[0]] for row in duckdb.sql(f"SELECT text_id FROM '{event}'").fetchall()]
+
+    def window_texts(self, kind: str = "pair") -> list[str]:
+        """What each event of the windows reads, in the order of window_event.parquet."""
+        text = self.params.build(self.recipe.name, "event", "text.parquet")
+        words = dict(duckdb.sql(f"SELECT text_id, text FROM '{text}'").fetchall())
+        rows = self.rows("window", "window_event", "text_id, kind")
+        return [words[text_id] for text_id, found in rows if found == kind]
+
     def drops(self, stage: str) -> list[Drop]:
         return read_ledger(self.params.build(self.recipe.name, stage))
 

@@ -16,7 +16,8 @@ SELECT
         WHEN
             REGEXP_MATCHES(
                 named.text
-                , '(^|[^0-9])0[0-9]+\.[0-9]|(^|[^0-9])\.[0-9]|\.[0-9]{5}|\.[0-9]+0([^0-9]|$)|[0-9]{10}\.|\.[0-9]+\.[0-9]|[^\x00-\x7f]'
+                , '(^|[^0-9])0[0-9]+\.[0-9]|(^|[^0-9])\.[0-9]|\.[0-9]{5}|\.[0-9]+0([^0-9]|$)'
+                || '|[0-9]{10}\.|\.[0-9]+\.[0-9]|[^\x00-\x7f]'
             )
             THEN ROUND_NUMBERS(named.text)
         ELSE named.text
@@ -32,14 +33,18 @@ FROM (
             ELSE DATE_TRUNC('second', TRY_CAST(cell.event_at AS TIMESTAMP))
         END AS event_at
         , TRY_CAST(cell.stored_at AS TIMESTAMP) AS stored_at
-        , $table || CHR(31) || ARRAY_TO_STRING(
-            LIST_TRANSFORM(
-                cell.cells
-                , LAMBDA value, place:
-                    STRING_SPLIT($columns, CHR(31))[place] || CHR(31)
-                    || CASE WHEN place = $item_place THEN item.label ELSE value END
+        , CONCAT_WS(
+            CHR(31)
+            , $table
+            , ARRAY_TO_STRING(
+                LIST_TRANSFORM(
+                    cell.cells
+                    , LAMBDA value, place:
+                        STRING_SPLIT($columns, CHR(31))[place] || CHR(31)
+                        || CASE WHEN place = $item_place THEN item.label ELSE value END
+                )
+                , CHR(31)
             )
-            , CHR(31)
         ) AS text
         , CASE
             WHEN $has_code AND used.code IS NULL THEN '01 item not used'
