@@ -20,7 +20,7 @@ SELECT
     , CAST(NULL AS DOUBLE) AS weight
     , CASE
         WHEN
-            film.study_id NOT IN (SELECT chexpert.study_id FROM cxr_chexpert AS chexpert)
+            film.study_id NOT IN (SELECT finding.study_id FROM cxr_finding AS finding)
             THEN '01 study without labels'
         WHEN
             patients.anchor_age + YEAR(film.taken_at) - patients.anchor_year IS NULL
