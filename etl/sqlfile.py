@@ -117,6 +117,22 @@ def create_table(
     connection.execute(f"CREATE TEMP TABLE {table} AS {sql.body}", _bind(sql, parameters))
 
 
+def add_rows(
+    connection: DuckDBPyConnection, table: str, name: str, parameters: Parameters | None = None
+) -> None:
+    """Put the rows of a file behind those of ``table``, which is made if it is not there."""
+    sql = read_sql(name)
+    bound = _bind(sql, parameters)
+    empty = f"SELECT * FROM (\n{sql.body}\n) LIMIT 0"
+    connection.execute(f"CREATE TEMP TABLE IF NOT EXISTS {table} AS {empty}", bound)
+    connection.execute(f"INSERT INTO {table} {sql.body}", bound)
+
+
+def write_table(connection: DuckDBPyConnection, path: Path, table: str, name: str) -> None:
+    """Publish ``table``, which holds the rows of a file, in the file's order."""
+    _copy(connection, path, f"SELECT * FROM {table}\nORDER BY {read_sql(name).order}", {})
+
+
 def write_parquet(
     connection: DuckDBPyConnection, path: Path, name: str, parameters: Parameters | None = None
 ) -> None:

@@ -63,8 +63,10 @@ def test_an_impossible_value_is_shown(changed_params):
 def test_the_environment_goes_over_the_paths(changed_params, monkeypatch):
     monkeypatch.setenv("MIMIC_IV_DIR", "elsewhere")
     monkeypatch.setenv("MIMIC_CXR_JPG_DIR", "")
+    monkeypatch.setenv("CHEST_IMAGENOME_DIR", "beside")
     paths = read_params(changed_params(lambda value: None)).paths
     assert (paths.mimic_iv, paths.mimic_cxr_jpg) == ("elsewhere", "simulate")
+    assert paths.chest_imagenome == "beside"
 
 
 @pytest.mark.parametrize("text", ["", "[1]", "a: [", "just words"])

@@ -1,18 +1,19 @@
 """Whatever was recorded, and whenever it was known: no window holds anything beyond its end."""
 
+import tempfile
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-import duckdb
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxrfuture_data.schema import EVENT_TABLES
-from etl.published_hours import create_pair_edges
+from etl.params import SqlParams
 from etl.recipe import Recipe, read_recipe
-from etl.sqlfile import create_table
-from etl.window import OUTPUTS, TABLES
+from etl.sqlfile import create_table, open_sql
+from etl.window import OUTPUTS, create_windows
 
 ADMITTED = datetime(2150, 1, 2)
 # Seconds since ICU admission; often at an end of a window, or a second beside it.
@@ -50,10 +51,18 @@ def windows_of(recipe: Recipe, pair: Any, measured: Any, happened: Any) -> dict[
     times = {"event_at": when, "known_at": when, "source_row": pl.Int64}
     tables = {
         "pair": frame(
-            [one | {"pair_id": "p", "window_start_at": at(pair[0]), "window_end_at": at(pair[1])}],
+            [
+                one
+                | {"pair_id": "p", "is_null_event": False}
+                | {"window_start_at": at(pair[0]), "window_end_at": at(pair[1])}
+            ],
             **ids,
             pair_id=pl.String,
+            is_null_event=pl.Boolean,
             **ends,
+        ),
+        "pair_admission": frame(
+            [{"pair_id": "p", "hadm_id": 1}], pair_id=pl.String, hadm_id=pl.Int64
         ),
         "stay": frame(
             [
@@ -74,7 +83,9 @@ def windows_of(recipe: Recipe, pair: Any, measured: Any, happened: Any) -> dict[
         ),
         "measurement": frame(
             [
-                one | fact | {"variable": variable, "value": 80.0, "charted": None, "source": "x"}
+                one
+                | fact
+                | {"variable": variable, "value": 80.0, "charted": None, "source": "chartevents"}
                 for fact, (_, _, variable) in zip(known, measured, strict=False)
             ],
             **ids,
@@ -86,24 +97,26 @@ def windows_of(recipe: Recipe, pair: Any, measured: Any, happened: Any) -> dict[
         ),
         "event": frame(
             [
-                one | fact | {"event_table": table, "text": "x"}
+                one | fact | {"event_table": table, "text_id": 1}
                 for fact, (_, _, table) in zip(known[len(measured) :], happened, strict=True)
             ],
             **ids,
             **times,
             event_table=pl.UInt8,
-            text=pl.String,
+            text_id=pl.UInt64,
         ),
     }
-    with duckdb.connect() as connection:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_sql(SqlParams(memory_limit="1GB", threads=1), Path(folder)) as connection,
+    ):
         for name, rows in tables.items():
             connection.register(f"given_{name}", rows)
             connection.execute(f"CREATE TABLE {name} AS SELECT * FROM given_{name}")
-        create_pair_edges(connection, recipe)
-        for table in TABLES:
-            create_table(connection, table, f"window/{table}", recipe.parameters)
-        for table in OUTPUTS:
+        create_windows(connection, recipe)
+        for table in ("window", "window_event"):
             create_table(connection, f"made_{table}", f"window/{table}", recipe.parameters)
+        connection.execute("CREATE TABLE made_hourly AS FROM hourly")
         return {table: connection.sql(f"FROM made_{table}").pl() for table in OUTPUTS}
 
 

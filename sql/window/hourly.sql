@@ -4,63 +4,50 @@
 SELECT
     sample_window.kind
     , sample_window.key
-    , hourly_value.hour
-    , MAX(hourly_value.value)
-        FILTER (WHERE hourly_value.variable = 'Capillary refill rate')
-        AS "Capillary refill rate"
-    , MAX(hourly_value.value)
-        FILTER (WHERE hourly_value.variable = 'Diastolic blood pressure')
-        AS "Diastolic blood pressure"
-    , MAX(hourly_value.value)
-        FILTER (WHERE hourly_value.variable = 'Fraction inspired oxygen')
-        AS "Fraction inspired oxygen"
-    , MAX(hourly_value.value)
-        FILTER (WHERE hourly_value.variable = 'GCS eye opening')
-        AS "GCS eye opening"
-    , MAX(hourly_value.value)
-        FILTER (WHERE hourly_value.variable = 'GCS motor response')
-        AS "GCS motor response"
-    , MAX(hourly_value.value)
-        FILTER (WHERE hourly_value.variable = 'GCS total')
-        AS "GCS total"
-    , MAX(hourly_value.value)
-        FILTER (WHERE hourly_value.variable = 'GCS verbal response')
-        AS "GCS verbal response"
-    , MAX(hourly_value.value)
-        FILTER (WHERE hourly_value.variable = 'Glucose')
-        AS "Glucose"
-    , MAX(hourly_value.value)
-        FILTER (WHERE hourly_value.variable = 'Heart Rate')
-        AS "Heart Rate"
-    , MAX(hourly_value.value)
-        FILTER (WHERE hourly_value.variable = 'Height')
-        AS "Height"
-    , MAX(hourly_value.value)
-        FILTER (WHERE hourly_value.variable = 'Mean blood pressure')
-        AS "Mean blood pressure"
-    , MAX(hourly_value.value)
-        FILTER (WHERE hourly_value.variable = 'Oxygen saturation')
-        AS "Oxygen saturation"
-    , MAX(hourly_value.value)
-        FILTER (WHERE hourly_value.variable = 'Respiratory rate')
-        AS "Respiratory rate"
-    , MAX(hourly_value.value)
-        FILTER (WHERE hourly_value.variable = 'Systolic blood pressure')
-        AS "Systolic blood pressure"
-    , MAX(hourly_value.value)
-        FILTER (WHERE hourly_value.variable = 'Temperature')
-        AS "Temperature"
-    , MAX(hourly_value.value)
-        FILTER (WHERE hourly_value.variable = 'Weight')
-        AS "Weight"
-    , MAX(hourly_value.value)
-        FILTER (WHERE hourly_value.variable = 'pH')
-        AS "pH"
-FROM hourly_value
+    , pivoted.* EXCLUDE (window_number)
+FROM (
+    SELECT
+        window_number
+        , hour
+        , MAX(value) FILTER (WHERE variable = 'Capillary refill rate')
+            AS "Capillary refill rate"
+        , MAX(value) FILTER (WHERE variable = 'Diastolic blood pressure')
+            AS "Diastolic blood pressure"
+        , MAX(value) FILTER (WHERE variable = 'Fraction inspired oxygen')
+            AS "Fraction inspired oxygen"
+        , MAX(value) FILTER (WHERE variable = 'GCS eye opening')
+            AS "GCS eye opening"
+        , MAX(value) FILTER (WHERE variable = 'GCS motor response')
+            AS "GCS motor response"
+        , MAX(value) FILTER (WHERE variable = 'GCS total')
+            AS "GCS total"
+        , MAX(value) FILTER (WHERE variable = 'GCS verbal response')
+            AS "GCS verbal response"
+        , MAX(value) FILTER (WHERE variable = 'Glucose')
+            AS "Glucose"
+        , MAX(value) FILTER (WHERE variable = 'Heart Rate')
+            AS "Heart Rate"
+        , MAX(value) FILTER (WHERE variable = 'Height')
+            AS "Height"
+        , MAX(value) FILTER (WHERE variable = 'Mean blood pressure')
+            AS "Mean blood pressure"
+        , MAX(value) FILTER (WHERE variable = 'Oxygen saturation')
+            AS "Oxygen saturation"
+        , MAX(value) FILTER (WHERE variable = 'Respiratory rate')
+            AS "Respiratory rate"
+        , MAX(value) FILTER (WHERE variable = 'Systolic blood pressure')
+            AS "Systolic blood pressure"
+        , MAX(value) FILTER (WHERE variable = 'Temperature')
+            AS "Temperature"
+        , MAX(value) FILTER (WHERE variable = 'Weight')
+            AS "Weight"
+        , MAX(value) FILTER (WHERE variable = 'pH')
+            AS "pH"
+    FROM hourly_value
+    GROUP BY
+        window_number
+        , hour
+) AS pivoted
 INNER JOIN sample_window
-    ON hourly_value.window_number = sample_window.window_number
-GROUP BY
-    sample_window.kind
-    , sample_window.key
-    , hourly_value.hour
+    ON pivoted.window_number = sample_window.window_number
 ORDER BY kind, key, hour

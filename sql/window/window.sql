@@ -27,7 +27,7 @@ SELECT
         END AS INTEGER
     ) AS hours
     , COALESCE(
-        DATE_DIFF('microsecond', sample_window.window_start_at, window_origin.origin_at), 0
+        DATE_DIFF('microsecond', sample_window.window_start_at, measured.origin_at), 0
     )
     / 3600000000.0 AS hourly_start_hours
     , CAST(COALESCE(counted.events, 0) AS INTEGER) AS events
@@ -35,18 +35,8 @@ SELECT
     , GREATEST(measured.latest_event_at, counted.latest_event_at) AS latest_event_at
     , GREATEST(measured.latest_known_at, counted.latest_known_at) AS latest_known_at
 FROM sample_window
-LEFT JOIN (
-    SELECT
-        window_number
-        , MAX(hour) AS last_hour
-        , MAX(latest_event_at) AS latest_event_at
-        , MAX(latest_known_at) AS latest_known_at
-    FROM hourly_value
-    GROUP BY window_number
-) AS measured
+LEFT JOIN measured_window AS measured
     ON sample_window.window_number = measured.window_number
-LEFT JOIN window_origin
-    ON sample_window.window_number = window_origin.window_number
 LEFT JOIN event_count AS counted
     ON sample_window.window_number = counted.window_number
 ORDER BY kind, key
