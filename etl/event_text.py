@@ -96,7 +96,8 @@ def _sources(
     for name in TEXT_LISTS:
         create_table(connection, name, f"event/text/{name}")
     if recipe.is_in_force("clean_text"):
-        create_table(connection, "result_admission", "event/text/result_admission")
+        name = "event/text/result_admission"
+        create_table(connection, "result_admission", name, recipe.parameters)
         for table in EVENT_TABLES:
             yield TextSource(table, f"event/text/{table}", recipe.parameters)
     else:
