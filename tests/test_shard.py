@@ -215,6 +215,11 @@ def test_each_row_of_the_table_has_the_hash_of_its_text(tmp_path):
     assert lines == [hashlib.sha256(text.encode()).hexdigest() for text in TEXTS]
 
 
+def forget_a_text(folder):
+    path = folder / "embed" / "text_row.parquet"
+    pl.read_parquet(path).filter(pl.col("row") != 1).write_parquet(path)
+
+
 def forget_a_vector(folder):
     path = folder / "embed" / "table.npy"
     np.save(path, np.load(path)[:2])
