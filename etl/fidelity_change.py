@@ -67,11 +67,9 @@ def compare_builds(connection: DuckDBPyConnection, before: Path, after: Path) ->
     _create_common(connection, before, after)
     changes = []
     for compared in COMPARED:
-        sides = {
-            "before": before / f"{compared.file}.parquet",
-            "after": after / f"{compared.file}.parquet",
-        }
-        if all(path.exists() for path in sides.values()):
+        builds = {"before": before, "after": after}
+        if all((build / f"{compared.file}.parquet").exists() for build in builds.values()):
+            sides = {side: _rows_of(compared, build) for side, build in builds.items()}
             changes += _compare(connection, compared, sides)
     return changes
 
@@ -88,6 +86,16 @@ def count_hours_before_first(connection: DuckDBPyConnection, build: Path) -> Cha
     return Change("hour", "age and sex", total, total, 0, 0, hours, windows)
 
 
+def _rows_of(compared: Compared, build: Path) -> str:
+    """What a build holds of a table, to select from; of events the texts that their ids read."""
+    rows = _read(build / f"{compared.file}.parquet")
+    if compared.table != "event":
+        return rows
+    texts = _read(build / "event" / "text.parquet")
+    columns = "kind, key, event_table, source_row, text"
+    return f"(SELECT {columns} FROM {rows} INNER JOIN {texts} USING (text_id))"
+
+
 def _create_common(connection: DuckDBPyConnection, before: Path, after: Path) -> None:
     """The table ``common``: (kind, key) of every window in both builds."""
     sides = [
@@ -98,9 +106,9 @@ def _create_common(connection: DuckDBPyConnection, before: Path, after: Path) ->
 
 
 def _compare(
-    connection: DuckDBPyConnection, compared: Compared, sides: Mapping[str, Path]
+    connection: DuckDBPyConnection, compared: Compared, sides: Mapping[str, str]
 ) -> list[Change]:
-    found = connection.execute(f"SELECT * FROM {_read(sides['before'])} LIMIT 0").description
+    found = connection.execute(f"SELECT * FROM {sides['before']} LIMIT 0").description
     columns = [column[0] for column in found or ()]
     keys = compared.keys or tuple(name for name in columns if name not in compared.values)
     values = compared.values or tuple(name for name in columns if name not in keys)
@@ -111,14 +119,13 @@ def _compare(
 
 
 def _query(
-    compared: Compared, keys: Sequence[str], values: Sequence[str], sides: Mapping[str, Path]
+    compared: Compared, keys: Sequence[str], values: Sequence[str], sides: Mapping[str, str]
 ) -> str:
     """One row: six counts of the rows, then six of each column's values."""
     only = " WHERE (kind, key) IN (SELECT (kind, key) FROM common)"
     where = only if compared.table in _OF_WINDOWS else ""
     read = ", ".join(
-        f"{side} AS (SELECT *, TRUE AS is_there FROM {_read(path)}{where})"
-        for side, path in sides.items()
+        f"{side} AS (SELECT *, TRUE AS is_there FROM {rows}{where})" for side, rows in sides.items()
     )
     on = " AND ".join(f"before.{_quote(key)} = after.{_quote(key)}" for key in keys)
     both = "(before.is_there AND after.is_there)"

@@ -132,6 +132,7 @@ OFFENCES = {
         "pair": "SELECT 'k' AS pair_id, TIMESTAMP '2150-01-02' AS previous_at"
         ", TIMESTAMP '2150-01-01' AS target_at, 1 AS previous_study_id, 2 AS target_study_id"
         ", 'a' AS previous_dicom_id, 'b' AS target_dicom_id, FALSE AS is_null_event"
+        ", TIMESTAMP '2150-01-02' AS window_start_at, TIMESTAMP '2150-01-01' AS window_end_at"
     },
     "pair_repeated": {
         "pair": "SELECT 1 AS hadm_id, 2 AS stay_id, 'a' AS previous_dicom_id"

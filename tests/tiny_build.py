@@ -105,7 +105,6 @@ def pairs_of(recipe: Recipe) -> list[Row]:
                     "age": 40 + subject,
                     "sex": "FM"[subject % 2],
                     "died_in_hospital": subject == 2,
-                    "is_null_event": False,
                 }
             )
     return rows
