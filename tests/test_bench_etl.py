@@ -40,7 +40,7 @@ def test_rows_and_seconds_of_the_stages_add_up(tmp_path, capsys):
     # event opens patients, admissions, icustays, chartevents, labevents and the films' list.
     assert stages["event"]["rows_read"] == 1 + 1 + 1 + 7 + 0 + 2
     assert stages["event"]["rows_written"] == 6
-    # window opens measurements, a pair and its admission, a sample stay and a stay of the benchmark.
+    # window opens measurements, a pair, its admission, a stay and that stay of the benchmark.
     assert stages["window"]["rows_read"] == stages["event"]["rows_written"] + 1 + 1 + 1 + 1
     for facts in stages.values():
         assert facts["rows_per_second"] == facts["rows_read"] / facts["median"]
