@@ -11,13 +11,14 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from cxrfuture_data.schema import ContractError
-from etl import cohort, event, ingest, window
+from etl import ingest
 from etl.mimic_schema import TABLES
 from etl.params import Params
 from etl.recipe import RULES, Recipe
@@ -25,7 +26,7 @@ from etl.sources import Release, find_release
 
 BARE_COPY = "bare copy"
 INGEST = "ingest"
-STAGES = {"event": event, "cohort": cohort, "window": window}
+STAGES = ("event", "cohort", "window")
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,12 @@ def _do(work: Work) -> None:
     elif work.name == INGEST:
         ingest.ingest_releases(work.params, work.releases)
     else:
-        STAGES[work.name].run(work.params, work.recipe)
+        stage_module(work.name).run(work.params, work.recipe)
+
+
+def stage_module(stage: str) -> Any:
+    """A stage's module, imported only where it runs: a child pays for no other's imports."""
+    return import_module(f"etl.{stage}")
 
 
 def _read_order(order: dict[str, Any]) -> Work:

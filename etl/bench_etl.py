@@ -3,7 +3,8 @@
 Each is a child process of its own; in every round the bare copy goes first, then the stages in
 their order. A row is a record of a table: ingest reads the rows of the tables that it makes and
 those it rejects; a later stage reads the tables that it opens, each counted once, though it may
-scan one twice; what is written are the rows of the stage's Parquet files.
+scan one twice; what is written are the rows of the stage's Parquet files. The total reads the rows
+of the sources.
 """
 
 import json
@@ -26,6 +27,7 @@ from etl.bench_child import (
     choose_releases,
     move_build,
     run_child,
+    stage_module,
     sum_costs,
     summarize,
 )
@@ -35,7 +37,7 @@ from etl.recipe import Recipe
 from etl.shard_facts import read_json
 from etl.sources import Release
 
-COLUMNS = ("rows read", "rows written", "seconds", "processor seconds", "rows/s", "peak memory, MB")
+COLUMNS = ("rows read", "written", "seconds", "processor", "rows/s", "peak MB")
 LIMITS = ("memory_limit", "threads")
 
 
@@ -83,7 +85,8 @@ def bench_etl(
             rows = {name: _count_rows(name, there, recipe) for name in names}
     stages = {name: _with_speed(summarize(costs[name]), rows[name]) for name in names}
     rounds_of = zip(*(costs[name] for name in names), strict=True)
-    total = summarize([sum_costs(of_round) for of_round in rounds_of])
+    source_rows = {"rows_read": rows[INGEST]["rows_read"]}
+    total = _with_speed(summarize([sum_costs(of_round) for of_round in rounds_of]), source_rows)
     bare = summarize(costs[BARE_COPY])
     jobs = plan_jobs(params, releases)
     return {
@@ -116,7 +119,7 @@ def _count_rows(name: str, params: Params, recipe: Recipe) -> dict[str, int]:
             "rows_written": written,
         }
     return {
-        "rows_read": _rows(STAGES[name].source_tables(params, recipe).values()),
+        "rows_read": _rows(stage_module(name).source_tables(params, recipe).values()),
         "rows_written": _rows(params.build(recipe.name, name).glob("*.parquet")),
     }
 

@@ -36,6 +36,8 @@ MEASUREMENT_TABLES = {
     "lab_admission": "event/lab_admission",
     "gcs_component": "event/gcs_component",
 }
+# Rules that go before those of a file in event/measurement, in a file of their own.
+NEEDED = ("event/needed/chartevents",)
 
 
 def run(params: Params, recipe: Recipe) -> None:
@@ -83,7 +85,7 @@ def _write_measurements(connection: DuckDBPyConnection, folder: Path, recipe: Re
         recipe.parameters,
     )
     write_json(folder / "metrics.json", {"labs_given_an_admission_by_time": labs})
-    return _count(connection, names, recipe)
+    return _count(connection, [*NEEDED[: len(tables)], *names], recipe)
 
 
 def _count(connection: DuckDBPyConnection, names: Sequence[str], recipe: Recipe) -> list[Drop]:

@@ -98,6 +98,11 @@ def test_what_is_no_measurement_is_counted_by_reason(tmp_path):
         "outside the plausible range": 1,
     }
     assert len(built.rows("event", "measurement")) == 1
+    # Two files hold the rules: the second counts on from what the first leaves.
+    drops = [drop for drop in built.drops("event") if drop.unit == "chartevents row"]
+    assert drops[0].before == 6
+    assert [drop.before for drop in drops[1:]] == [drop.after for drop in drops[:-1]]
+    assert drops[-1].after == 1
 
 
 def test_urine_and_other_fluids_are_not_read_as_blood(tmp_path):

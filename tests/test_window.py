@@ -149,6 +149,18 @@ def test_as_of_windows_hold_only_what_the_chart_could_show(tmp_path):
     assert len(cells(known, "stay", "Systolic blood pressure")) == 2
 
 
+def test_windows_taken_one_at_a_time_are_those_taken_at_once(tmp_path, monkeypatch):
+    rows = [*HOURS, chart(220179, 3, 120), chart(220179, 3, 130), chart(220179, 30, 110)]
+    at_once = hourly(tmp_path / "once", rows)
+    monkeypatch.setattr("etl.window.WINDOWS_PER_PART", 1)
+    in_parts = hourly(tmp_path / "parts", rows)
+    assert len(at_once.rows("window", "window")) == 3
+    for table in ("window", "hourly"):
+        assert in_parts.rows("window", table) == at_once.rows("window", table) != []
+    assert in_parts.drops("window") == at_once.drops("window")
+    assert at_once.removed("window", "measurement of a window") != {}
+
+
 def test_hourly_has_the_columns_of_the_contract_in_order(tmp_path):
     built = hourly(tmp_path, HOURS)
     path = built.params.build("ddl_cxr", "window", "hourly.parquet")

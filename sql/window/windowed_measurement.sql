@@ -13,8 +13,6 @@ SELECT
     , measurement.value
     , measurement.charted
     , measurement.event_at < sample_window.window_start_at AS is_carried
-    , CAST(measurement.source AS measurement_source) AS source
-    , measurement.source_row
 FROM sample_window
 INNER JOIN measurement
     ON
@@ -50,4 +48,4 @@ INNER JOIN measurement
                 ELSE measurement.event_at
             END < sample_window.window_end_at
         )
-ORDER BY window_number, event_at, source, source_row
+ORDER BY window_number, event_at, known_at, variable, value, charted

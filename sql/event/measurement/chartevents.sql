@@ -1,4 +1,5 @@
--- Grain: one row per chartevents row, dropped ones with a reason.
+-- Grain: one row per chartevents row that needed/chartevents.sql keeps, dropped ones with a reason.
+-- The inner joins are that file's two rules: most rows end at the scan, before their text is read.
 -- Units of the contract: Fahrenheit -> degC by item, or where a Celsius item holds 79 or more;
 -- inch -> cm; pound -> kg; a saturation of 1 or less is a fraction -> %; inspired oxygen above 1 is
 -- in percent -> fraction, a charted 0.5 stays 0.5. Each of these only by the correction it names;
@@ -20,19 +21,15 @@ SELECT
     , CAST('chartevents' AS measurement_source) AS source
     , converted.source_row
     , CASE
-        WHEN converted.variable IS NULL THEN '01 item not used'
-        WHEN
-            stay.stay_id IS NULL
-            THEN '02 admission without the stay and films a sample needs'
         WHEN
             converted.stay_id <> stay.stay_id
-            THEN '03 charted in another stay'
-        WHEN converted.charttime IS NULL THEN '04 no time'
-        WHEN converted.measured IS NULL THEN '05 no number, or a text that is no category'
+            THEN '01 charted in another stay'
+        WHEN converted.charttime IS NULL THEN '02 no time'
+        WHEN converted.measured IS NULL THEN '03 no number, or a text that is no category'
         WHEN
             $plausible_range
             AND (converted.measured BETWEEN converted.low AND converted.high) IS FALSE
-            THEN '06 outside the plausible range'
+            THEN '04 outside the plausible range'
     END AS drop_reason
 FROM (
     SELECT
@@ -48,7 +45,6 @@ FROM (
         , read.low
         , read.high
         , CASE
-            WHEN read.transform IS NULL THEN NULL
             WHEN read.transform IN ('category', 'score') THEN read.position
             WHEN NOT ISFINITE(read.number) THEN NULL
             WHEN read.transform = 'fraction'
@@ -105,7 +101,7 @@ FROM (
                 ELSE TRY_CAST(chart.value AS DOUBLE)
             END AS number
         FROM chartevents AS chart
-        LEFT JOIN measured_item AS item
+        INNER JOIN measured_item AS item
             ON chart.itemid = item.itemid AND item.source = 'chartevents'
         LEFT JOIN charted_category
             ON
@@ -118,6 +114,6 @@ FROM (
                 END = charted_category.charted
     ) AS read
 ) AS converted
-LEFT JOIN measured_stay AS stay
+INNER JOIN measured_stay AS stay
     ON converted.hadm_id = stay.hadm_id
 ORDER BY subject_id, event_at, source, source_row
