@@ -40,6 +40,7 @@ TEXT_CORRECTIONS = (
     "results_by_time",
     "results_when_stored",
 )
+PLAIN = "plain"  # texts as they read; anything else is a folder
 NUMBER_WITH_DOT = re.compile(r"\d*\.\d+")
 DECIMALS = 4
 
@@ -60,8 +61,8 @@ def write_events(
     folder = params.build(recipe.name, stage)
     work = folder / ".text"
     pieces = None
-    if recipe.window.text == "word_pieces":
-        pieces = WordPieces(Path(recipe.window.tokenizer))
+    if recipe.window.text != PLAIN:
+        pieces = WordPieces(Path(recipe.window.text))
     drops = []
     kept = {"no_event": work / "no_event.parquet"}
     write_unsorted(connection, kept["no_event"], "event/no_event")

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from cxrfuture_data.schema import ContractError
 from cxrfuture_data.settings import Settings, parse_settings, read_yaml
@@ -112,21 +112,15 @@ class BenchmarkSplitRule(SplitRule):
 class WindowRule(Settings):
     """What a window holds. It starts at the previous film (pair) or at ICU admission (stay).
 
-    text: events as they read, or after EHRXDiff's word-piece round trip (specs ehrxdiff 3.4).
+    text: plain, or the folder of Bio_ClinicalBERT's vocab.txt, for events as they read after
+    EHRXDiff's word-piece round trip (specs ehrxdiff 3.4).
     """
 
     hourly: bool
     events: bool
     includes_end: bool
     maximum_events: Annotated[int, Field(gt=0)]
-    text: Literal["plain", "word_pieces"] = "plain"
-    tokenizer: str = ""  # for word_pieces: a folder with the vocab.txt of Bio_ClinicalBERT
-
-    @model_validator(mode="after")
-    def _require_tokenizer(self) -> Self:
-        if self.text == "word_pieces" and not self.tokenizer:
-            raise ValueError("text word_pieces needs tokenizer, a folder with a vocab.txt")
-        return self
+    text: Annotated[str, Field(min_length=1)]
 
 
 class LabelRule(Settings):
@@ -160,7 +154,7 @@ class DdlCxrCohort(Settings):
 class EhrxdiffCohort(Settings):
     minimum_age: Years
     maximum_gap_hours: Hours
-    null_event_samples: bool = False  # per target film, one sample without events (section 5)
+    null_event_samples: bool  # per target film, one sample without events (section 5)
 
 
 class Diff3mCohort(Settings):

@@ -53,9 +53,9 @@ class WordPieces:
         path = folder / VOCABULARY
         if not path.is_file():
             raise ContractError(
-                f"window.tokenizer: no {VOCABULARY} in {folder}; word pieces need that of"
+                f"window.text: no {VOCABULARY} in {folder}; word pieces need that of"
                 " emilyalsentzer/Bio_ClinicalBERT, which is never downloaded here: put it there,"
-                " or set window.text to plain"
+                " or set it to plain"
             )
         # Lower case though the vocabulary is cased: the checkpoint's tokenizer does so by default.
         self._tokenizer = BertWordPieceTokenizer(str(path), lowercase=True)

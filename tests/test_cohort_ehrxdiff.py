@@ -141,7 +141,13 @@ def test_a_pair_of_two_admissions_is_one_sample_with_the_events_of_both_as_publi
 
 
 def test_the_cap_is_of_the_merged_events(tmp_path):
-    rule = {"hourly": False, "events": True, "includes_end": True, "maximum_events": 2}
+    rule = {
+        "hourly": False,
+        "events": True,
+        "includes_end": True,
+        "maximum_events": 2,
+        "text": "plain",
+    }
     built = overlapping(tmp_path, "published", window=WindowRule.model_validate(rule))
     assert built.column("window", "window_event", "hours") == [1.5, 2]
     assert built.rows("window", "window", "events, dropped_events") == [(2, 1)]

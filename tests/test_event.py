@@ -6,7 +6,6 @@ from typing import Any
 
 import duckdb
 import pytest
-import yaml
 from tiny_mimic import REPOSITORY, rewrite
 from tiny_stages import HADM, SUBJECT, Built, at, build, chart, film, lab
 
@@ -368,7 +367,7 @@ def test_word_pieces_are_what_all_later_stages_read(tmp_path):
     words = "[PAD] [UNK] [CLS] [SEP] [MASK] labevents item ##id po value 7 5 2 ."
     (tmp_path / "vocab.txt").write_text("\n".join(words.split()))
     rule = read_recipe("ehrxdiff").window.model_dump()
-    rule |= {"text": "word_pieces", "tokenizer": str(tmp_path)}
+    rule |= {"text": str(tmp_path)}
     built = build(
         tmp_path,
         "ehrxdiff",
@@ -379,12 +378,10 @@ def test_word_pieces_are_what_all_later_stages_read(tmp_path):
     assert built.window_texts() == ["labevents itemid po 2 value 7. 5 7. 5"]  # no valuenum
 
 
-def test_word_pieces_without_a_folder_are_refused(tmp_path):
-    recipe = yaml.safe_load((RECIPES / "ehrxdiff.yaml").read_text())
-    recipe["window"]["text"] = "word_pieces"
-    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(recipe))
-    with pytest.raises(ContractError, match="word_pieces needs tokenizer"):
-        read_recipe(str(tmp_path / "mine.yaml"))
+def test_word_pieces_without_a_vocabulary_are_refused(tmp_path):
+    rule = read_recipe("ehrxdiff").window.model_copy(update={"text": str(tmp_path / "bert")})
+    with pytest.raises(ContractError, match=r"window.text: no vocab.txt in .*bert; word pieces"):
+        build(tmp_path, "ehrxdiff", {"cxr_metadata": FILMS}, fidelity="published", window=rule)
 
 
 def test_one_film_makes_no_pair_so_its_admission_brings_no_text(tmp_path):

@@ -41,7 +41,13 @@ def events_of(tmp_path: Any, events: list[Any], **changes: Any) -> Built:
 
 
 def rule(**changes: Any) -> WindowRule:
-    texts = {"hourly": False, "events": True, "includes_end": True, "maximum_events": 1024}
+    texts = {
+        "hourly": False,
+        "events": True,
+        "includes_end": True,
+        "maximum_events": 1024,
+        "text": "plain",
+    }
     return WindowRule.model_validate(texts | changes)
 
 
@@ -104,7 +110,13 @@ def test_both_films_belong_to_the_window_of_a_pair(tmp_path):
 
 
 def test_a_window_may_leave_out_its_end(tmp_path):
-    texts = {"hourly": True, "events": False, "includes_end": False, "maximum_events": 1024}
+    texts = {
+        "hourly": True,
+        "events": False,
+        "includes_end": False,
+        "maximum_events": 1024,
+        "text": "plain",
+    }
     built = hourly(
         tmp_path, [*HOURS, chart(220045, 20, 61)], window=WindowRule.model_validate(texts)
     )
