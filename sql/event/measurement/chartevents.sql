@@ -108,7 +108,7 @@ FROM (
                 item.variable = charted_category.variable
                 AND CASE
                     WHEN item.transform = 'score'
-                        THEN CAST(CAST(chart.valuenum AS INTEGER) AS VARCHAR)
+                        THEN CAST(TRY_CAST(chart.valuenum AS INTEGER) AS VARCHAR)
                     WHEN item.transform = 'category'
                         THEN chart.value
                 END = charted_category.charted
