@@ -71,11 +71,13 @@ class ColumnMoments:
 
 @dataclass(frozen=True, eq=False)
 class HourlyInput:
-    """How a model reads a record. ``from_first_hour``: see ``raw_vector``."""
+    """How a model reads a record. ``from_first_hour``: see ``raw_vector``; ``zero_beyond``: scaled
+    values larger than that become 0 (DrFuse; fusion 12.1)."""
 
     columns: Columns
     from_first_hour: bool
     moments: ColumnMoments
+    zero_beyond: float = np.inf
 
 
 def clip(hourly: Hourly) -> Hourly:
@@ -148,7 +150,14 @@ def normalise(raw: Hourly, moments: ColumnMoments) -> Hourly:
 def vector(hourly: Hourly, age: float, sex: str, rule: HourlyInput) -> Hourly:
     """(T, 79 or 76) as a model reads it: ``raw_vector``, normalised."""
     raw = raw_vector(hourly, age, sex, from_first_hour=rule.from_first_hour, columns=rule.columns)
-    return normalise(raw, rule.moments)
+    return scale(raw, rule)
+
+
+def scale(raw: Hourly, rule: HourlyInput) -> Hourly:
+    """A raw vector as a model reads it."""
+    scaled = normalise(raw, rule.moments)
+    scaled[np.abs(scaled) > rule.zero_beyond] = 0
+    return scaled
 
 
 def moments_of(statistics: WindowStatistics) -> ColumnMoments:

@@ -97,7 +97,9 @@ def hourly_input(recipe: Mapping[str, Any], kind: str, statistics: WindowStatist
     from_first_hour = has_patient and not _is_in_force(recipe, "age_and_sex_in_every_hour")
     if _is_in_force(recipe, "training_normaliser"):
         return HourlyInput(COLUMNS, from_first_hour, moments_of(statistics))
-    return HourlyInput(columns_of(table), from_first_hour, moments_from(table))
+    # 0: nothing is put to 0; only MedFuse's rules, which are DrFuse's too, have the setting.
+    zero_beyond = recipe["cohort"].get("zero_beyond", 0) or np.inf
+    return HourlyInput(columns_of(table), from_first_hour, moments_from(table), zero_beyond)
 
 
 def _is_in_force(recipe: Mapping[str, Any], correction: str) -> bool:

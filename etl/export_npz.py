@@ -18,7 +18,7 @@ import numpy.typing as npt
 import polars as pl
 
 from cxrfuture_data.console import progress
-from cxrfuture_data.hourly import HourlyInput, clip, column_names, normalise, raw_vector
+from cxrfuture_data.hourly import HourlyInput, clip, column_names, raw_vector, scale
 from cxrfuture_data.manifest import WindowStatistics
 from cxrfuture_data.publish import publish, write_json
 from cxrfuture_data.published import hourly_input, measure_moments
@@ -96,9 +96,7 @@ def export(
         rule = _rule(recipe, windows, normaliser)
         normalisers[kind] = rule.moments.named()
         raw = write_npz(out / f"{kind}_raw.npz", _matrices(windows, rule))
-        scaled = (
-            (name, normalise(matrix, rule.moments)) for name, matrix in _matrices(windows, rule)
-        )
+        scaled = ((name, scale(matrix, rule)) for name, matrix in _matrices(windows, rule))
         paths += [raw, write_npz(out / f"{kind}_normalised.npz", scaled)]
         if kind != "generation":
             paths.append(_write_samples(folder, windows, out / f"{kind}.csv"))

@@ -170,6 +170,7 @@ class MedfuseCohort(Settings):
     minimum_stay_hours: Hours
     window_until: Literal["hours", "discharge"]  # hours: the first window_hours of the stay
     window_hours: Hours
+    zero_beyond: Annotated[float, Field(ge=0)]  # published: larger scaled values become 0; 0: none
     none_text: NoneText
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -200,3 +202,10 @@ def test_normalising_leaves_its_input_and_the_flags_alone():
     changed = [COLUMN_NAMES[i] for i in np.flatnonzero((scaled != raw).any(axis=0))]
     assert changed == [COLUMN_NAMES[i] for i in (2, 3, *range(49, 59), 61)]
     assert scaled[0, 50] == (86 - 10) / 2
+
+
+def test_scaled_values_beyond_a_limit_become_0():
+    limited = replace(rule(), zero_beyond=100)
+    row = vector(hourly(1, Heart_Rate={0: 140}, Glucose={0: 99}), 40, "F", limited)[0]
+    assert row[50] == 0
+    assert row[49] == 99

@@ -23,7 +23,8 @@ RATE = SCALED_NAMES.index("Heart Rate")
 
 
 def recipe(rules="ddl_cxr", fidelity="published", corrections=BOTH):
-    return {"rules": rules, "fidelity": fidelity, "corrections": corrections}
+    how = {"fidelity": fidelity, "corrections": corrections}
+    return {"rules": rules, "cohort": {}} | how
 
 
 @pytest.mark.parametrize("table", [DDL_CXR_PAIR, DDL_CXR_STAY, MIMIC_III])
@@ -116,3 +117,9 @@ def test_moments_of_fewer_than_two_hours_are_refused(hours):
     windows = [np.zeros((hours, 79))] if hours else []
     with pytest.raises(ContractError, match=f"moments of {hours} hours"):
         measure_moments(windows)
+
+
+def test_drfuse_puts_what_lies_beyond_ten_to_zero():
+    body = recipe("medfuse") | {"cohort": {"zero_beyond": 10.0}}
+    assert hourly_input(body, "stay", STATISTICS).zero_beyond == 10
+    assert hourly_input(recipe("medfuse"), "stay", STATISTICS).zero_beyond == np.inf
