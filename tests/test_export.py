@@ -4,7 +4,9 @@ import csv
 import json
 from pathlib import Path
 
+import h5py
 import numpy as np
+import polars as pl
 import pytest
 from tiny_stages import (
     HADM,
@@ -12,6 +14,7 @@ from tiny_stages import (
     SUBJECT,
     Built,
     admission,
+    at,
     build,
     chart,
     film,
@@ -130,3 +133,47 @@ def test_a_format_that_is_not_known_or_does_not_hold_the_recipe_is_refused(tmp_p
         export.run(built.params, built.recipe, "h5")
     with pytest.raises(ContractError, match=r"--format medfuse holds recipes by the rules of"):
         export.run(built.params, built.recipe, "medfuse")
+
+
+def events_of_ehrxdiff(tmp_path: Path) -> Built:
+    """Two films of a patient, and three outputs between them, two of which read alike."""
+    outputs = [
+        {"subject_id": SUBJECT, "hadm_id": HADM, "charttime": at(hour), "itemid": 9, "value": value}
+        for hour, value in ((1, 50), (2, 7.25), (3, 50))
+    ]
+    tables = {"cxr_metadata": FILMS, "outputevents": outputs}
+    return build(tmp_path, "ehrxdiff", tables, fidelity="published")
+
+
+def test_the_events_of_ehrxdiff_before_its_tokenizer(tmp_path):
+    built = events_of_ehrxdiff(tmp_path)
+    export.run(built.params, built.recipe, "ehrxdiff", tmp_path / "out")
+    events = pl.read_parquet(tmp_path / "out" / "event.parquet")
+    assert events["dicom_id"].unique().to_list() == ["b_a"]  # the target first
+    assert events["TIME"].to_list() == [60.0, 120.0, 180.0]
+    assert events["text"][1] == "outputevents value 7.25"
+    assert events["text_split"][1] == "outputevents value  7  .  2  5 "
+    (counted,) = rows_of(tmp_path / "out" / "event_count.csv")
+    assert counted == {"dicom_id": "b_a", "events": "3", "events_kept": "3"}
+    split = json.loads((tmp_path / "out" / "dataset_split.json").read_text())
+    assert sorted(key for keys in split.values() for key in keys) == ["b_a"]
+    assert not list((tmp_path / "out").glob("*.h5"))
+
+
+def test_embeddings_go_to_one_h5_a_split_in_the_order_of_events(tmp_path):
+    built = events_of_ehrxdiff(tmp_path)
+    folder = built.params.build("ehrxdiff")
+    texts = pl.read_parquet(folder / "event" / "text.parquet").sort("text")
+    (folder / "embed").mkdir()
+    texts.select("text_id", pl.int_range(pl.len(), dtype=pl.Int32).alias("row")).write_parquet(
+        folder / "embed" / "text_row.parquet"
+    )
+    # "value 50" sorts before "value 7.25": rows 0 and 1.
+    np.save(folder / "embed" / "table.npy", np.array([[0.5, 0], [7.25, 1]], np.float16))
+    (folder / "embed" / "done.json").write_text("{}")
+    export.run(built.params, built.recipe, "ehrxdiff", tmp_path / "out")
+    found = {}
+    for path in (tmp_path / "out").glob("mimiciv-cxr-filtered_*_openai.h5"):
+        with h5py.File(path) as file:
+            found |= {key: dataset[:].tolist() for key, dataset in file["ehr"].items()}
+    assert found == {"b_a": [[0.5, 0], [7.25, 1], [0.5, 0]]}
