@@ -52,7 +52,7 @@ def test_rows_and_seconds_of_the_stages_add_up(tmp_path, capsys):
     assert result["limits"] == {
         "ingest.memory_limit": "4GB",
         "ingest.threads": 0,
-        "sql.memory_limit": "4GB",
+        "sql.memory_limit": "2GB",
         "sql.threads": 0,
     }
     assert not params.build("ingest").exists()  # it builds elsewhere
@@ -61,7 +61,7 @@ def test_rows_and_seconds_of_the_stages_add_up(tmp_path, capsys):
 def test_the_table_names_stages_and_limits(tmp_path, capsys):
     run_etl_bench(tree(tmp_path), read_recipe("ddl_cxr", "published"), rounds=1)
     said = " ".join(capsys.readouterr().out.split())
-    for word in (*STAGES, "total", "bare copy", "ddl_cxr_published", "sql.memory_limit 4GB"):
+    for word in (*STAGES, "total", "bare copy", "ddl_cxr_published", "sql.memory_limit 2GB"):
         assert word in said
 
 
