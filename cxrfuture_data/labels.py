@@ -129,8 +129,8 @@ def change_labels(
     """(codes, known): int8 index in FINDING_CHANGES (0 where not known) and bool, of (B, 14) each.
 
     ``previous``, ``target``: raw labels and which of them a report mentions. Absent then present is
-    new, present then absent resolved, absent twice unchanged. What is present twice is as the report
-    compares it (``said_changes``); where that says nothing its severity is not known, or, as
+    new, present then absent resolved, absent twice unchanged. What is present twice is as the
+    report compares it (``said_changes``); where that says nothing its severity is not known, or, as
     ``persisting`` asks, unchanged. An uncertain or unmentioned label leaves the change unknown.
     """
     (before, before_known), (after, after_known) = previous, target
