@@ -21,9 +21,9 @@ from cxrfuture_data.publish import file_sha256
 from cxrfuture_data.schema import ContractError
 from etl import export
 from etl.meds_label import phenotype_folder
-from etl.params import IngestParams, Params
+from etl.params import IngestParams
 from etl.recipe import read_recipe
-from etl.simulate import existing
+from etl.simulate import SimulateOptions, simulate
 
 SECOND, THIRD = SUBJECT + 1, SUBJECT + 2  # one patient a split
 STRANGER = SUBJECT + 9  # has no film, so no split
@@ -239,7 +239,12 @@ def test_tables_that_few_have_are_read_where_they_are(tmp_path):
         "services": [of | {"transfertime": at(4), "curr_service": "CMED"}],
         "emar": [
             of
-            | {"charttime": at(6), "storetime": at(7), "medication": "Heparin", "event_txt": "Given"}
+            | {
+                "charttime": at(6),
+                "storetime": at(7),
+                "medication": "Heparin",
+                "event_txt": "Given",
+            }
         ],
         "d_icd_procedures": [{"icd_code": "0BH", "icd_version": 10, "long_title": "Tube"}],
     }
@@ -383,13 +388,28 @@ def test_other_recipes_and_recipes_without_stays_are_refused(tmp_path):
     params = write_tree(tmp_path, TABLES)
     with pytest.raises(ContractError, match="holds recipes by the rules of future"):
         export.run(params, read_recipe("ddl_cxr"), "meds", tmp_path / "out")
-    pairs = read_recipe("future").model_copy(update={"kinds": ("pair",)})
+    pairs = read_recipe("future").model_copy(update={"kinds": ["pair"]})
     with pytest.raises(ContractError, match="no stays to label; add stay to its kinds"):
         export.run(params, pairs, "meds", tmp_path / "out")
 
 
-def filmed_demo(root: Path) -> Params:
-    params = tiny_params(root)
-    return params.model_copy(
-        update={"paths": params.paths.model_copy(update={"mimic_iv": str(demo_root())})}
+@pytest.mark.demo
+def test_the_demo_as_meds_has_nothing_before_it_was_known(tmp_path):
+    options = SimulateOptions(
+        out=tmp_path, patients=20, seed=1, image_size=64, render=False, mimic_iv_from=demo_root()
     )
+    simulate(options)
+    paths = {"mimic_iv": str(demo_root()), "mimic_cxr_jpg": str(tmp_path / "mimic-cxr-jpg")}
+    params = tiny_params(tmp_path)
+    params = params.model_copy(update={"paths": params.paths.model_copy(update=paths)})
+    export.run(params, read_recipe("future"), "meds", tmp_path / "out")
+    assert_meds(tmp_path / "out")
+    rows = pl.read_parquet(tmp_path / "out/data/*/*.parquet")
+    assert rows.filter(pl.col("time") < pl.col("event_at")).height == 0
+    assert rows["time"].null_count() == 2 * rows["subject_id"].n_unique()  # gender and race
+    texts = dict(
+        pl.read_parquet(tmp_path / "out/metadata/codes.parquet")["code", "description"].iter_rows()
+    )
+    measured = [code for code in texts if code.startswith(("LAB", "CHART", "INFUSION", "OUTPUT"))]
+    assert len(measured) > 500
+    assert all(texts[code] for code in measured)

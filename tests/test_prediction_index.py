@@ -104,9 +104,9 @@ def test_an_index_that_says_no_time_of_a_patient_is_refused(tmp_path, rows, said
 
 
 def test_no_file_an_empty_folder_and_another_format_are_refused(tmp_path):
-    with pytest.raises(ContractError, match="no such index; set cohort.index"):
+    with pytest.raises(ContractError, match=r"no such index; set cohort\.index"):
         read_index(tmp_path / "none.parquet")
-    with pytest.raises(ContractError, match="no such index; set cohort.index"):
+    with pytest.raises(ContractError, match=r"no such index; set cohort\.index"):
         read_index(tmp_path)
     (tmp_path / "index.parquet").write_text("subject_id,prediction_time\n")
     with pytest.raises(ContractError, match="not a readable Parquet file"):
@@ -121,7 +121,7 @@ def tree(root: Path) -> Params:
             "patients": [patient(), patient(SECOND), patient(THIRD)],
             "admissions": [
                 admission(),
-                admission(HADM + 1, subject_id=SECOND, deathtime=at(100), dischtime=at(100)),
+                admission(HADM + 1, subject_id=SECOND, deathtime=at(100), dischtime=at(110)),
                 admission(HADM + 2, subject_id=THIRD),
             ],
             "icustays": [icu_stay()],
@@ -156,6 +156,7 @@ def test_times_of_no_admission_or_after_death_are_counted(tmp_path):
         (SUBJECT, 240, True),  # at discharge, which no longer holds it
         (SUBJECT, -25, True),  # before admission
         (SECOND, 99, False),
+        (SECOND, 105, True),  # dead, and not yet discharged
         (SUBJECT + 9, 1, True),  # no patient of the hospital
     )
     recipe = recipe_with(written(tmp_path / "index.parquet", rows), tmp_path)
@@ -170,6 +171,7 @@ def test_times_of_no_admission_or_after_death_are_counted(tmp_path):
     drops = read_ledger(params.build(recipe.name, "cohort"))
     removed = {drop.reason: drop.removed for drop in drops if drop.unit == "prediction"}
     assert removed["no admission of the cohort holds the time"] == 3
+    assert removed["left or dead by then"] == 1
 
 
 def test_exported_labels_make_the_same_samples_again(tmp_path):
