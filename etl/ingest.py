@@ -13,6 +13,8 @@ from typing import Any
 from cxrfuture_data.console import Advance, progress, say
 from cxrfuture_data.publish import digest, read_done, write_done, write_json
 from cxrfuture_data.schema import ContractError
+from etl.database import Database, find_database
+from etl.database_url import is_database
 from etl.ingest_table import Job, ingest_table, read_layout
 from etl.mimic_schema import OPTIONAL_TABLES, RECIPE_TABLES, TABLES
 from etl.params import SIMULATED, Params
@@ -31,7 +33,19 @@ ROWS_OF_VERSION = {
 
 def run(params: Params) -> None:
     """Ingest what the recipes read, or every known table that is there."""
-    ingest_releases(params, [find_source(params, "mimic_iv"), find_source(params, "mimic_cxr_jpg")])
+    ingest_releases(params, [find_tables(params), find_source(params, "mimic_cxr_jpg")])
+
+
+def forget(params: Params) -> None:
+    """Let the next run read every table again, whatever its done record says."""
+    shutil.rmtree(params.build("ingest", "done"), ignore_errors=True)
+
+
+def find_tables(params: Params) -> Release | Database:
+    """MIMIC-IV's tables: the folder, database or simulated tree that params name."""
+    if is_database(params.paths.mimic_iv):
+        return find_database(params.paths.mimic_iv)
+    return find_source(params, "mimic_iv")
 
 
 def find_source(params: Params, source: Source) -> Release:
@@ -45,14 +59,14 @@ def find_source(params: Params, source: Source) -> Release:
     return find_release(source, folder)
 
 
-def ingest_releases(params: Params, releases: Sequence[Release]) -> None:
+def ingest_releases(params: Params, releases: Sequence[Release | Database]) -> None:
     """Ingest the tables of these releases, one after the other."""
     jobs = plan_jobs(params, releases)
     folder = params.build("ingest")
     scratch = folder / "tmp"
     shutil.rmtree(scratch, ignore_errors=True)
     _remove_other_tables(folder, {job.name for job in jobs})
-    kilobytes = sum(job.path.stat().st_size // KILOBYTE for job in jobs)
+    kilobytes = sum(job.source_bytes // KILOBYTE for job in jobs)
     facts: dict[str, dict[str, Any]] = {}
     try:
         with progress("ingest", kilobytes, "kB") as advance:
@@ -63,10 +77,13 @@ def ingest_releases(params: Params, releases: Sequence[Release]) -> None:
     _write_summaries(folder, releases, facts)
 
 
-def plan_jobs(params: Params, releases: Sequence[Release]) -> list[Job]:
+def plan_jobs(params: Params, releases: Sequence[Release | Database]) -> list[Job]:
     """The tables to ingest, every header checked before the first long read."""
     jobs = []
     for release in releases:
+        if isinstance(release, Database):
+            jobs += _plan_database(params, release)
+            continue
         sums = read_checksums(release.root)
         for name, table in TABLES.items():
             if (table.module == "cxr") != (release.source == "mimic_cxr_jpg"):
@@ -84,6 +101,23 @@ def plan_jobs(params: Params, releases: Sequence[Release]) -> list[Job]:
             expected = sums.get(path.relative_to(release.root).as_posix())
             layout = read_layout(name, path)
             jobs.append(Job(name, path, layout, expected, params.ingest, params.build("ingest")))
+    return jobs
+
+
+def _plan_database(params: Params, database: Database) -> list[Job]:
+    jobs = []
+    wanted = TABLES if params.ingest.tables == "all" else (*RECIPE_TABLES, *OPTIONAL_TABLES)
+    for name, declared in TABLES.items():
+        table = database.tables.get(name)
+        if table is None and name in RECIPE_TABLES and declared.module != "cxr":
+            raise ContractError(
+                f"{name}: no table {database.schemas[declared.module]}.{declared.stem} in"
+                f" {database.root}; load it with mimic-code, or set paths.mimic_iv to the database"
+                " that has it"
+            )
+        if table is not None and name in wanted:
+            layout = read_layout(name, table)
+            jobs.append(Job(name, table, layout, None, params.ingest, params.build("ingest")))
     return jobs
 
 
@@ -148,7 +182,7 @@ def _remove_other_tables(folder: Path, kept: set[str]) -> None:
 
 
 def _write_summaries(
-    folder: Path, releases: Sequence[Release], facts: dict[str, dict[str, Any]]
+    folder: Path, releases: Sequence[Release | Database], facts: dict[str, dict[str, Any]]
 ) -> None:
     kept = ("rows", "rejects", "notes", "bytes", "source_bytes")
     metrics = {name: {key: fact[key] for key in kept} for name, fact in facts.items()}
@@ -168,8 +202,8 @@ def _write_summaries(
     write_json(folder / "source.json", sources | {"manifest_digest": digest(manifest)})
 
 
-def _version(release: Release, facts: dict[str, dict[str, Any]]) -> str:
-    """What the folder says; where it says nothing, what the number of rows gives away."""
+def _version(release: Release | Database, facts: dict[str, dict[str, Any]]) -> str:
+    """What the source says; where it says nothing, what the number of rows gives away."""
     if release.version != UNKNOWN or release.source != "mimic_iv":
         return release.version
     return ROWS_OF_VERSION.get((facts["patients"]["rows"], facts["admissions"]["rows"]), UNKNOWN)
