@@ -1,12 +1,12 @@
 """Rows of a database's table, streamed as Arrow batches in the order in which they were loaded.
 
-ADBC lets the server COPY in binary, batch after batch: neither side holds the result. mimic-code
-loads with COPY, so the rows of a table that nobody has changed lie on disk (by ctid) as in the
-csv. A plain scan from its first block gives that order; ORDER BY ctid would give the same after
-the server had sorted hundreds of gigabytes.
+ADBC lets the server COPY in binary, batch after batch: neither side holds the result. A plain scan
+from the first block gives the rows as they lie on disk; ORDER BY ctid would give the same after the
+server had sorted the whole table. They lie as in the csv where the table was created or truncated
+in the transaction that loaded it; else COPY may put a short row into a gap of an earlier block.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
@@ -20,15 +20,15 @@ from etl.source_block import Layout, Parsed, parse_arrow
 
 DRIVER = "adbc_driver_postgresql.dbapi"
 # A scan from the first block to the last by one process: the order of the rows rests on these.
-SETTINGS = (
-    "synchronize_seqscans = off",
-    "max_parallel_workers_per_gather = 0",
-    "enable_indexscan = off",
-    "enable_indexonlyscan = off",
-    "enable_bitmapscan = off",
-    "statement_timeout = 0",
-    "datestyle = 'ISO'",
-)
+SETTINGS = {
+    "synchronize_seqscans": "off",
+    "max_parallel_workers_per_gather": "0",
+    "enable_indexscan": "off",
+    "enable_indexonlyscan": "off",
+    "enable_bitmapscan": "off",
+    "statement_timeout": "0",
+    "datestyle": "ISO",
+}
 WHOLE = ("smallint", "integer", "bigint")
 WITHOUT_ZONE = "timestamp without time zone"
 
@@ -51,8 +51,8 @@ class DatabaseRows:
                 closing(driver.connect(self.table.url)) as connection,
                 closing(connection.cursor()) as cursor,
             ):
-                for setting in SETTINGS:
-                    cursor.execute(f"SET {setting}")
+                cursor.execute(_set_all(SETTINGS))
+                cursor.fetchall()
                 cursor.execute(select_rows(self.table, layout))
                 for batch in _read_ahead(cursor.fetch_record_batch()):
                     self._count(batch)
@@ -106,6 +106,11 @@ def _cast(column: str, found: str, declared: str) -> str:
             f"CASE WHEN {column} = {column}::date THEN {column}::date::text ELSE {column}::text END"
         )
     return f"NULLIF({column}::text, '')"
+
+
+def _set_all(settings: Mapping[str, str]) -> str:
+    calls = (f"set_config('{name}', '{value}', false)" for name, value in settings.items())
+    return f"SELECT {', '.join(calls)}"
 
 
 def _read_ahead(batches: pa.RecordBatchReader) -> Iterator[Any]:

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -43,7 +43,7 @@ SPELT = {
     "icd_code": "CHAR(7)",
     "los": "NUMERIC",
     "valuenum": "NUMERIC",
-    "amount": "NUMERIC(24, 12)",
+    "patientweight": "NUMERIC",
 }
 
 
@@ -116,16 +116,20 @@ def run_server(binaries: Path) -> Iterator[Server]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def load_tree(connection: psycopg.Connection, root: Path) -> None:
-    """Create mimiciv_hosp and mimiciv_icu and COPY every csv.gz below ``root`` into them."""
+def load_tree(connection: psycopg.Connection, root: Path, in_order: bool = True) -> None:
+    """Create mimiciv_hosp and mimiciv_icu and COPY every csv.gz below ``root`` into them.
+
+    ``in_order``: create and load a table in one transaction, so that COPY only appends.
+    """
     for schema in ("mimiciv_hosp", "mimiciv_icu"):
         connection.execute(f"CREATE SCHEMA {schema}")
         connection.execute(f"COMMENT ON SCHEMA {schema} IS 'SIMULATED by cxrfuture'")
     for table in TABLES.values():
         path = root / table.module / f"{table.stem}.csv.gz"
         if table.module != "cxr" and path.is_file():
-            connection.execute(create_statement(table))
-            _copy(connection, table, path)
+            with connection.transaction() if in_order else nullcontext():
+                connection.execute(create_statement(table))
+                _copy(connection, table, path)
     connection.execute("ANALYZE")
 
 
