@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from cxrfuture_data.publish import digest, file_sha256, publish
 from cxrfuture_data.schema import ContractError
 from etl.database import DatabaseTable
-from etl.database_rows import DatabaseRows
+from etl.database_rows import DISORDER, DatabaseRows
 from etl.mimic_schema import SOURCE_ROW, TABLES
 from etl.params import IngestParams
 from etl.sorted_parquet import GroupWriter, SortedWriter, count_repeated_keys, rewrite_sorted
@@ -38,8 +38,6 @@ from etl.source_file import SourceFile
 FORMAT = 1  # raise it when the same source would give other bytes
 MOST_PARSERS = 4  # inflating is serial and keeps no more than these busy
 ROWS_PER_BATCH = 1 << 17
-
-DISORDER = "rows of a database that may not lie as in the csv, so that ties may break otherwise"
 
 # Times that should not run backwards and sometimes do: counted, kept.
 INTERVALS = {"admissions": ("admittime", "dischtime"), "icustays": ("intime", "outtime")}
@@ -138,7 +136,7 @@ def ingest_table(job: Job, tell: Callable[[int, int], None]) -> dict[str, Any]:
     notes = {
         "columns reordered": int(job.layout.is_reordered),
         "rows regrouped by patient": 0 if writer.is_sorted else rows,
-        DISORDER: _count_disorder(job, source, writer.is_sorted),
+        DISORDER: source.steps_back if isinstance(source, DatabaseRows) else 0,
         "last line without an end": int(not source.ends_in_line_end),
         "rows repeated word for word, dropped": repeated,
         "unreadable rows, left out": len(rejects),
@@ -242,13 +240,6 @@ def _finish_order(job: Job, part: Path, is_sorted: bool) -> int:
             f" differ, in {job.origin}; keep one row of each"
         )
     return dropped
-
-
-def _count_disorder(job: Job, source: SourceFile | DatabaseRows, is_sorted: bool) -> int:
-    """The rows of a patients' table in a database where they do not lie patient after patient."""
-    if is_sorted or isinstance(source, SourceFile) or not TABLES[job.name].has_source_row:
-        return 0
-    return source.rows_read
 
 
 def _refuse_rejects(job: Job, rejects: list[Reject]) -> None:
