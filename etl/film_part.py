@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from cxrfuture_data.publish import digest, publish, read_done, write_done
 from cxrfuture_data.schema import ContractError
 from etl.film_reader import Pixels, Preprocessing, read_film
 from etl.part import array_path, record_path
+
+DECODERS = ("gdcm", "openjpeg", "libjpeg")  # packages that pydicom decodes with, where they are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +49,8 @@ class FilmPart:
 
 
 def fingerprint(films: Sequence[tuple[str, Path | None]], rule: Preprocessing) -> str:
-    """Digest of the films, their files' sizes and times, and the preprocessing."""
+    """Digest of the films, their files' sizes and times, the preprocessing, and of what decodes
+    DICOM files: a film that nothing decoded is tried again once something is installed."""
     files: list[list[Any]] = []
     for dicom_id, path in films:
         if path is None:
@@ -54,6 +58,8 @@ def fingerprint(films: Sequence[tuple[str, Path | None]], rule: Preprocessing) -
             continue
         status = path.stat()
         files.append([dicom_id, path.suffix, status.st_size, status.st_mtime_ns])
+    if any(path is not None and path.suffix == ".dcm" for _, path in films):
+        return digest(files, rule.facts(), [name for name in DECODERS if find_spec(name)])
     return digest(files, rule.facts())
 
 
