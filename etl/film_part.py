@@ -3,12 +3,7 @@
 Workers are spawned and import this module, so it stays as light as the reader.
 """
 
-import multiprocessing
-import os
-import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from cxrfuture_data.publish import digest, publish, read_done, write_done
-from cxrfuture_data.schema import ContractError
 from etl.film_reader import Pixels, Preprocessing, read_film
 from etl.part import array_path, record_path
 
@@ -91,39 +85,3 @@ def write_part(part: FilmPart) -> int:
         np.save(handle, pixels, allow_pickle=False)
     write_done(part.record, part.made_from, {"films": rows})
     return len(rows)
-
-
-def write_parts(parts: Sequence[FilmPart], workers: int) -> Iterator[int]:
-    """Write parts in this process or several; yields the films of each as it is done."""
-    if workers == 1 or len(parts) <= 1:
-        yield from map(write_part, parts)
-        return
-    pool = ProcessPoolExecutor(
-        max_workers=min(workers, len(parts)),
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=end_with_parent,
-    )
-    with pool:
-        try:
-            for future in as_completed([pool.submit(write_part, part) for part in parts]):
-                yield future.result()
-        except BrokenProcessPool:
-            raise ContractError(
-                "image: a worker was killed, perhaps for want of memory; lower image.workers "
-                "and run the stage again: it goes on where it stopped"
-            ) from None
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def end_with_parent() -> None:
-    """Stop this worker when its parent is gone: a killed run must not leave others writing."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def wait() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()

@@ -21,8 +21,7 @@ from cxrfuture_data.publish import file_sha256, publish, read_done, write_done
 from cxrfuture_data.record import encode
 from cxrfuture_data.sample import Array, Film, ImageSample, PairSample, Sample, StaySample, Window
 from cxrfuture_data.schema import FINDINGS, VARIABLES, ContractError
-from etl.film_part import end_with_parent
-from etl.part import array_path
+from etl.part import array_path, end_with_parent
 from etl.shard_sums import TrainingSums
 
 PNG_LEVEL = 3  # of zlib; 6 is a tenth smaller and takes more than twice as long
