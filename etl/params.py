@@ -39,6 +39,7 @@ class SimulateParams(Settings):
     patients: Positive
     seed: int
     image_size: Annotated[int, Field(ge=64, le=4096)]
+    films_as: Literal["jpg", "resized", "flat", "dicom"]
 
 
 class IngestParams(Settings):
