@@ -12,6 +12,7 @@ from typing import Any
 
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings quote the header
 
@@ -21,9 +22,10 @@ SEQUENCES = ("ProcedureCodeSequence", "ViewCodeSequence", "PatientOrientationCod
 TAGS = (*TEXTS, *SHAPE, "StudyDate", "StudyTime", *SEQUENCES)
 
 NOT_DICOM = "not a DICOM file"
-CUT = "ends within its header"
+CUT = "ends before its pixel data"
 UNREADABLE = "header cannot be read"
 UNOPENED = "cannot be opened"
+PIXEL_GROUPS = (b"\xe0\x7f", b"\x7f\xe0")  # little endian, big endian
 
 _DATE = re.compile(r"(\d{4})\.?(\d\d)\.?(\d\d)")
 _TIME = re.compile(r"(\d\d):?(\d\d)?:?(\d\d)?(\.\d{1,6})?")
@@ -87,8 +89,12 @@ def read_header(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's quote values of the header
-            header = dcmread(path, stop_before_pixels=True, specific_tags=list(TAGS))
-            is_whole = all(header.get(name) for name in SHAPE)
+            with path.open("rb") as file:
+                header = dcmread(file, stop_before_pixels=True, specific_tags=list(TAGS))
+                # pydicom takes the end of the file for that of the header, without a word.
+                is_deflated = header.file_meta.TransferSyntaxUID == DeflatedExplicitVRLittleEndian
+                is_whole = is_deflated or file.read(2) in PIXEL_GROUPS
+            is_whole = is_whole and all(header.get(name) for name in SHAPE)
     except InvalidDicomError:
         raise HeaderError(NOT_DICOM) from None
     except EOFError:
@@ -99,7 +105,7 @@ def read_header(path: Path) -> Any:
         # pydicom raises anything on damaged bytes; one file must not stop 377,000 others.
         raise HeaderError(UNREADABLE) from None
     if not is_whole:
-        raise HeaderError(CUT)  # pydicom stops at the end of a file without a word
+        raise HeaderError(CUT)
     return header
 
 
