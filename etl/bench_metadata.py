@@ -1,7 +1,7 @@
 """Bench of `doctor` and `plan` on simulated metadata of full size.
 
-Patients, admissions, stays, transfers, outpatient measurements, film list, labels, split and
-SHA256SUMS.txt have the row counts of MIMIC-IV 3.1 and MIMIC-CXR-JPG 2.1.0 (specs peers 4, 5.1) and
+Patients, admissions, stays, transfers, diagnoses, outpatient measurements, film list, labels, split
+and SHA256SUMS.txt have the row counts of MIMIC-IV 3.1 and MIMIC-CXR-JPG 2.1.0 (specs peers 4, 5.1) and
 random rows; event tables are headers alone, and there is no film. Both commands run in processes
 of their own: first on files alone, then again with the small tables read.
 """
@@ -48,6 +48,7 @@ class Size:
     admissions: int = 546_028
     icustays: int = 94_458
     transfers: int = 2_413_581
+    diagnoses: int = 6_364_488
     omr: int = 7_753_027
     filmed: int = 65_379
     studies: int = 227_835
@@ -133,6 +134,7 @@ def write_metadata(folder: Path, size: Size, seed: int) -> None:
         "admissions": admissions,
         "icustays": stays,
         "transfers": _transfers(rng, size, admissions),
+        "diagnoses_icd": _diagnoses(rng, size, admissions),
         "omr": _omr(rng, size, subjects),
         **_films(rng, size, subjects, admissions, stays),
     }
@@ -238,6 +240,18 @@ def _transfers(rng: Generator, size: Size, admissions: pl.DataFrame) -> pl.DataF
         pl.lit("Medicine").alias("careunit"),
         pl.col("admittime").alias("intime"),
         pl.col("dischtime").alias("outtime"),
+    )
+
+
+def _diagnoses(rng: Generator, size: Size, admissions: pl.DataFrame) -> pl.DataFrame:
+    of = admissions[np.sort(rng.integers(0, len(admissions), size.diagnoses))]
+    codes = pl.Series(["I5033", "J9601", "N179", "E119", "A419", "J189"])
+    return of.select(
+        "subject_id",
+        "hadm_id",
+        pl.int_range(pl.len()).over("hadm_id").alias("seq_num"),
+        codes[rng.integers(0, len(codes), len(of))].alias("icd_code"),
+        pl.lit(10).alias("icd_version"),
     )
 
 

@@ -7,12 +7,14 @@ from duckdb import DuckDBPyConnection
 
 from cxrfuture_data.publish import write_json
 from cxrfuture_data.schema import ContractError
+from etl.history import write_history
 from etl.ingest import require_table
 from etl.label import write_labels
 from etl.ledger import Drop, write_ledger
 from etl.params import Params
+from etl.prediction_index import bind_index
 from etl.published_hours import create_candidate_edges, create_hours
-from etl.recipe import Recipe
+from etl.recipe import FutureRecipe, Recipe
 from etl.split import assign_split, fill_empty, read_official
 from etl.sqlfile import (
     Counted,
@@ -76,6 +78,17 @@ RULES: dict[str, dict[str, str | None]] = {
         "cohort/medfuse/filmed_stay": "stay with a film",
         "cohort/medfuse/image_sample": "image",
     },
+    "future": {
+        "cohort/future/hospital_stay": "admission",
+        "cohort/future/all_stay": None,
+        "cohort/future/frontal_film": "film",
+        "cohort/future/admission_film": "frontal film",
+        "cohort/future/study_film": "film of an admission",
+        "cohort/future/ordered_film": None,
+        "cohort/future/pair_sample": "pair",
+        "cohort/future/prediction": None,
+        "cohort/future/stay_sample": "prediction",
+    },
 }
 # The table whose kept pairs the split counts, where it is not the samples themselves: EHRXDiff
 # counts films of two admissions twice, and adds samples without events after its split.
@@ -89,6 +102,8 @@ COMPUTED = {
 INGESTED = ("admissions", "patients", "icustays", "diagnoses_icd", "cxr_metadata")
 # Tables that only these rules read, and that not every copy of MIMIC has.
 NEEDED = {"diff3m": ("omr",)}
+# Rules whose cohort is one of films and stays, whatever happened in between.
+WITHOUT_EVENTS = ("future",)
 OFFICIAL_SPLIT = "cxr_split"
 
 
@@ -109,6 +124,8 @@ def run(params: Params, recipe: Recipe) -> None:
         path = folder / "pair_admission.parquet"
         write_parquet(connection, path, admissions, recipe.parameters)
         drops += write_labels(connection, params, recipe, folder)
+        if isinstance(recipe, FutureRecipe):
+            write_history(connection, params.build("ingest", "omr.parquet"), folder)
         write_ledger(folder, drops)
     write_json(folder / RECIPE_FILE, recipe.model_dump(mode="json"))  # last: a plan asks for it
     say_rows(folder, (*SAMPLES, "film"))
@@ -117,7 +134,7 @@ def run(params: Params, recipe: Recipe) -> None:
 def source_tables(params: Params, recipe: Recipe) -> dict[str, Path]:
     """The files that the stage reads, by the names the SQL knows them by."""
     tables = {name: params.build("ingest", f"{name}.parquet") for name in INGESTED}
-    for name in ("measurement", "event"):
+    for name in () if recipe.rules in WITHOUT_EVENTS else ("measurement", "event"):
         tables[name] = params.build(recipe.name, "event", f"{name}.parquet")
     for name in NEEDED.get(recipe.rules, ()):
         tables[name] = require_table(params, recipe.name, name)
@@ -136,6 +153,8 @@ def apply_rules(
 
     ``stand_ins``: file -> the file to run instead (etl/plan_cohort.py).
     """
+    if isinstance(recipe, FutureRecipe):
+        bind_index(connection, recipe.cohort.index)
     files = SHARED | RULES[recipe.rules]
     tables = {name: name.rsplit("/", 1)[1] for name in files}
     if "image" not in recipe.kinds:  # no file builds on image samples
@@ -160,7 +179,7 @@ def assign_patients(
     patients whose split is official."""
     counts = {kind: _samples_of(connection, f"{kind}_sample") for kind in SAMPLES}
     # Beside pairs, image samples are those of patients with pairs: no patient of their own.
-    patients = counts["stay"] or counts["pair"] or counts["image"]
+    patients = counts["pair"] | counts["stay"] or counts["image"]
     pairs = _samples_of(connection, COUNTED_PAIRS.get(recipe.rules, "pair_sample")) or patients
     if not patients:
         raise ContractError(

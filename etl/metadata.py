@@ -18,8 +18,9 @@ from etl.sources import CHECKSUMS, Release, Source, read_checksums
 
 FOLDER = ("plan", "table")
 SOURCES: tuple[Source, ...] = ("mimic_iv", "mimic_cxr_jpg")
-# 66 MB of csv.gz in release 3.1 and 2.1.0, and omr another 42.
+# 170 MB of csv.gz in releases 3.1 and 2.1.0.
 SMALL_TABLES = (
+    "diagnoses_icd",
     "patients",
     "admissions",
     "icustays",

@@ -1,8 +1,8 @@
 """A recipe's cohort before its event tables are read: how many samples at most, and of which films.
 
-The recipe's own rules run on the small tables. Three of their files read measurements or events;
-in their place run those of sql/plan, as if no window were empty. What these rules keep is
-therefore everything that a build can keep.
+The recipe's own rules run on the small tables; where they read no more, that is the cohort. Three
+files read measurements or events; in their place run those of sql/plan, as if no window were
+empty, and what the rules keep is then everything that a build can keep.
 """
 
 import re
@@ -88,15 +88,19 @@ def require_metadata_only(recipe: Recipe) -> None:
 
 
 def plan_from_metadata(params: Params, recipe: Recipe, tables: Mapping[str, Path]) -> PlannedCohort:
-    """The bound. ``tables``: the Parquet of those that ``tables_of_rules`` names."""
+    """The bound; where no file had to be replaced, what a build has.
+
+    ``tables``: the Parquet of those that ``tables_of_rules`` names.
+    """
     require_metadata_only(recipe)
+    is_exact = not STAND_INS.keys() & RULES[recipe.rules].keys()
     folder = params.build("plan", recipe.name)
     with open_sql(params.sql, folder / ".spill") as connection:
         bind_tables(connection, tables)
         bind_tables(connection, {FINDING: tables[f"cxr_{recipe.labels.findings}"]})
         apply_rules(connection, recipe, STAND_INS)
         if not any(_has_sample(connection, kind) for kind in SAMPLES):
-            return PlannedCohort(recipe.name, False, _by_kind(recipe, []), ())
+            return PlannedCohort(recipe.name, is_exact, _by_kind(recipe, []), ())
         is_official = recipe.split.method == "official" and OFFICIAL_SPLIT in tables
         named = read_official_split(connection) if is_official else {}
         assign_patients(connection, recipe, folder, named)
@@ -108,7 +112,7 @@ def plan_from_metadata(params: Params, recipe: Recipe, tables: Mapping[str, Path
         rows = connection.execute(counts).fetchall()
         films = connection.execute(f"SELECT path FROM ({_body('cohort/film')}) ORDER BY path")
         paths = tuple(path for (path,) in films.fetchall())
-    return PlannedCohort(recipe.name, False, _by_kind(recipe, rows), paths)
+    return PlannedCohort(recipe.name, is_exact, _by_kind(recipe, rows), paths)
 
 
 def read_built_cohort(params: Params, recipe: Recipe) -> PlannedCohort:

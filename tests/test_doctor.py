@@ -291,8 +291,8 @@ def test_each_known_anomaly_is_counted(tmp_path):
         "stay_of_another_patient": 1,
         "transfer_of_unknown_admission": 1,
         "transfer_of_another_patient": 1,
-        "diagnosis_of_unknown_admission": None,  # not before ingest
-        "lab_without_admission": None,
+        "diagnosis_of_unknown_admission": 1,
+        "lab_without_admission": None,  # not before ingest
         "lab_of_unknown_admission": None,
         "film_without_view": 1,
         "film_without_time": 1,

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -93,6 +94,13 @@ def test_no_build_has_more_than_the_bound(hospital, name):
     assert set(exact.films) <= set(bound.films)
     for kind, count in counts(exact).items():
         assert count <= counts(bound)[kind]
+    if bound.is_exact:
+        assert replace(bound, recipe="") == replace(exact, recipe="")
+
+
+def test_rules_without_events_are_exact_before_the_events_are_read(hospital):
+    exact = {name for name in shipped_recipes() if planned(hospital, name).is_exact}
+    assert exact >= {"diff3m", "future"}
 
 
 @pytest.mark.parametrize("name", ["ddl_cxr", "ehrxdiff"])
