@@ -1,9 +1,9 @@
 """Bench of `doctor` and `plan` on simulated metadata of full size.
 
-Patients, admissions, stays, transfers, diagnoses, outpatient measurements, film list, labels, split
-and SHA256SUMS.txt have the row counts of MIMIC-IV 3.1 and MIMIC-CXR-JPG 2.1.0 (specs peers 4, 5.1) and
-random rows; event tables are headers alone, and there is no film. Both commands run in processes
-of their own: first on files alone, then again with the small tables read.
+Patients, admissions, stays, transfers, diagnoses, outpatient measurements, film list, labels,
+split and SHA256SUMS.txt have the row counts of MIMIC-IV 3.1 and MIMIC-CXR-JPG 2.1.0 (specs peers 4,
+5.1) and random rows; event tables are headers alone, and there is no film. Both commands run in
+processes of their own: first on files alone, then again with the small tables read.
 """
 
 import gzip
