@@ -65,7 +65,7 @@ def ingest_releases(
     try:
         with progress("ingest", kilobytes, "kB") as advance:
             for job in jobs:
-                facts[job.name] = _skip_finished(job, advance) or _ingest(job, advance)
+                facts[job.name] = finish_table(job, advance)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     _write_summaries(folder, releases, facts, films or {})
@@ -126,6 +126,24 @@ def require_table(params: Params, recipe: str, name: str) -> Path:
     return path
 
 
+def finish_table(job: Job, advance: Advance) -> dict[str, Any]:
+    """Make one table, unless its done record says that it is made already; its facts."""
+    facts = read_finished(job)
+    if facts is None:
+        return _ingest(job, advance)
+    advance(facts["source_bytes"] // KILOBYTE, job.name)
+    return facts
+
+
+def read_finished(job: Job) -> dict[str, Any] | None:
+    """The facts of a table that is made from the file as it now lies there, else None."""
+    facts = read_done(_record(job), job.made_from)
+    if facts is None or facts["rejects"] > job.settings.max_rejects:
+        return None
+    is_whole = job.target.is_file() and job.target.stat().st_size == facts["bytes"]
+    return facts if is_whole else None
+
+
 def _ingest(job: Job, advance: Advance) -> dict[str, Any]:
     record = _record(job)
     record.unlink(missing_ok=True)
@@ -150,17 +168,6 @@ def _ingest(job: Job, advance: Advance) -> dict[str, Any]:
 
 def _record(job: Job) -> Path:
     return job.build / "done" / f"{job.name}.json"
-
-
-def _skip_finished(job: Job, advance: Advance) -> dict[str, Any] | None:
-    facts = read_done(_record(job), job.made_from)
-    if facts is None or facts["rejects"] > job.settings.max_rejects:
-        return None
-    is_whole = job.target.is_file() and job.target.stat().st_size == facts["bytes"]
-    if not is_whole:
-        return None
-    advance(facts["source_bytes"] // KILOBYTE, job.name)
-    return facts
 
 
 def _remove_other_tables(folder: Path, kept: set[str]) -> None:
