@@ -105,9 +105,9 @@ def read_sections(report: str) -> dict[str, str]:
     FINDINGS AND IMPRESSION under one heading are findings. A section ends at the next heading.
     """
     headings = list(SECTION.finditer(report))
-    ends = [heading.start() for heading in headings[1:]] + [len(report)]
+    starts = [*(heading.start() for heading in headings), len(report)]
     sections: dict[str, str] = {}
-    for heading, end in zip(headings, ends, strict=True):
+    for heading, end in zip(headings, starts[1:], strict=True):
         kind = next((kind for word, kind in KINDS.items() if word in heading[1]), None)
         words = " ".join(report[heading.end() : end].split())
         if kind and words:

@@ -169,7 +169,8 @@ def build(
     whole.setdefault("cxr_chexpert", labels)
     params = write_tree(root, whole)
     limits = SqlParams(memory_limit="1GB", threads=1)
-    params = params.model_copy(update={"sql": limits, "recipes": [recipe_name]})
+    everything = params.ingest.model_copy(update={"tables": "all"})
+    params = params.model_copy(update={"sql": limits, "ingest": everything, "recipes": []})
     ingest.run(params)
     for module in (event, cohort, window)[: STAGES.index(until) + 1]:
         module.run(params, recipe)
