@@ -25,6 +25,7 @@ from cxrfuture_data.sample import (
     Window,
 )
 from cxrfuture_data.schema import FINDINGS, PHENOTYPES
+from cxrfuture_data.wide import wide_input, wide_vector
 
 A = TypeVar("A")
 
@@ -48,7 +49,9 @@ class Batch(Generic[A]):
 @dataclass(frozen=True, kw_only=True, eq=False)
 class WindowBatch(Batch[A]):
     previous: A  # (B, 2, C, h, w) float16: mean, log-variance
-    hours: A  # (B, T, 79) float32, columns of hourly.vector; 76 as published by MedFuse and DrFuse
+    # (B, T, F) float32: the 79 columns of hourly.vector, 76 as published by MedFuse and DrFuse; of
+    # the set wide, the 142 of wide.wide_vector.
+    hours: A
     is_hour: A  # (B, T) bool
     event: A  # (B, E, D) float16
     is_event: A  # (B, E) bool
@@ -186,10 +189,16 @@ def _window_fields(
     is_pair = isinstance(samples[0], PairSample)
     statistics = dataset.statistics.pair if is_pair else dataset.statistics.stay
     body, kind = dataset.manifest.recipe.body, "pair" if is_pair else "stay"
-    rule = hourly_input(body, kind, statistics)
-    rows = [vector(s.window.hourly, s.age, s.sex, rule) for s in samples]
+    if body["window"]["variables"] == "wide":
+        wide = wide_input(statistics)
+        columns = wide.columns
+        rows = [wide_vector(sample.window.hourly, wide) for sample in samples]
+    else:
+        rule = hourly_input(body, kind, statistics)
+        columns = rule.columns
+        rows = [vector(s.window.hourly, s.age, s.sex, rule) for s in samples]
     died = [sample.died_in_hospital for sample in samples]
-    hours, is_hour = _pad(rows, rule.columns)
+    hours, is_hour = _pad(rows, columns)
     shape = tuple(dataset.manifest.latent_shape)
     return {
         "previous": _latents([sample.previous for sample in samples], shape),
