@@ -6,8 +6,8 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from cxrfuture_data.publish import write_json
-from cxrfuture_data.schema import EHRXDIFF_TABLES, VARIABLES
-from etl.event_text import write_events
+from cxrfuture_data.schema import VARIABLES
+from etl.event_text import text_tables, write_events
 from etl.ledger import Drop, write_ledger
 from etl.params import Params
 from etl.recipe import FutureRecipe, Recipe
@@ -52,9 +52,7 @@ def run(params: Params, recipe: Recipe) -> None:
         else:
             drops = _write_measurements(connection, folder, recipe)
         if recipe.window.events:
-            # A pair needs two films in its admission.
-            parameters = {**recipe.parameters, "minimum_films": 2}
-            create_table(connection, "filmed_admission", "event/filmed_admission", parameters)
+            _create_filmed_admission(connection, recipe)
         drops += write_events(connection, params, recipe, STAGE)
     write_ledger(folder, drops)
     say_rows(folder, ("measurement", "event", "text"))
@@ -67,9 +65,18 @@ def source_tables(params: Params, recipe: Recipe) -> dict[str, Path]:
         names += ["patients", "icustays", "chartevents", "labevents"]
     if recipe.window.hourly and isinstance(recipe, FutureRecipe):
         names += WIDE_TABLES
-    if recipe.window.events:
-        names += [*EHRXDIFF_TABLES, "d_items", "d_labitems"]
-    return {name: params.build("ingest", f"{name}.parquet") for name in names}
+    tables = {name: params.build("ingest", f"{name}.parquet") for name in names}
+    return tables | text_tables(params, recipe)
+
+
+def _create_filmed_admission(connection: DuckDBPyConnection, recipe: Recipe) -> None:
+    """The admissions that samples may come from. EHRXDiff's pairs need two films; a stay of
+    `future` one, or none where a list of predictions is given."""
+    name, minimum_films = "event/filmed_admission", 2
+    if isinstance(recipe, FutureRecipe):
+        name, minimum_films = "event/future/filmed_admission", int(not recipe.cohort.index)
+    parameters = {**recipe.parameters, "minimum_films": minimum_films}
+    create_table(connection, "filmed_admission", name, parameters)
 
 
 def _write_measurements(connection: DuckDBPyConnection, folder: Path, recipe: Recipe) -> list[Drop]:

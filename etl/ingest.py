@@ -16,6 +16,7 @@ from cxrfuture_data.schema import ContractError
 from etl.ingest_table import Job, ingest_table, read_layout
 from etl.mimic_schema import OPTIONAL_TABLES, RECIPE_TABLES, TABLES
 from etl.params import SIMULATED, Params
+from etl.recipe import read_recipe
 from etl.sources import UNKNOWN, Release, Source, find_release, read_checksums
 
 KILOBYTE = 1024
@@ -30,7 +31,7 @@ ROWS_OF_VERSION = {
 
 
 def run(params: Params) -> None:
-    """Ingest what the recipes read, or every known table that is there."""
+    """Ingest what the recipes of the params read, or every known table that is there."""
     ingest_releases(params, [find_source(params, "mimic_iv"), find_source(params, "mimic_cxr_jpg")])
 
 
@@ -66,20 +67,21 @@ def ingest_releases(params: Params, releases: Sequence[Release]) -> None:
 def plan_jobs(params: Params, releases: Sequence[Release]) -> list[Job]:
     """The tables to ingest, every header checked before the first long read."""
     jobs = []
+    needed = {table for name in params.recipes for table in read_recipe(name).needed_tables}
+    wanted = {*RECIPE_TABLES, *OPTIONAL_TABLES, *needed}
     for release in releases:
         sums = read_checksums(release.root)
         for name, table in TABLES.items():
             if (table.module == "cxr") != (release.source == "mimic_cxr_jpg"):
                 continue
             path = release.tables.get(name)
-            if path is None and name in RECIPE_TABLES:
+            if path is None and name in wanted.difference(OPTIONAL_TABLES):
                 where = release.root if table.module == "cxr" else release.root / table.module
                 raise ContractError(
                     f"{name}: no {table.stem}.csv.gz, .csv or .parquet in {where}; download it,"
                     f" or set paths.{release.source} to the folder that has it"
                 )
-            is_wanted = params.ingest.tables == "all" or name in (*RECIPE_TABLES, *OPTIONAL_TABLES)
-            if path is None or not is_wanted:
+            if path is None or not (params.ingest.tables == "all" or name in wanted):
                 continue
             expected = sums.get(path.relative_to(release.root).as_posix())
             layout = read_layout(name, path)
@@ -88,7 +90,7 @@ def plan_jobs(params: Params, releases: Sequence[Release]) -> list[Job]:
 
 
 def require_table(params: Params, recipe: str, name: str) -> Path:
-    """The ingested table of OPTIONAL_TABLES that a recipe cannot do without."""
+    """The ingested table that a recipe cannot do without, though others can."""
     path = params.build("ingest", f"{name}.parquet")
     if not path.exists():
         table = TABLES[name]
@@ -97,7 +99,8 @@ def require_table(params: Params, recipe: str, name: str) -> Path:
         folder = "" if is_cxr else f"{table.module}/"
         raise ContractError(
             f"recipe {recipe} needs {folder}{table.stem}.csv.gz, which ingest has not found"
-            f" in paths.{release}; download it and run `cxrfuture ingest` again"
+            f" in paths.{release}; download it, name the recipe under `recipes` in params.yaml"
+            " and run `cxrfuture ingest` again"
         )
     return path
 

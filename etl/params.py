@@ -14,6 +14,7 @@ ENVIRONMENT = {
     "mimic_iv": "MIMIC_IV_DIR",
     "mimic_cxr_jpg": "MIMIC_CXR_JPG_DIR",
     "chest_imagenome": "CHEST_IMAGENOME_DIR",
+    "mimic_cxr_reports": "MIMIC_CXR_REPORTS_DIR",
 }
 
 Positive = Annotated[int, Field(gt=0)]
@@ -23,12 +24,13 @@ Count = Annotated[int, Field(ge=0)]
 class Paths(Settings):
     """Where MIMIC lies ("simulate": nowhere, make it) and where the build goes.
 
-    Chest ImaGenome is optional: "" is none.
+    Chest ImaGenome and the reports of MIMIC-CXR are optional: "" is none.
     """
 
     mimic_iv: str
     mimic_cxr_jpg: str
-    chest_imagenome: str = ""  # the one folder that may go unsaid: few have it
+    chest_imagenome: str = ""  # these two may go unsaid: few have them
+    mimic_cxr_reports: str = ""
     build: Path
 
 

@@ -155,10 +155,7 @@ def write_kept(
     The source files have equal columns.
     """
     files = [read_sql(source) for source in sources]
-    kept = "\nUNION ALL BY NAME\n".join(
-        f"SELECT * EXCLUDE (drop_reason) FROM (\n{file.body}\n) WHERE drop_reason IS NULL"
-        for file in files
-    )
+    kept = "\nUNION ALL BY NAME\n".join(_kept_rows(file) for file in files)
     sql = read_sql(name)
     query = f"WITH kept AS (\n{kept}\n)\n{sql.body}\nORDER BY {sql.order}"
     bound = {key: value for file in (*files, sql) for key, value in _bind(file, parameters).items()}
@@ -176,13 +173,20 @@ def write_kept_tables(
     _copy(connection, path, f"WITH kept AS (\n{kept}\n)\n{sql.body}\nORDER BY {sql.order}", {})
 
 
+def write_filtered(
+    connection: DuckDBPyConnection, path: Path, name: str, parameters: Parameters | None = None
+) -> None:
+    """Publish the rows that a file keeps."""
+    sql = read_sql(name)
+    _copy(connection, path, f"{_kept_rows(sql)}\nORDER BY {sql.order}", _bind(sql, parameters))
+
+
 def write_unsorted(
     connection: DuckDBPyConnection, path: Path, name: str, parameters: Parameters | None = None
 ) -> None:
     """Publish the rows that a file keeps, in no order: for a stage's own use."""
     sql = read_sql(name)
-    query = f"SELECT * EXCLUDE (drop_reason) FROM (\n{sql.body}\n) WHERE drop_reason IS NULL"
-    _copy(connection, path, query, _bind(sql, parameters))
+    _copy(connection, path, _kept_rows(sql), _bind(sql, parameters))
 
 
 def count_drops(
@@ -243,6 +247,10 @@ def say_rows(folder: Path, names: Sequence[str]) -> None:
 def count_rows(connection: DuckDBPyConnection, table: str) -> int:
     """Rows of a table or view."""
     return int(connection.execute(f'SELECT COUNT(*) FROM "{table}"').fetchall()[0][0])
+
+
+def _kept_rows(sql: SqlFile) -> str:
+    return f"SELECT * EXCLUDE (drop_reason) FROM (\n{sql.body}\n) WHERE drop_reason IS NULL"
 
 
 def _bind(sql: SqlFile, parameters: Parameters | None) -> dict[str, Value]:
