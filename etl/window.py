@@ -143,7 +143,7 @@ def _count(connection: DuckDBPyConnection, recipe: Recipe) -> list[Drop]:
     drops = []
     if recipe.window.hourly:
         if isinstance(recipe, FutureRecipe):
-            drops += _count_unused(connection)
+            drops += count_unused(connection)
         else:
             drops.append(_count_overtaken(connection))
     if recipe.window.events:
@@ -170,7 +170,7 @@ def _count_overtaken(connection: DuckDBPyConnection) -> Drop:
     )
 
 
-def _count_unused(connection: DuckDBPyConnection) -> list[Drop]:
+def count_unused(connection: DuckDBPyConnection) -> list[Drop]:
     """Of what is measured in the windows of `future`, what became no hourly value."""
     counted = connection.execute(
         "SELECT CAST(COALESCE(SUM(measurements), 0) AS BIGINT)"

@@ -17,7 +17,7 @@ from etl import ingest
 from etl.ledger import Drop
 from etl.params import SqlParams
 from etl.recipe import FutureRecipe, read_recipe
-from etl.sqlfile import NAME_TYPES, bind_tables, create_table, open_sql, read_sql
+from etl.sqlfile import NAME_TYPES, bind_tables, open_sql, read_sql
 from etl.wide_measurement import TABLES, write_wide_measurements
 
 FILMS = [film("a", 1, 1)]
@@ -330,16 +330,15 @@ def test_the_sql_and_the_contract_agree_on_every_variable():
     }
 
 
+def _named(path: Path, column: str) -> dict[int, tuple[str, str]]:
+    with gzip.open(path, "rt") as file:
+        return {int(row["itemid"]): (row["label"], row[column]) for row in csv.DictReader(file)}
+
+
 def test_items_are_what_the_release_calls_them():
     root = demo_root()
-    named = {
-        int(row["itemid"]): (row["label"], row["linksto"])
-        for row in csv.DictReader(gzip.open(root / "icu" / "d_items.csv.gz", "rt"))
-    }
-    fluids = {
-        int(row["itemid"]): (row["label"], row["fluid"])
-        for row in csv.DictReader(gzip.open(root / "hosp" / "d_labitems.csv.gz", "rt"))
-    }
+    named = _named(root / "icu" / "d_items.csv.gz", "linksto")
+    fluids = _named(root / "hosp" / "d_labitems.csv.gz", "fluid")
     for itemid, source, _, _, label in _rows("event/future/wide_item"):
         expected = (label, "Blood" if source == "labevents" else source)
         assert (fluids if source == "labevents" else named)[itemid] == expected

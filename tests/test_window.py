@@ -43,6 +43,7 @@ def events_of(tmp_path: Any, events: list[Any], **changes: Any) -> Built:
 def rule(**changes: Any) -> WindowRule:
     texts = {
         "hourly": False,
+        "variables": "benchmark",
         "events": True,
         "includes_end": True,
         "maximum_events": 1024,
