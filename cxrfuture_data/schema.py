@@ -7,6 +7,7 @@ kind has the same members; a modality that a sample lacks is an empty array plus
 
 from cxrfuture_data.variables import VARIABLE_SETS as VARIABLE_SETS
 from cxrfuture_data.variables import VARIABLES as VARIABLES
+from cxrfuture_data.variables import WIDE_VARIABLES as WIDE_VARIABLES
 from cxrfuture_data.variables import Variable as Variable
 
 SCHEMA_VERSION = 3

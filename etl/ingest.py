@@ -6,19 +6,24 @@ bytes. Order of a table and its columns: etl/mimic_schema.py.
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cxrfuture_data.console import Advance, progress, say
 from cxrfuture_data.publish import digest, read_done, write_done, write_json
 from cxrfuture_data.schema import ContractError
+from etl.database import Database, find_database
+from etl.database_url import is_database
+from etl.film_metadata import add_metadata, find_film_root
 from etl.ingest_table import Job, ingest_table, read_layout
 from etl.mimic_schema import OPTIONAL_TABLES, RECIPE_TABLES, TABLES
 from etl.params import SIMULATED, Params
+from etl.recipe import read_recipe
 from etl.sources import UNKNOWN, Release, Source, find_release, read_checksums
 
 KILOBYTE = 1024
+LABELS = ("cxr_chexpert", "cxr_negbio")
 
 # Rows of patients and admissions, by release of MIMIC-IV.
 ROWS_OF_VERSION = {
@@ -30,8 +35,23 @@ ROWS_OF_VERSION = {
 
 
 def run(params: Params) -> None:
-    """Ingest what the recipes read, or every known table that is there."""
-    ingest_releases(params, [find_source(params, "mimic_iv"), find_source(params, "mimic_cxr_jpg")])
+    """Ingest what the recipes of the params read, or every known table that is there."""
+    tables, cxr = find_tables(params), find_source(params, "mimic_cxr_jpg")
+    root = find_film_root(params, cxr)
+    cxr, headers = add_metadata(params, cxr)
+    ingest_releases(params, [tables, cxr], {"films": str(root), "headers": headers})
+
+
+def forget(params: Params) -> None:
+    """Let the next run read every table again, whatever its done record says."""
+    shutil.rmtree(params.build("ingest", "done"), ignore_errors=True)
+
+
+def find_tables(params: Params) -> Release | Database:
+    """MIMIC-IV's tables: the folder, database or simulated tree that params name."""
+    if is_database(params.paths.mimic_iv):
+        return find_database(params.paths.mimic_iv)
+    return find_source(params, "mimic_iv")
 
 
 def find_source(params: Params, source: Source) -> Release:
@@ -45,50 +65,92 @@ def find_source(params: Params, source: Source) -> Release:
     return find_release(source, folder)
 
 
-def ingest_releases(params: Params, releases: Sequence[Release]) -> None:
-    """Ingest the tables of these releases, one after the other."""
+def ingest_releases(
+    params: Params,
+    releases: Sequence[Release | Database],
+    films: Mapping[str, Any] | None = None,
+) -> None:
+    """Ingest the tables of these releases, one after the other. ``films``: what source.json says
+    of MIMIC-CXR besides."""
     jobs = plan_jobs(params, releases)
     folder = params.build("ingest")
     scratch = folder / "tmp"
     shutil.rmtree(scratch, ignore_errors=True)
     _remove_other_tables(folder, {job.name for job in jobs})
-    kilobytes = sum(job.path.stat().st_size // KILOBYTE for job in jobs)
+    kilobytes = sum(job.source_bytes // KILOBYTE for job in jobs)
     facts: dict[str, dict[str, Any]] = {}
     try:
         with progress("ingest", kilobytes, "kB") as advance:
             for job in jobs:
-                facts[job.name] = _skip_finished(job, advance) or _ingest(job, advance)
+                facts[job.name] = finish_table(job, advance)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    _write_summaries(folder, releases, facts)
+    _write_summaries(folder, releases, facts, films or {})
 
 
-def plan_jobs(params: Params, releases: Sequence[Release]) -> list[Job]:
+def plan_jobs(params: Params, releases: Sequence[Release | Database]) -> list[Job]:
     """The tables to ingest, every header checked before the first long read."""
     jobs = []
+    needed = {table for name in params.recipes for table in read_recipe(name).needed_tables}
+    wanted = {*RECIPE_TABLES, *OPTIONAL_TABLES, *needed}
     for release in releases:
+        if isinstance(release, Database):
+            jobs += _plan_database(params, release, wanted)
+            continue
         sums = read_checksums(release.root)
         for name, table in TABLES.items():
             if (table.module == "cxr") != (release.source == "mimic_cxr_jpg"):
                 continue
             path = release.tables.get(name)
-            if path is None and name in RECIPE_TABLES:
-                where = release.root if table.module == "cxr" else release.root / table.module
-                raise ContractError(
-                    f"{name}: no {table.stem}.csv.gz, .csv or .parquet in {where}; download it,"
-                    f" or set paths.{release.source} to the folder that has it"
-                )
-            is_wanted = params.ingest.tables == "all" or name in (*RECIPE_TABLES, *OPTIONAL_TABLES)
-            if path is None or not is_wanted:
+            if path is None and name in wanted.difference(OPTIONAL_TABLES):
+                _refuse_missing(name, release)
+            if path is None or not (params.ingest.tables == "all" or name in wanted):
                 continue
-            expected = sums.get(path.relative_to(release.root).as_posix())
+            is_inside = path.is_relative_to(release.root)  # a table made from headers is not
+            expected = sums.get(path.relative_to(release.root).as_posix()) if is_inside else None
             layout = read_layout(name, path)
             jobs.append(Job(name, path, layout, expected, params.ingest, params.build("ingest")))
     return jobs
 
 
+def _refuse_missing(name: str, release: Release) -> None:
+    """Say what to do about a table that recipes read. One labeler's labels are enough for some."""
+    table = TABLES[name]
+    if name in LABELS:
+        if any(other in release.tables for other in LABELS):
+            return
+        raise ContractError(
+            f"cxr_chexpert: neither {table.stem}.csv.gz nor {TABLES['cxr_negbio'].stem}.csv.gz in"
+            f" {release.root}; labels come with MIMIC-CXR-JPG only: download them (2 MB each) and,"
+            " for DICOM films, set paths.films to the films and paths.mimic_cxr_jpg to the labels"
+        )
+    where = release.root if table.module == "cxr" else release.root / table.module
+    films = ", nor DICOM films to make it from" if name == "cxr_metadata" else ""
+    raise ContractError(
+        f"{name}: no {table.stem}.csv.gz, .csv or .parquet in {where}{films}; download it,"
+        f" or set paths.{release.source} to the folder that has it"
+    )
+
+
+def _plan_database(params: Params, database: Database, wanted: Collection[str]) -> list[Job]:
+    jobs = []
+    for name, declared in TABLES.items():
+        table = database.tables.get(name)
+        is_needed = name in wanted and name not in OPTIONAL_TABLES
+        if table is None and is_needed and declared.module != "cxr":
+            raise ContractError(
+                f"{name}: no table {database.schemas[declared.module]}.{declared.stem} in"
+                f" {database.root}; load it with mimic-code, or set paths.mimic_iv to the database"
+                " that has it"
+            )
+        if table is not None and (params.ingest.tables == "all" or name in wanted):
+            layout = read_layout(name, table)
+            jobs.append(Job(name, table, layout, None, params.ingest, params.build("ingest")))
+    return jobs
+
+
 def require_table(params: Params, recipe: str, name: str) -> Path:
-    """The ingested table of OPTIONAL_TABLES that a recipe cannot do without."""
+    """The ingested table that a recipe cannot do without, though others can."""
     path = params.build("ingest", f"{name}.parquet")
     if not path.exists():
         table = TABLES[name]
@@ -97,9 +159,28 @@ def require_table(params: Params, recipe: str, name: str) -> Path:
         folder = "" if is_cxr else f"{table.module}/"
         raise ContractError(
             f"recipe {recipe} needs {folder}{table.stem}.csv.gz, which ingest has not found"
-            f" in paths.{release}; download it and run `cxrfuture ingest` again"
+            f" in paths.{release}; download it, name the recipe under `recipes` in params.yaml"
+            " and run `cxrfuture ingest` again"
         )
     return path
+
+
+def finish_table(job: Job, advance: Advance) -> dict[str, Any]:
+    """Make one table, unless its done record says that it is made already; its facts."""
+    facts = read_finished(job)
+    if facts is None:
+        return _ingest(job, advance)
+    advance(facts["source_bytes"] // KILOBYTE, job.name)
+    return facts
+
+
+def read_finished(job: Job) -> dict[str, Any] | None:
+    """The facts of a table that is made from the file as it now lies there, else None."""
+    facts = read_done(_record(job), job.made_from)
+    if facts is None or facts["rejects"] > job.settings.max_rejects:
+        return None
+    is_whole = job.target.is_file() and job.target.stat().st_size == facts["bytes"]
+    return facts if is_whole else None
 
 
 def _ingest(job: Job, advance: Advance) -> dict[str, Any]:
@@ -128,17 +209,6 @@ def _record(job: Job) -> Path:
     return job.build / "done" / f"{job.name}.json"
 
 
-def _skip_finished(job: Job, advance: Advance) -> dict[str, Any] | None:
-    facts = read_done(_record(job), job.made_from)
-    if facts is None or facts["rejects"] > job.settings.max_rejects:
-        return None
-    is_whole = job.target.is_file() and job.target.stat().st_size == facts["bytes"]
-    if not is_whole:
-        return None
-    advance(facts["source_bytes"] // KILOBYTE, job.name)
-    return facts
-
-
 def _remove_other_tables(folder: Path, kept: set[str]) -> None:
     """Leave no table of an earlier, wider or other source behind."""
     for name in TABLES.keys() - kept:
@@ -148,7 +218,10 @@ def _remove_other_tables(folder: Path, kept: set[str]) -> None:
 
 
 def _write_summaries(
-    folder: Path, releases: Sequence[Release], facts: dict[str, dict[str, Any]]
+    folder: Path,
+    releases: Sequence[Release | Database],
+    facts: dict[str, dict[str, Any]],
+    films: Mapping[str, Any],
 ) -> None:
     kept = ("rows", "rejects", "notes", "bytes", "source_bytes")
     metrics = {name: {key: fact[key] for key in kept} for name, fact in facts.items()}
@@ -165,11 +238,13 @@ def _write_summaries(
         }
         for release in releases
     }
+    if "mimic_cxr_jpg" in sources:
+        sources["mimic_cxr_jpg"] |= films
     write_json(folder / "source.json", sources | {"manifest_digest": digest(manifest)})
 
 
-def _version(release: Release, facts: dict[str, dict[str, Any]]) -> str:
-    """What the folder says; where it says nothing, what the number of rows gives away."""
+def _version(release: Release | Database, facts: dict[str, dict[str, Any]]) -> str:
+    """What the source says; where it says nothing, what the number of rows gives away."""
     if release.version != UNKNOWN or release.source != "mimic_iv":
         return release.version
     return ROWS_OF_VERSION.get((facts["patients"]["rows"], facts["admissions"]["rows"]), UNKNOWN)
