@@ -4,6 +4,7 @@ import numpy as np
 from tiny_build import build_dataset, key_of
 
 from cxrfuture_data import open_dataset
+from cxrfuture_data.batch import collate, hour_columns
 from cxrfuture_data.schema import COMORBIDITIES, WIDE_VARIABLES
 
 NAMES = [variable.name for variable in WIDE_VARIABLES]
@@ -46,6 +47,22 @@ def test_the_window_of_future_has_its_own_variables_and_ends(tmp_path):
     # Eight training patients, two pairs each; the pair that ends in a lost film is gone.
     values = [base + s for s in range(1, 9) for base in (80, 90) for _ in range(1 if s == 3 else 2)]
     assert (moments.count, moments.mean) == (len(values), np.mean(values))
+
+
+def test_a_batch_of_future_has_a_value_and_a_flag_of_each_variable(tmp_path):
+    dataset = open_dataset(build_dataset(tmp_path, "future", shard={"workers": 1}))
+    for kind in ("pair", "stay"):
+        sample = dataset.samples("train", kind)[0]
+        batch = collate([sample], dataset)
+        assert batch.hours.shape == (1, len(sample.window.hourly), 2 * len(NAMES))
+        assert batch.hours.shape[2] == hour_columns(dataset, kind) == 142
+        assert batch.hours.dtype == np.float32
+        column = NAMES.index("Heart Rate")
+        flags = batch.hours[0, :, len(NAMES) + column]
+        assert np.flatnonzero(flags).tolist() == [1, 3]
+        values = batch.hours[0, :, column]
+        assert values[0] == 0  # before the first: the training mean
+        assert values[1] == values[2] < values[3] == values[4]
 
 
 def test_other_recipes_say_nothing_of_it(tmp_path):

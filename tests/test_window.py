@@ -113,6 +113,7 @@ def test_both_films_belong_to_the_window_of_a_pair(tmp_path):
 def test_a_window_may_leave_out_its_end(tmp_path):
     texts = {
         "hourly": True,
+        "variables": "benchmark",
         "events": False,
         "includes_end": False,
         "maximum_events": 1024,
