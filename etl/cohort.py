@@ -5,6 +5,7 @@ from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
+from cxrfuture_data.publish import write_json
 from cxrfuture_data.schema import ContractError
 from etl.history import write_history
 from etl.ingest import require_table
@@ -27,6 +28,7 @@ from etl.sqlfile import (
 
 STAGE = "cohort"
 SAMPLES = ("pair", "stay", "image")
+RECIPE_FILE = "recipe.json"
 
 # The files of each cohort, in the order they build on each other; a table has the name of its file.
 # A unit names what one row of a file that filters is; None filters nothing.
@@ -108,15 +110,14 @@ OFFICIAL_SPLIT = "cxr_split"
 def run(params: Params, recipe: Recipe) -> None:
     """Write pair, pair_admission, stay, image, film and split.parquet, labels and the ledger."""
     folder = params.build(recipe.name, STAGE)
+    (folder / RECIPE_FILE).unlink(missing_ok=True)
     with open_sql(params.sql, folder / ".spill") as connection:
         tables = source_tables(params, recipe)
         bind_tables(connection, tables)
-        if isinstance(recipe, FutureRecipe):
-            bind_index(connection, recipe.cohort.index)
-        drops = _apply_rules(connection, recipe)
+        drops = apply_rules(connection, recipe)
         write_ledger(folder, drops)
-        named = _official_split(connection) if OFFICIAL_SPLIT in tables else {}
-        _assign(connection, recipe, folder, named)
+        named = read_official_split(connection) if OFFICIAL_SPLIT in tables else {}
+        assign_patients(connection, recipe, folder, named)
         for name in (*SAMPLES, "all_stay", "film", "split"):
             write_parquet(connection, folder / f"{name}.parquet", f"cohort/{name}")
         admissions = PAIR_ADMISSIONS.get(recipe.rules, "cohort/pair_admission")
@@ -126,6 +127,7 @@ def run(params: Params, recipe: Recipe) -> None:
         if isinstance(recipe, FutureRecipe):
             write_history(connection, params.build("ingest", "omr.parquet"), folder)
         write_ledger(folder, drops)
+    write_json(folder / RECIPE_FILE, recipe.model_dump(mode="json"))  # last: a plan asks for it
     say_rows(folder, (*SAMPLES, "film"))
 
 
@@ -144,7 +146,15 @@ def source_tables(params: Params, recipe: Recipe) -> dict[str, Path]:
     return tables
 
 
-def _apply_rules(connection: DuckDBPyConnection, recipe: Recipe) -> list[Drop]:
+def apply_rules(
+    connection: DuckDBPyConnection, recipe: Recipe, stand_ins: Mapping[str, str] | None = None
+) -> list[Drop]:
+    """Make the tables of the recipe's rules; returns what they dropped.
+
+    ``stand_ins``: file -> the file to run instead (etl/plan_cohort.py).
+    """
+    if isinstance(recipe, FutureRecipe):
+        bind_index(connection, recipe.cohort.index)
     files = SHARED | RULES[recipe.rules]
     tables = {name: name.rsplit("/", 1)[1] for name in files}
     if "image" not in recipe.kinds:  # no file builds on image samples
@@ -155,14 +165,14 @@ def _apply_rules(connection: DuckDBPyConnection, recipe: Recipe) -> list[Drop]:
     for name, table in tables.items():
         if name in COMPUTED:
             COMPUTED[name](connection, recipe)
-        create_table(connection, table, name, recipe.parameters)
+        create_table(connection, table, (stand_ins or {}).get(name, name), recipe.parameters)
         unit = files.get(name)
         if unit:
             drops += count_drops(connection, Counted(STAGE, unit), name, table=table)
     return drops
 
 
-def _assign(
+def assign_patients(
     connection: DuckDBPyConnection, recipe: Recipe, folder: Path, named: Mapping[int, str]
 ) -> None:
     """Give every patient of a kept sample a split, as the table ``assigned``. ``named`` holds the
@@ -200,7 +210,8 @@ def _assign(
     )
 
 
-def _official_split(connection: DuckDBPyConnection) -> dict[int, str]:
+def read_official_split(connection: DuckDBPyConnection) -> dict[int, str]:
+    """Patient -> split, by MIMIC-CXR-JPG's own file."""
     rows = connection.execute(
         f"SELECT DISTINCT subject_id, split FROM {OFFICIAL_SPLIT} ORDER BY subject_id, split"
     )

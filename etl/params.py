@@ -15,6 +15,7 @@ ENVIRONMENT = {
     "mimic_cxr_jpg": "MIMIC_CXR_JPG_DIR",
     "chest_imagenome": "CHEST_IMAGENOME_DIR",
     "mimic_cxr_reports": "MIMIC_CXR_REPORTS_DIR",
+    "films": "MIMIC_CXR_FILMS_DIR",
 }
 
 Positive = Annotated[int, Field(gt=0)]
@@ -24,13 +25,15 @@ Count = Annotated[int, Field(ge=0)]
 class Paths(Settings):
     """Where MIMIC lies ("simulate": nowhere, make it) and where the build goes.
 
-    Chest ImaGenome and the reports of MIMIC-CXR are optional: "" is none.
+    Chest ImaGenome and the reports of MIMIC-CXR are optional: "" is none. So is a folder of films
+    that lie elsewhere than the csvs of MIMIC-CXR-JPG: "" is beside them.
     """
 
     mimic_iv: str
     mimic_cxr_jpg: str
-    chest_imagenome: str = ""  # these two may go unsaid: few have them
+    chest_imagenome: str = ""  # these three may go unsaid: few have them
     mimic_cxr_reports: str = ""
+    films: str = ""
     build: Path
 
 
@@ -38,6 +41,7 @@ class SimulateParams(Settings):
     patients: Positive
     seed: int
     image_size: Annotated[int, Field(ge=64, le=4096)]
+    films_as: Literal["jpg", "resized", "flat", "dicom"]
 
 
 class IngestParams(Settings):
