@@ -43,4 +43,5 @@ def _made_from(params: Params, recipe: Recipe) -> str:
         for path in sorted(Path(str(files(package))).rglob(pattern))
     ]
     labels = imagenome.facts_of_files(params.paths.chest_imagenome)
-    return digest(recipe.model_dump(mode="json"), source["manifest_digest"], labels, code)
+    reports = params.paths.mimic_cxr_reports
+    return digest(recipe.model_dump(mode="json"), source["manifest_digest"], labels, reports, code)
