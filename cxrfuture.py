@@ -78,17 +78,22 @@ def simulate(
         Path | None, typer.Option(help="Film the patients of this tree and make no tables.")
     ] = None,
     films: Annotated[bool, typer.Option(help="Draw the films, or only list them.")] = True,
+    films_as: Annotated[
+        str | None, typer.Option(help="jpg, resized, flat or dicom. Default: that of the params.")
+    ] = None,
 ) -> None:
     """A hospital from a seed, shaped like MIMIC-IV 3.1 and MIMIC-CXR-JPG 2.1.0."""
     stage = _module("etl.simulate", "etl")
     settings = _module("etl.params", "etl").read_params(params)
     if out is None:
-        if (patients, seed, image_size, mimic_iv_from, films) != (None, None, None, None, True):
+        changes = (patients, seed, image_size, mimic_iv_from, films_as, films)
+        if changes != (None, None, None, None, None, True):
             raise ContractError("options that change the hospital need --out; or edit params.yaml")
         stage.run(settings)
         return
-    given = {"patients": patients, "seed": seed, "image_size": image_size}
-    chosen = settings.simulate.model_dump() | {k: v for k, v in given.items() if v is not None}
+    options = {"patients": patients, "seed": seed, "image_size": image_size, "films_as": films_as}
+    given = {name: value for name, value in options.items() if value is not None}
+    chosen = settings.simulate.model_dump() | given
     stage.simulate(
         stage.SimulateOptions(
             out=out,

@@ -30,8 +30,7 @@ from cxrfuture_data.sample import (
     Window,
 )
 from cxrfuture_data.schema import FINDINGS, VARIABLE_SETS, ContractError
-from etl.film_part import end_with_parent
-from etl.part import array_path
+from etl.part import array_path, end_with_parent
 from etl.shard_sums import TrainingSums
 
 PNG_LEVEL = 3  # of zlib; 6 is a tenth smaller and takes more than twice as long

@@ -21,6 +21,7 @@ Source = Literal["mimic_iv", "mimic_cxr_jpg"]
 
 EXTENSIONS = (".csv.gz", ".csv", ".parquet")
 MARKER = "SIMULATED.json"
+RECORD_LISTS = ("cxr-record-list.csv.gz", "cxr-record-list.csv")  # of MIMIC-CXR's DICOM release
 CHECKSUMS = "SHA256SUMS.txt"
 UNKNOWN = "unknown"
 DEEPEST = 6
@@ -127,6 +128,8 @@ def _is_mimic_iv(folder: Path) -> bool:
 def _is_mimic_cxr(folder: Path) -> bool:
     films = folder / "files"
     if films.is_dir() and any(_FILM_FOLDER.fullmatch(entry.name) for entry in os.scandir(films)):
+        return True
+    if any((folder / name).is_file() for name in RECORD_LISTS):
         return True
     stems = (table.stem for table in TABLES.values() if table.module == "cxr")
     return any((folder / f"{stem}{end}").is_file() for stem in stems for end in EXTENSIONS)
