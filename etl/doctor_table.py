@@ -10,7 +10,7 @@ from cxrfuture_data.console import progress
 from etl.doctor_file import damage_at_the_ends, damage_by_checksum
 from etl.doctor_problem import Level, Problems
 from etl.doctor_release import expected_bytes, expected_rows
-from etl.ingest import KILOBYTE
+from etl.ingest import KILOBYTE, LABELS
 from etl.metadata import (
     SMALL_TABLES,
     file_of,
@@ -56,7 +56,7 @@ def look_at_tables(
             facts.append(_look_at_table(params, release, name, problems))
             continue
         facts.append(TableFacts(name, file_of(name), is_needed(params, name)))
-        if name in RECIPE_TABLES:
+        if name in RECIPE_TABLES and not _has_other_labels(release, name):
             where = release.root if table.module == "cxr" else release.root / table.module
             problems.add(
                 name,
@@ -64,6 +64,11 @@ def look_at_tables(
                 f"download it, or set paths.{release.source} to the folder that has it",
             )
     return _check_sums(release, facts, problems) if deep == "sums" else facts
+
+
+def _has_other_labels(release: Release, name: str) -> bool:
+    """One labeler's labels are enough for ingest; recipes say which they read."""
+    return name in LABELS and any(other in release.tables for other in LABELS)
 
 
 def is_needed(params: Params, name: str) -> bool:
@@ -74,7 +79,9 @@ def is_needed(params: Params, name: str) -> bool:
 def _look_at_table(params: Params, release: Release, name: str, problems: Problems) -> TableFacts:
     path = release.tables[name]
     level: Level = "fails" if is_needed(params, name) else "warning"
-    facts = TableFacts(name, str(path.relative_to(release.root)), level == "fails", state="damaged")
+    is_inside = path.is_relative_to(release.root)  # a table made from headers is not
+    file = str(path.relative_to(release.root) if is_inside else path)
+    facts = TableFacts(name, file, level == "fails", state="damaged")
     with problems.caught(name, level):
         facts = replace(facts, size=path.stat().st_size)
         damage = damage_at_the_ends(path)
