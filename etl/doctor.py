@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from cxrfuture_data.schema import ContractError
-from etl import cohort, event
+from etl.cohort import NEEDED
 from etl.doctor_anomaly import Anomaly, count_anomalies
 from etl.doctor_file import DEPTHS
 from etl.doctor_film import FilmFacts, look_at_films
@@ -31,7 +31,7 @@ from etl.film_metadata import find_film_root
 from etl.imagenome import find_files
 from etl.ingest import LABELS
 from etl.metadata import SOURCES, file_of, find_release_of
-from etl.mimic_schema import RECIPE_TABLES, TABLES
+from etl.mimic_schema import RECIPE_TABLES
 from etl.params import FIT_VAE, Params
 from etl.plan import plan_cohort, read_film_sums
 from etl.plan_cohort import PlannedCohort, require_metadata_only, tables_of_rules
@@ -98,7 +98,7 @@ def examine(params: Params, *, deep: str, all_films: bool) -> Diagnosis:
     anomalies: list[Anomaly] = []
     with problems.caught("anomalies"):
         anomalies = count_anomalies(params, made)
-    lacking = {name: tables_lacking(params, name, every) for name in shipped_recipes()}
+    lacking = {name: tables_lacking(name, every) for name in shipped_recipes()}
     return Diagnosis(
         releases, versions, tables, anomalies, lacking, cohorts, films, needs, machine, problems
     )
@@ -138,7 +138,7 @@ def _check_recipes(
             recipe = read_recipe(name)
             recipes.append(recipe)
             told = set(RECIPE_TABLES) - set(LABELS)  # by their own names
-            for table in sorted((set(tables_lacking(params, name, tables)) - told) & looked_at):
+            for table in sorted((set(tables_lacking(name, tables)) - told) & looked_at):
                 next_step = "download it, or take the recipe out of params.yaml"
                 problems.add(name, f"needs {file_of(table)}, which is not there", next_step)
             if isinstance(recipe.split, BenchmarkSplitRule) and recipe.split.lists:
@@ -160,17 +160,16 @@ def _require_folder(setting: str, folder: str, problems: Problems) -> None:
         problems.add(setting, f"{folder} is no folder", f"set {setting} to one that is there")
 
 
-def tables_lacking(params: Params, name: str, tables: Sequence[TableFacts]) -> list[str]:
-    """The source tables that a recipe reads and that are not there, by name."""
+def tables_lacking(name: str, tables: Sequence[TableFacts]) -> list[str]:
+    """The source tables that a build of the recipe reads and that are not there, by name."""
     recipe = read_recipe(name)
     read = {
-        *event.source_tables(params, recipe),
-        *cohort.INGESTED,
-        *cohort.NEEDED.get(recipe.rules, ()),
+        *(table for table in RECIPE_TABLES if table not in LABELS),
+        *recipe.needed_tables,
+        *NEEDED.get(recipe.rules, ()),
         f"cxr_{recipe.labels.findings}",
     }
-    there = {table.name for table in tables if table.is_there}
-    return sorted(table for table in read if table in TABLES and table not in there)
+    return sorted(read - {table.name for table in tables if table.is_there})
 
 
 def _plan_cohorts(

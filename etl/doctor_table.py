@@ -1,12 +1,14 @@
 """The tables of a release: which are there, whole, and of how many rows."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
 from cxrfuture_data.console import progress
+from cxrfuture_data.schema import ContractError
 from etl.doctor_file import damage_at_the_ends, damage_by_checksum
 from etl.doctor_problem import Level, Problems
 from etl.doctor_release import expected_bytes, expected_rows
@@ -20,6 +22,7 @@ from etl.metadata import (
 )
 from etl.mimic_schema import OPTIONAL_TABLES, RECIPE_TABLES, TABLES
 from etl.params import Params
+from etl.recipe import read_recipe
 from etl.sources import Release, read_checksums
 
 WHOLE, ENDS, SUM = "read whole", "header and ends", "checksum"
@@ -73,7 +76,16 @@ def _has_other_labels(release: Release, name: str) -> bool:
 
 def is_needed(params: Params, name: str) -> bool:
     """Whether ingest reads the table if it is there."""
-    return params.ingest.tables == "all" or name in (*RECIPE_TABLES, *OPTIONAL_TABLES)
+    return params.ingest.tables == "all" or name in wanted_tables(params)
+
+
+def wanted_tables(params: Params) -> set[str]:
+    """As ingest has it. A recipe that cannot be read is a problem by its own name."""
+    wanted = {*RECIPE_TABLES, *OPTIONAL_TABLES}
+    for name in params.recipes:
+        with suppress(ContractError):
+            wanted.update(read_recipe(name).needed_tables)
+    return wanted
 
 
 def _look_at_table(params: Params, release: Release, name: str, problems: Problems) -> TableFacts:

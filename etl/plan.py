@@ -108,7 +108,7 @@ def is_built(params: Params, releases: Mapping[Source, Release], recipe: Recipe)
     record = params.build(recipe.name, "cohort", RECIPE_FILE)
     if not record.is_file() or json.loads(record.read_text()) != recipe.model_dump(mode="json"):
         return False
-    for name in (*RECIPE_TABLES, *tables_of_rules(recipe)):
+    for name in {*RECIPE_TABLES, *recipe.needed_tables, *tables_of_rules(recipe)}:
         release = releases[source_of(name)]
         if name not in release.tables:
             if name == OFFICIAL_SPLIT:

@@ -61,6 +61,13 @@ def test_a_missing_table_fails(tmp_path):
         ingest.run(params)
 
 
+def test_a_table_that_only_one_recipe_needs_is_asked_for_by_that_recipe(tmp_path):
+    params = write_filmed_tree(tmp_path).model_copy(update={"recipes": ["ddl_cxr", "future"]})
+    found = [line.partition(",")[0] for line in lines(look(params))]
+    assert "future: needs hosp/emar.csv.gz" in found
+    assert not [line for line in found if line.startswith("ddl_cxr")]
+
+
 def test_one_labeler_is_enough_for_recipes_that_read_it(tmp_path):
     """Ingest takes either; ddl_cxr and ehrxdiff read CheXpert's."""
     params = write_filmed_tree(tmp_path, {"cxr_negbio": []})
