@@ -458,15 +458,15 @@ def bench_etl(
 @bench.command("metadata")
 def bench_metadata(
     recipe: Annotated[
-        list[str] | None, typer.Option(help="Repeatable. Default: every recipe.")
+        list[str] | None, typer.Option(help="Repeatable. Default: the recipes of the params.")
     ] = None,
     params: ParamsFile = DEFAULT_PARAMS,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
     """Doctor and plan on simulated metadata of full size: 377,110 films, 364,627 patients."""
     settings = _module("etl.params", "etl").read_params(params)
-    chosen = recipe or _module("etl.recipe", "etl").shipped_recipes()
-    _module("etl.bench_metadata", "etl").run_metadata_bench(settings, chosen, as_json=as_json)
+    bench = _module("etl.bench_metadata", "etl")
+    bench.run_metadata_bench(settings, recipe or settings.recipes, as_json=as_json)
 
 
 def main() -> None:
