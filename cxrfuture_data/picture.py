@@ -22,7 +22,7 @@ from cxrfuture_data.sample import (
     Window,
     films_of,
 )
-from cxrfuture_data.schema import EVENT_TABLES, FINDINGS, VARIABLES, Variable
+from cxrfuture_data.schema import EVENT_TABLES, FINDINGS, VARIABLE_SETS, Variable
 
 INK, GREY, FAINT, PAPER = "#1d2430", "#667085", "#d9dee7", "#ffffff"
 BLUE, RED, GREEN, AMBER = "#2f6fde", "#c8322b", "#1d8a5a", "#b54708"
@@ -94,14 +94,14 @@ class Pen:
 
 @dataclass(frozen=True)
 class Axis:
-    """Hours -> x."""
+    """Hours -> x; what is before or after the axis stands at its end."""
 
     left: float
     right: float
     hours: float
 
     def x(self, hour: float) -> float:
-        return self.left + (self.right - self.left) * min(hour / self.hours, 1.0)
+        return self.left + (self.right - self.left) * min(max(hour / self.hours, 0.0), 1.0)
 
     def ticks(self, most: int) -> list[float]:
         step = next((step for step in TICKS if self.hours / step <= most), self.hours)
@@ -212,7 +212,7 @@ def _draw_label(pen: Pen, at: Point, value: int | None) -> None:
 
 
 def _draw_events(pen: Pen, top: float, window: Window, tables: Sequence[int], hours: float) -> None:
-    """A lane a table, a tick an event, hours below."""
+    """A lane a table, a tick an event and a line while it runs, hours below."""
     axis = Axis(MARGIN + 170, WIDTH - MARGIN - 12, hours)
     count = len(window.event_row)
     pen.text((MARGIN, top), f"{count:,} events in the window" if count else "Events", size=16)
@@ -225,12 +225,16 @@ def _draw_events(pen: Pen, top: float, window: Window, tables: Sequence[int], ho
         pen.text((MARGIN, lanes + LANE / 2), "none in this sample", ink=GREY, anchor="lm")
     for lane, table in enumerate(tables):
         y = lanes + lane * LANE
-        found = window.event_hours[window.event_table == table]
+        is_here = window.event_table == table
+        found, ends = window.event_hours[is_here], window.event_end_hours[is_here]
+        ink = INKS[table % len(INKS)]
         pen.text((MARGIN, y + LANE / 2), EVENT_TABLES[table], size=13, anchor="lm")
         pen.text((axis.left - 12, y + LANE / 2), str(len(found)), size=12, ink=GREY, anchor="rm")
-        for hour in found:
-            x = axis.x(float(hour))
-            pen.line([(x, y + 4), (x, y + LANE - 4)], INKS[table], 1.5)
+        for hour, end in zip(found.tolist(), ends.tolist(), strict=True):
+            x, middle = axis.x(hour), y + LANE / 2
+            pen.line([(x, y + 4), (x, y + LANE - 4)], ink, 1.5)
+            if not np.isnan(end):
+                pen.line([(x, middle), (axis.x(end), middle)], ink, 1.5)
     pen.line([(axis.left, bottom), (axis.right, bottom)], GREY)
 
 
@@ -244,7 +248,8 @@ def _measured(window: Window | None) -> list[int]:
 def _draw_charts(
     pen: Pen, top: float, window: Window, measured: Sequence[int], hours: float
 ) -> None:
-    words = f": {len(measured)} of {len(VARIABLES)} variables measured, each over {hours:.3g} h"
+    known = len(VARIABLE_SETS[window.variables])
+    words = f": {len(measured)} of {known} variables measured, each over {hours:.3g} h"
     pen.text((MARGIN, top), "Hourly values" + (words if measured else ""), size=16)
     if not measured:
         pen.text((MARGIN, top + 30), "none in this sample", ink=GREY)
@@ -258,7 +263,7 @@ def _draw_charts(
 
 def _draw_chart(pen: Pen, top: float, axis: Axis, window: Window, column: int) -> None:
     """The last value of each measured hour, at the middle of the hour; a category as a colour."""
-    variable, values = VARIABLES[column], window.hourly[:, column]
+    variable, values = VARIABLE_SETS[window.variables][column], window.hourly[:, column]
     rows = np.flatnonzero(~np.isnan(values))
     found = values[rows].astype(float)
     hours = rows + 0.5 + window.hourly_start_hours

@@ -21,6 +21,8 @@ from etl.sqlfile import (
     say_rows,
     write_kept,
 )
+from etl.wide_measurement import TABLES as WIDE_TABLES
+from etl.wide_measurement import write_wide_measurements
 
 STAGE = "event"
 # What becomes measurements, and the tables that choose them, in the order they build on each other.
@@ -46,7 +48,10 @@ def run(params: Params, recipe: Recipe) -> None:
     folder = params.build(recipe.name, STAGE)
     with open_sql(params.sql, folder / ".spill") as connection:
         bind_tables(connection, source_tables(params, recipe))
-        drops = _write_measurements(connection, folder, recipe)
+        if isinstance(recipe, FutureRecipe):
+            drops = write_wide_measurements(connection, folder, recipe)
+        else:
+            drops = _write_measurements(connection, folder, recipe)
         if recipe.window.events:
             _create_filmed_admission(connection, recipe)
         drops += write_events(connection, params, recipe, STAGE)
@@ -59,6 +64,8 @@ def source_tables(params: Params, recipe: Recipe) -> dict[str, Path]:
     names = ["admissions", "cxr_metadata"]
     if recipe.window.hourly:
         names += ["patients", "icustays", "chartevents", "labevents"]
+    if recipe.window.hourly and isinstance(recipe, FutureRecipe):
+        names += WIDE_TABLES
     tables = {name: params.build("ingest", f"{name}.parquet") for name in names}
     return tables | text_tables(params, recipe)
 
