@@ -62,5 +62,5 @@ def _made_from(params: Params, recipe: Recipe) -> str:
     labels = imagenome.facts_of_files(params.paths.chest_imagenome)
     index = recipe.cohort.index if isinstance(recipe, FutureRecipe) else ""
     listed = [file_sha256(path) for path in index_files(index)] if index else []
-    tables = source["manifest_digest"]
-    return digest(recipe.model_dump(mode="json"), tables, labels, code, listed)
+    given = (source["manifest_digest"], labels, params.paths.mimic_cxr_reports, listed)
+    return digest(recipe.model_dump(mode="json"), given, code)
