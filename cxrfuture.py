@@ -258,6 +258,29 @@ def fidelity(
     report.run_fidelity(settings, chosen, only or [], keep=keep, as_json=as_json)
 
 
+@app.command()
+def diff(
+    build_a: Annotated[Path, typer.Argument(help="A build folder, or a recipe's folder in one.")],
+    build_b: Annotated[Path, typer.Argument(help="The one it became.")],
+    recipe: Annotated[str | None, typer.Option(help="Default: every recipe in both.")] = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write every line here too.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail if anything differs.")] = False,
+) -> None:
+    """What a version, a setting or other code changed: samples, labels, windows, and by what."""
+    report = _module("etl.diff_report", "etl")
+    settings = _module("etl.params", "etl").read_params(params)
+    diffs = report.run_diff(settings, (build_a, build_b), recipe, csv)
+    if as_json:
+        report.print_json(diffs)
+    else:
+        for found in diffs:
+            report.print_diff(found, Console())
+    if strict and not all(found.is_none for found in diffs):
+        raise typer.Exit(1)
+
+
 @app.command("fit_vae")
 def fit_vae(
     recipe: RecipeName,

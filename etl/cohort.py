@@ -6,6 +6,8 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from cxrfuture_data.schema import ContractError
+from etl.built_recipe import RECORD, write_built
+from etl.dropped import add_dropped, create_dropped, write_dropped
 from etl.ingest import require_table
 from etl.label import write_labels
 from etl.ledger import Drop, write_ledger
@@ -91,8 +93,10 @@ OFFICIAL_SPLIT = "cxr_split"
 
 
 def run(params: Params, recipe: Recipe) -> None:
-    """Write pair, pair_admission, stay, image, film and split.parquet, labels and the ledger."""
+    """Write pair, pair_admission, stay, image, film and split.parquet, labels, what was
+    dropped, the ledger and the recipe's record."""
     folder = params.build(recipe.name, STAGE)
+    (folder / RECORD).unlink(missing_ok=True)
     with open_sql(params.sql, folder / ".spill") as connection:
         tables = source_tables(params, recipe)
         bind_tables(connection, tables)
@@ -105,8 +109,10 @@ def run(params: Params, recipe: Recipe) -> None:
         admissions = PAIR_ADMISSIONS.get(recipe.rules, "cohort/pair_admission")
         path = folder / "pair_admission.parquet"
         write_parquet(connection, path, admissions, recipe.parameters)
+        write_dropped(connection, folder)
         drops += write_labels(connection, params, recipe, folder)
         write_ledger(folder, drops)
+    write_built(folder, recipe)
     say_rows(folder, (*SAMPLES, "film"))
 
 
@@ -133,6 +139,7 @@ def _apply_rules(connection: DuckDBPyConnection, recipe: Recipe) -> list[Drop]:
     missing = {f"{kind}_sample" for kind in SAMPLES if kind not in recipe.kinds} | {"all_stay"}
     tables |= {f"cohort/no_{table}": table for table in missing - set(tables.values())}
     drops = []
+    create_dropped(connection)
     for name, table in tables.items():
         if name in COMPUTED:
             COMPUTED[name](connection, recipe)
@@ -140,6 +147,7 @@ def _apply_rules(connection: DuckDBPyConnection, recipe: Recipe) -> list[Drop]:
         unit = files.get(name)
         if unit:
             drops += count_drops(connection, Counted(STAGE, unit), name, table=table)
+            add_dropped(connection, table, unit, SAMPLES)
     return drops
 
 
