@@ -32,8 +32,13 @@ $(READY): pyproject.toml constraints.txt
 	  { echo "error: the install failed; without uv: .venv/bin/pip install -c constraints.txt -e '.[etl,train,dev]'"; exit 1; }
 	@touch $@
 
+demo: export MIMIC_IV_DIR :=
+demo: export MIMIC_CXR_JPG_DIR :=
 demo: $(READY)
-	@env -u MIMIC_IV_DIR -u MIMIC_CXR_JPG_DIR $(BIN)/dvc repro
+	@$(BIN)/dvc repro ingest
+	@$(BIN)/cxrfuture doctor
+	@$(BIN)/cxrfuture plan
+	@$(BIN)/dvc repro
 	@$(BIN)/cxrfuture summary
 	@echo; echo "First: source .venv/bin/activate"
 

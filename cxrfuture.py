@@ -78,17 +78,22 @@ def simulate(
         Path | None, typer.Option(help="Film the patients of this tree and make no tables.")
     ] = None,
     films: Annotated[bool, typer.Option(help="Draw the films, or only list them.")] = True,
+    films_as: Annotated[
+        str | None, typer.Option(help="jpg, resized, flat or dicom. Default: that of the params.")
+    ] = None,
 ) -> None:
     """A hospital from a seed, shaped like MIMIC-IV 3.1 and MIMIC-CXR-JPG 2.1.0."""
     stage = _module("etl.simulate", "etl")
     settings = _module("etl.params", "etl").read_params(params)
     if out is None:
-        if (patients, seed, image_size, mimic_iv_from, films) != (None, None, None, None, True):
+        changes = (patients, seed, image_size, mimic_iv_from, films_as, films)
+        if changes != (None, None, None, None, None, True):
             raise ContractError("options that change the hospital need --out; or edit params.yaml")
         stage.run(settings)
         return
-    given = {"patients": patients, "seed": seed, "image_size": image_size}
-    chosen = settings.simulate.model_dump() | {k: v for k, v in given.items() if v is not None}
+    options = {"patients": patients, "seed": seed, "image_size": image_size, "films_as": films_as}
+    given = {name: value for name, value in options.items() if value is not None}
+    chosen = settings.simulate.model_dump() | given
     stage.simulate(
         stage.SimulateOptions(
             out=out,
@@ -387,6 +392,49 @@ def summary(
     print_summary(build, Console())
 
 
+@app.command("doctor")
+def examine(
+    deep: Annotated[
+        str, typer.Option(help="sizes: every film too; sums: and every table's checksum.")
+    ] = "none",
+    all_films: Annotated[
+        bool, typer.Option("--all-films", help="All films needed, not a sample of 256.")
+    ] = False,
+    params: ParamsFile = DEFAULT_PARAMS,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
+) -> None:
+    """What is here, which version, what is wrong with it, and whether a run would go through."""
+    settings = _module("etl.params", "etl").read_params(params)
+    doctor = _module("etl.doctor", "etl")
+    if not doctor.run_doctor(settings, deep=deep, all_films=all_films, as_json=as_json):
+        raise typer.Exit(1)
+
+
+@app.command("plan")
+def plan_downloads(
+    recipe: Annotated[
+        list[str] | None, typer.Option(help="Repeatable. Default: the recipes of the params.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Default: build/plan.")] = None,
+    rate: Annotated[float, typer.Option(help="MB a second of a download.")] = 0.6,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Make the cohorts first; reads the event tables.")
+    ] = False,
+    params: ParamsFile = DEFAULT_PARAMS,
+    fidelity: Fidelity = None,
+    availability: Availability = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
+) -> None:
+    """Samples, films, GB and hours before anything is downloaded; lists of films to fetch."""
+    settings = _module("etl.params", "etl").read_params(params)
+    recipes = _module("etl.recipe", "etl")
+    chosen = [
+        recipes.read_recipe(name, fidelity, availability) for name in recipe or settings.recipes
+    ]
+    plan = _module("etl.plan", "etl")
+    plan.run_plan(settings, chosen, out=out, rate=rate, exact=exact, as_json=as_json)
+
+
 @bench.command("ingest")
 def bench_ingest(
     params: ParamsFile = DEFAULT_PARAMS,
@@ -419,6 +467,20 @@ def bench_etl(
     _module("etl.bench_etl", "etl").run_etl_bench(
         settings, chosen, mimic_iv, mimic_cxr_jpg, rounds=rounds, as_json=as_json
     )
+
+
+@bench.command("metadata")
+def bench_metadata(
+    recipe: Annotated[
+        list[str] | None, typer.Option(help="Repeatable. Default: every recipe.")
+    ] = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """Doctor and plan on simulated metadata of full size: 377,110 films, 364,627 patients."""
+    settings = _module("etl.params", "etl").read_params(params)
+    chosen = recipe or _module("etl.recipe", "etl").shipped_recipes()
+    _module("etl.bench_metadata", "etl").run_metadata_bench(settings, chosen, as_json=as_json)
 
 
 def main() -> None:

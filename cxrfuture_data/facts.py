@@ -6,12 +6,14 @@ from typing import Any
 
 from cxrfuture_data.labels import ATTRIBUTES, CHANGE_ATTRIBUTES, CHANGES
 from cxrfuture_data.schema import (
+    COMORBIDITIES,
     FILMS_OF_KIND,
     FINDINGS,
     KINDS,
     PHENOTYPES,
     SAMPLE_MEMBER,
     SPLITS,
+    VARIABLE_SETS,
     ContractError,
 )
 
@@ -28,7 +30,11 @@ _EVERY_KIND: dict[str, tuple[type, ...]] = {
     "attributes": (dict,),
     "has": (dict,),
 }
-_WINDOW_KINDS: dict[str, tuple[type, ...]] = {"window": (dict,), "outcomes": (dict,)}
+_WINDOW_KINDS: dict[str, tuple[type, ...]] = {
+    "window": (dict,),
+    "outcomes": (dict,),
+    "history": (dict, type(None)),
+}
 _FIELDS_OF_KIND: dict[str, dict[str, tuple[type, ...]]] = {
     "pair": _EVERY_KIND
     | _WINDOW_KINDS
@@ -41,7 +47,11 @@ _FIELDS_OF_KIND: dict[str, dict[str, tuple[type, ...]]] = {
     },
     "stay": _EVERY_KIND
     | _WINDOW_KINDS
-    | {"previous": (dict, type(None)), "hours_since_previous": (int, float, type(None))},
+    | {
+        "previous": (dict, type(None)),
+        "hours_since_previous": (int, float, type(None)),
+        "prediction_at": (str,),
+    },
     "image": _EVERY_KIND | {"image": (dict,)},
 }
 IDS = ("hadm_id", "stay_id", "subject_id")
@@ -54,6 +64,7 @@ _WINDOW = frozenset(
         "end_at",
         "hours",
         "hourly_start_hours",
+        "variables",
         "events",
         "latest_event_at",
         "latest_known_at",
@@ -62,8 +73,19 @@ _WINDOW = frozenset(
 _HAS = frozenset({"hourly", "events", "static", "previous"})
 _OUTCOMES_OF_KIND = {
     "pair": frozenset({"died_in_hospital"}),
-    "stay": frozenset({"died_in_hospital", "phenotypes"}),
+    "stay": frozenset(
+        {
+            "died_in_hospital",
+            "phenotypes",
+            "remaining_hours",
+            "icu_transfer",
+            "readmitted",
+            "label",
+        }
+    ),
 }
+_HISTORY = frozenset({"race", "bmi", "earlier_admissions", "comorbidities"})
+_COMORBIDITIES = frozenset(COMORBIDITIES)
 _FINDINGS, _PHENOTYPES = frozenset(FINDINGS), frozenset(PHENOTYPES)
 _LABELS = frozenset({1, 0, -1, None})
 _ATTRIBUTES, _CHANGED = frozenset(ATTRIBUTES), frozenset(CHANGE_ATTRIBUTES)
@@ -127,6 +149,14 @@ def _check_parts(facts: dict[str, Any]) -> None:
     if kind == "image":
         return
     require_keys(key, "window", facts["window"], _WINDOW)
+    if facts["window"]["variables"] not in VARIABLE_SETS:
+        known = ", ".join(VARIABLE_SETS)
+        raise refusal(key, f"variables {facts['window']['variables']!r}; known are {known}")
+    if facts["history"] is not None:
+        require_keys(key, "history", facts["history"], _HISTORY)
+        comorbidities = facts["history"]["comorbidities"]
+        require_keys(key, "comorbidities", comorbidities, _COMORBIDITIES)
+        _require_values(key, "a comorbidity", comorbidities, frozenset({0, 1}), "0, 1")
     require_keys(key, "outcomes", facts["outcomes"], _OUTCOMES_OF_KIND[kind])
     if kind == "pair":
         if facts["changes"]:

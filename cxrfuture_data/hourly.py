@@ -5,6 +5,7 @@ precision of the record. Plain section numbers are those of the DDL-CXR specific
 columns these are (3.5); "fusion" ones are those of the fusion baselines, which read 76.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cxrfuture_data.manifest import WindowStatistics
-from cxrfuture_data.schema import VARIABLES, ContractError
+from cxrfuture_data.schema import VARIABLES, ContractError, Variable
 
 # (T, 17) in the order of VARIABLES, or (T, 79 or 76); float32, or float64 to the last bit.
 Hourly = npt.NDArray[np.floating[Any]]
@@ -34,8 +35,6 @@ SCALED_NAMES = (*CONTINUOUS_NAMES, "Age")
 _SCALED = np.array([*_STARTS[_CONTINUOUS], _AGE_COLUMN])
 
 _DEFAULT = np.array([variable.default for variable in VARIABLES])
-_LOW = np.array([-np.inf if v.low is None else v.low for v in VARIABLES])
-_HIGH = np.array([np.inf if v.high is None else v.high for v in VARIABLES])
 
 
 def column_names(columns: Columns = COLUMNS) -> tuple[str, ...]:
@@ -80,9 +79,10 @@ class HourlyInput:
     zero_beyond: float = np.inf
 
 
-def clip(hourly: Hourly) -> Hourly:
+def clip(hourly: Hourly, variables: Sequence[Variable] = VARIABLES) -> Hourly:
     """Values outside a variable's bounds become the bound; none is dropped (3.4). NaN stays."""
-    low, high = _LOW.astype(hourly.dtype), _HIGH.astype(hourly.dtype)
+    low = np.array([-np.inf if v.low is None else v.low for v in variables], hourly.dtype)
+    high = np.array([np.inf if v.high is None else v.high for v in variables], hourly.dtype)
     return np.clip(hourly, low, high)
 
 

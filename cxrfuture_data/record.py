@@ -15,7 +15,16 @@ from safetensors.numpy import save as save_tensors
 
 from cxrfuture_data.facts import IDS, read_facts, refusal, require_keys
 from cxrfuture_data.publish import canonical_json
-from cxrfuture_data.sample import Array, Film, ImageSample, PairSample, Sample, StaySample, Window
+from cxrfuture_data.sample import (
+    Array,
+    Film,
+    History,
+    ImageSample,
+    PairSample,
+    Sample,
+    StaySample,
+    Window,
+)
 from cxrfuture_data.schema import (
     EVENT_TABLES,
     FILM_SUFFIX,
@@ -24,8 +33,13 @@ from cxrfuture_data.schema import (
     STATIC,
     TENSORS_MEMBER,
     TENSORS_OF_KIND,
-    VARIABLES,
+    VARIABLE_SETS,
 )
+
+# Outcomes of a stay that are yes or no, and those that are numbers.
+YES_OR_NO = ("died_in_hospital", "icu_transfer", "readmitted")
+NUMBERS = ("remaining_hours", "label")
+WINDOW_ARRAYS = ("hourly", "event_row", "event_hours", "event_end_hours", "event_table")
 
 NO_LATENT = np.zeros((0, 0, 0), np.float16)
 
@@ -109,22 +123,45 @@ def _encode_window(
         "end_at": window.end_at.isoformat(),
         "hours": len(window.hourly),
         "hourly_start_hours": window.hourly_start_hours,
+        "variables": window.variables,
         "events": len(window.event_row),
         "latest_event_at": window.latest_event_at and window.latest_event_at.isoformat(),
         "latest_known_at": window.latest_known_at and window.latest_known_at.isoformat(),
     }
-    died = sample.died_in_hospital
-    facts["outcomes"] = {"died_in_hospital": None if died is None else int(died)}
+    facts["history"] = None if sample.history is None else _encode_history(sample.history)
     if isinstance(sample, PairSample):
+        facts["outcomes"] = {"died_in_hospital": _as_integer(sample.died_in_hospital)}
         facts["gap_hours"] = sample.gap_hours
         facts["is_null_event"] = sample.is_null_event
         facts["changes"] = dict(sample.changes)
     else:
         facts["hours_since_previous"] = sample.hours_since_previous
+        facts["prediction_at"] = sample.prediction_at.isoformat()
         phenotypes = sample.phenotypes
-        facts["outcomes"]["phenotypes"] = None if phenotypes is None else dict(phenotypes)
-    for name in ("hourly", "event_row", "event_hours", "event_table"):
+        facts["outcomes"] = {
+            **{name: _as_integer(getattr(sample, name)) for name in YES_OR_NO},
+            **{name: getattr(sample, name) for name in NUMBERS},
+            "phenotypes": None if phenotypes is None else dict(phenotypes),
+        }
+    for name in WINDOW_ARRAYS:
         tensors[name] = getattr(window, name)
+
+
+def _encode_history(history: History) -> dict[str, Any]:
+    return {
+        "race": history.race,
+        "bmi": history.bmi,
+        "earlier_admissions": history.earlier_admissions,
+        "comorbidities": dict(history.comorbidities),
+    }
+
+
+def _as_integer(value: bool | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _as_bool(value: int | None) -> bool | None:
+    return None if value is None else bool(value)
 
 
 def decode(members: Mapping[str, Any]) -> Sample:
@@ -147,14 +184,19 @@ def decode(members: Mapping[str, Any]) -> Sample:
         fields[role] = _read_film(role, facts, tensors, members.get(role + FILM_SUFFIX))
     if kind == "image":
         return ImageSample(**fields, static=tensors["static"])
-    died = facts["outcomes"]["died_in_hospital"]
-    fields["died_in_hospital"] = None if died is None else bool(died)
+    outcomes = facts["outcomes"]
     fields["window"] = _read_window(facts["window"], tensors)
+    fields["history"] = None if facts["history"] is None else History(**facts["history"])
     if kind == "pair":
         own = {name: facts[name] for name in ("gap_hours", "is_null_event", "changes")}
-        return PairSample(**fields, **own)
-    fields["phenotypes"] = facts["outcomes"]["phenotypes"]
-    return StaySample(**fields, hours_since_previous=facts["hours_since_previous"])
+        return PairSample(**fields, **own, died_in_hospital=_as_bool(outcomes["died_in_hospital"]))
+    fields |= {name: _as_bool(outcomes[name]) for name in YES_OR_NO}
+    fields |= {name: outcomes[name] for name in (*NUMBERS, "phenotypes")}
+    return StaySample(
+        **fields,
+        hours_since_previous=facts["hours_since_previous"],
+        prediction_at=datetime.fromisoformat(facts["prediction_at"]),
+    )
 
 
 def _read_film(
@@ -189,10 +231,8 @@ def _read_window(facts: Mapping[str, Any], tensors: Mapping[str, Array]) -> Wind
         latest_event_at=latest["latest_event_at"],
         latest_known_at=latest["latest_known_at"],
         hourly_start_hours=facts["hourly_start_hours"],
-        hourly=tensors["hourly"],
-        event_row=tensors["event_row"],
-        event_hours=tensors["event_hours"],
-        event_table=tensors["event_table"],
+        variables=facts["variables"],
+        **{name: tensors[name] for name in WINDOW_ARRAYS},
     )
 
 
@@ -220,8 +260,8 @@ def _check_tensors(
         shapes["static"] = (len(STATIC) if tensors["static"].size else 0,)
     else:
         hours, events = facts["window"]["hours"], facts["window"]["events"]
-        shapes["hourly"] = (hours, len(VARIABLES))
-        shapes |= {name: (events,) for name in ("event_row", "event_hours", "event_table")}
+        variables = VARIABLE_SETS[facts["window"]["variables"]]
+        shapes |= dict.fromkeys(WINDOW_ARRAYS, (events,)) | {"hourly": (hours, len(variables))}
     for name, shape in shapes.items():
         if tensors[name].shape != shape or (name.endswith("_mean") and len(shape) != 3):
             raise refusal(key, f"{name} has shape {tensors[name].shape}; expected {shape}")

@@ -51,11 +51,23 @@ class Window:
     end_at: datetime
     latest_event_at: datetime | None
     latest_known_at: datetime | None
-    hourly: Array  # (T, 17) float32 in schema.VARIABLES' units; NaN: not measured in that hour
+    variables: str  # the set in schema.VARIABLE_SETS whose columns ``hourly`` has
+    hourly: Array  # (T, V) float32 in the variables' units; NaN: not measured in that hour
     hourly_start_hours: float  # from start_at to the start of hour 0
     event_row: Array  # (E,) int32, rows of the embedding table, oldest first
-    event_hours: Array  # (E,) float32, since start_at
+    event_hours: Array  # (E,) float32, since start_at; negative: it began before
+    event_end_hours: Array  # (E,) float32; NaN: a moment; +inf: it still runs at end_at
     event_table: Array  # (E,) uint8, index in schema.EVENT_TABLES
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class History:
+    """What was known of the patient when the window began (a pair's), or ended (a stay's)."""
+
+    race: str | None  # as admissions spells it
+    bmi: float | None  # kg/m2, the latest
+    earlier_admissions: int  # with coded diagnoses
+    comorbidities: Mapping[str, int]  # schema.COMORBIDITIES, 0 or 1, of earlier admissions
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -92,20 +104,28 @@ class PairSample(Sample):
     is_null_event: bool
     changes: Mapping[str, str | None]
     died_in_hospital: bool | None
+    history: History | None  # None where the recipe has none
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class StaySample(Sample):
-    """An ICU stay up to its prediction time, and the last film before that, if there is one.
+    """A stay, in the ICU or in the hospital, up to its prediction time, and the last film before
+    that, if there is one.
 
-    ``phenotypes``: 0 or 1 for each of schema.PHENOTYPES; None where they are not known.
+    An outcome is None where it is not this sample's to predict, not known, or censored.
     """
 
     previous: Film | None
     window: Window
+    prediction_at: datetime
     hours_since_previous: float | None  # None without a film
     died_in_hospital: bool | None
-    phenotypes: Mapping[str, int] | None
+    phenotypes: Mapping[str, int] | None  # 0 or 1 for each of schema.PHENOTYPES
+    remaining_hours: float | None  # from the prediction to discharge
+    icu_transfer: bool | None
+    readmitted: bool | None
+    label: float | None  # what the row of an index file says
+    history: History | None  # None where the recipe has none
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

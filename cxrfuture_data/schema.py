@@ -5,9 +5,12 @@ kind has the same members; a modality that a sample lacks is an empty array plus
 ``sample.json``'s ``has``.
 """
 
-from dataclasses import dataclass
+from cxrfuture_data.variables import VARIABLE_SETS as VARIABLE_SETS
+from cxrfuture_data.variables import VARIABLES as VARIABLES
+from cxrfuture_data.variables import WIDE_VARIABLES as WIDE_VARIABLES
+from cxrfuture_data.variables import Variable as Variable
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 SPLITS = ("train", "valid", "test")
 KINDS = ("pair", "stay", "image")
@@ -77,8 +80,8 @@ STATIC = {
     "weight": "pound",
 }
 
-# The seven tables whose rows become event texts; ``event_table`` indexes this tuple
-# (order of specs ehrxdiff 3.1).
+# The tables whose rows become event texts; ``event_table`` indexes this tuple. EHRXDiff's seven
+# come first (order of specs ehrxdiff 3.1). "report": radiology reports, of MIMIC-CXR.
 EVENT_TABLES = (
     "labevents",
     "prescriptions",
@@ -87,106 +90,51 @@ EVENT_TABLES = (
     "outputevents",
     "microbiologyevents",
     "procedureevents",
+    "emar",
+    "ingredientevents",
+    "datetimeevents",
+    "transfers",
+    "services",
+    "omr",
+    "procedures_icd",
+    "hcpcsevents",
+    "poe",
+    "report",
+)
+EHRXDIFF_TABLES = EVENT_TABLES[:7]
+
+# Charlson's comorbidities (Quan 2005), in the order of every comorbidity vector.
+COMORBIDITIES = (
+    "myocardial infarction",
+    "congestive heart failure",
+    "peripheral vascular disease",
+    "cerebrovascular disease",
+    "dementia",
+    "chronic pulmonary disease",
+    "rheumatic disease",
+    "peptic ulcer disease",
+    "mild liver disease",
+    "diabetes without chronic complication",
+    "diabetes with chronic complication",
+    "hemiplegia or paraplegia",
+    "renal disease",
+    "malignancy",
+    "moderate or severe liver disease",
+    "metastatic solid tumour",
+    "AIDS or HIV",
 )
 
-
-@dataclass(frozen=True)
-class Variable:
-    """One column of the hourly record. A categorical value is stored as its index in categories."""
-
-    name: str
-    unit: str
-    default: float
-    low: float | None = None
-    high: float | None = None
-    categories: tuple[str, ...] = ()
-
-
-# Order, normal values and plausible bounds: specs ddl-cxr 3.4. ``default`` of a categorical
-# variable is the index of its normal category. Stored values are neither clipped nor imputed.
-VARIABLES = (
-    Variable("Capillary refill rate", "category", 0, categories=("0.0", "1.0")),
-    Variable("Diastolic blood pressure", "mmHg", 59.0, 17.7, 106.81),
-    Variable("Fraction inspired oxygen", "fraction", 0.21, 0.0, 1.1),
-    Variable(
-        "GCS eye opening",
-        "category",
-        3,
-        categories=(
-            "To Pain",
-            "3 To speech",
-            "1 No Response",
-            "4 Spontaneously",
-            "None",
-            "To Speech",
-            "Spontaneously",
-            "2 To pain",
-        ),
-    ),
-    Variable(
-        "GCS motor response",
-        "category",
-        9,
-        categories=(
-            "1 No Response",
-            "3 Abnorm flexion",
-            "Abnormal extension",
-            "No response",
-            "4 Flex-withdraws",
-            "Localizes Pain",
-            "Flex-withdraws",
-            "Obeys Commands",
-            "Abnormal Flexion",
-            "6 Obeys Commands",
-            "5 Localizes Pain",
-            "2 Abnorm extensn",
-        ),
-    ),
-    Variable(
-        "GCS total",
-        "category",
-        4,
-        categories=("11", "10", "13", "12", "15", "14", "3", "5", "4", "7", "6", "9", "8"),
-    ),
-    Variable(
-        "GCS verbal response",
-        "category",
-        6,
-        categories=(
-            "1 No Response",
-            "No Response",
-            "Confused",
-            "Inappropriate Words",
-            "Oriented",
-            "No Response-ETT",
-            "5 Oriented",
-            "Incomprehensible sounds",
-            "1.0 ET/Trach",
-            "4 Confused",
-            "2 Incomp sounds",
-            "3 Inapprop words",
-        ),
-    ),
-    Variable("Glucose", "mg/dL", 128.0, 0.0, 318.17),
-    Variable("Heart Rate", "1/min", 86.0, 33.21, 143.61),
-    Variable("Height", "cm", 170.0, 134.48, 203.32),
-    Variable("Mean blood pressure", "mmHg", 77.0, 31.9, 123.05),
-    Variable("Oxygen saturation", "%", 98.0, 82.01, 110.68),
-    Variable("Respiratory rate", "1/min", 19.0, 0.0, 41.95),
-    Variable("Systolic blood pressure", "mmHg", 118.0, 55.61, 179.79),
-    Variable("Temperature", "degC", 36.6, 35.06, 38.88),
-    Variable("Weight", "kg", 81.0, 16.22, 149.31),
-    Variable("pH", "1", 7.4, 5.83, 8.66),
-)
 
 # Tensor name -> dtype, per kind. Shapes: latents (C, h, w), and (0, 0, 0) of a film that a stay
-# lacks; hourly (T, 17), NaN where nothing was measured in that hour (hour 0 begins
-# ``hourly_start_hours`` after the window); events (E,), oldest first; static (S,).
+# lacks; hourly (T, V), V variables of the dataset's set, NaN where nothing was measured in that
+# hour (hour 0 begins ``hourly_start_hours`` after the window); events (E,), oldest first; static
+# (S,).
 LATENT_PARTS = ("mean", "logvar")
 WINDOW_TENSORS = {
     "hourly": "float32",
     "event_row": "int32",  # row of embeddings/table.npy
-    "event_hours": "float32",  # hours since the window's start
+    "event_hours": "float32",  # hours since the window's start; negative: before it, still of use
+    "event_end_hours": "float32",  # NaN: a moment; +inf: it still runs at the window's end
     "event_table": "uint8",  # index in EVENT_TABLES
 }
 FILMS_OF_KIND = {"pair": ("previous", "target"), "stay": ("previous",), "image": ("image",)}

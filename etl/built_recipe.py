@@ -1,7 +1,7 @@
 """The record of the recipe that a cohort was built by: cohort/recipe.json, written last."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,14 @@ def write_built(folder: Path, recipe: Recipe) -> None:
     """Write the record of the cohort in ``folder``."""
     value = {"schema_version": SCHEMA_VERSION, "recipe": recipe.model_dump(mode="json")}
     write_json(folder / RECORD, value)
+
+
+def is_built_by(build: Path, recipe: Recipe) -> bool:
+    """Whether the cohort in ``build`` is finished, and of this very recipe and this schema."""
+    if not (build / "cohort" / RECORD).is_file():
+        return False
+    made = {"schema_version": SCHEMA_VERSION, "recipe": recipe.model_dump(mode="json")}
+    return asdict(read_built(build)) == made
 
 
 def read_built(build: Path) -> BuiltRecipe:

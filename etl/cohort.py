@@ -8,12 +8,14 @@ from duckdb import DuckDBPyConnection
 from cxrfuture_data.schema import ContractError
 from etl.built_recipe import RECORD, write_built
 from etl.dropped import add_dropped, create_dropped, write_dropped
+from etl.history import write_history
 from etl.ingest import require_table
 from etl.label import write_labels
 from etl.ledger import Drop, write_ledger
 from etl.params import Params
+from etl.prediction_index import bind_index
 from etl.published_hours import create_candidate_edges, create_hours
-from etl.recipe import Recipe
+from etl.recipe import FutureRecipe, Recipe
 from etl.split import assign_split, fill_empty, read_official
 from etl.sqlfile import (
     Counted,
@@ -76,6 +78,17 @@ RULES: dict[str, dict[str, str | None]] = {
         "cohort/medfuse/filmed_stay": "stay with a film",
         "cohort/medfuse/image_sample": "image",
     },
+    "future": {
+        "cohort/future/hospital_stay": "admission",
+        "cohort/future/all_stay": None,
+        "cohort/future/frontal_film": "film",
+        "cohort/future/admission_film": "frontal film",
+        "cohort/future/study_film": "film of an admission",
+        "cohort/future/ordered_film": None,
+        "cohort/future/pair_sample": "pair",
+        "cohort/future/prediction": None,
+        "cohort/future/stay_sample": "prediction",
+    },
 }
 # The table whose kept pairs the split counts, where it is not the samples themselves: EHRXDiff
 # counts films of two admissions twice, and adds samples without events after its split.
@@ -89,6 +102,8 @@ COMPUTED = {
 INGESTED = ("admissions", "patients", "icustays", "diagnoses_icd", "cxr_metadata")
 # Tables that only these rules read, and that not every copy of MIMIC has.
 NEEDED = {"diff3m": ("omr",)}
+# Rules whose cohort is one of films and stays, whatever happened in between.
+WITHOUT_EVENTS = ("future",)
 OFFICIAL_SPLIT = "cxr_split"
 
 
@@ -100,10 +115,10 @@ def run(params: Params, recipe: Recipe) -> None:
     with open_sql(params.sql, folder / ".spill") as connection:
         tables = source_tables(params, recipe)
         bind_tables(connection, tables)
-        drops = _apply_rules(connection, recipe)
+        drops = apply_rules(connection, recipe)
         write_ledger(folder, drops)
-        named = _official_split(connection) if OFFICIAL_SPLIT in tables else {}
-        _assign(connection, recipe, folder, named)
+        named = read_official_split(connection) if OFFICIAL_SPLIT in tables else {}
+        assign_patients(connection, recipe, folder, named)
         for name in (*SAMPLES, "all_stay", "film", "split"):
             write_parquet(connection, folder / f"{name}.parquet", f"cohort/{name}")
         admissions = PAIR_ADMISSIONS.get(recipe.rules, "cohort/pair_admission")
@@ -111,15 +126,17 @@ def run(params: Params, recipe: Recipe) -> None:
         write_parquet(connection, path, admissions, recipe.parameters)
         write_dropped(connection, folder)
         drops += write_labels(connection, params, recipe, folder)
+        if isinstance(recipe, FutureRecipe):
+            write_history(connection, params.build("ingest", "omr.parquet"), folder)
         write_ledger(folder, drops)
-    write_built(folder, recipe)
+    write_built(folder, recipe)  # last: a plan asks for it
     say_rows(folder, (*SAMPLES, "film"))
 
 
 def source_tables(params: Params, recipe: Recipe) -> dict[str, Path]:
     """The files that the stage reads, by the names the SQL knows them by."""
     tables = {name: params.build("ingest", f"{name}.parquet") for name in INGESTED}
-    for name in ("measurement", "event"):
+    for name in () if recipe.rules in WITHOUT_EVENTS else ("measurement", "event"):
         tables[name] = params.build(recipe.name, "event", f"{name}.parquet")
     for name in NEEDED.get(recipe.rules, ()):
         tables[name] = require_table(params, recipe.name, name)
@@ -131,7 +148,15 @@ def source_tables(params: Params, recipe: Recipe) -> dict[str, Path]:
     return tables
 
 
-def _apply_rules(connection: DuckDBPyConnection, recipe: Recipe) -> list[Drop]:
+def apply_rules(
+    connection: DuckDBPyConnection, recipe: Recipe, stand_ins: Mapping[str, str] | None = None
+) -> list[Drop]:
+    """Make the tables of the recipe's rules; returns what they dropped.
+
+    ``stand_ins``: file -> the file to run instead (etl/plan_cohort.py).
+    """
+    if isinstance(recipe, FutureRecipe):
+        bind_index(connection, recipe.cohort.index)
     files = SHARED | RULES[recipe.rules]
     tables = {name: name.rsplit("/", 1)[1] for name in files}
     if "image" not in recipe.kinds:  # no file builds on image samples
@@ -143,7 +168,7 @@ def _apply_rules(connection: DuckDBPyConnection, recipe: Recipe) -> list[Drop]:
     for name, table in tables.items():
         if name in COMPUTED:
             COMPUTED[name](connection, recipe)
-        create_table(connection, table, name, recipe.parameters)
+        create_table(connection, table, (stand_ins or {}).get(name, name), recipe.parameters)
         unit = files.get(name)
         if unit:
             drops += count_drops(connection, Counted(STAGE, unit), name, table=table)
@@ -151,14 +176,14 @@ def _apply_rules(connection: DuckDBPyConnection, recipe: Recipe) -> list[Drop]:
     return drops
 
 
-def _assign(
+def assign_patients(
     connection: DuckDBPyConnection, recipe: Recipe, folder: Path, named: Mapping[int, str]
 ) -> None:
     """Give every patient of a kept sample a split, as the table ``assigned``. ``named`` holds the
     patients whose split is official."""
     counts = {kind: _samples_of(connection, f"{kind}_sample") for kind in SAMPLES}
     # Beside pairs, image samples are those of patients with pairs: no patient of their own.
-    patients = counts["stay"] or counts["pair"] or counts["image"]
+    patients = counts["pair"] | counts["stay"] or counts["image"]
     pairs = _samples_of(connection, COUNTED_PAIRS.get(recipe.rules, "pair_sample")) or patients
     if not patients:
         raise ContractError(
@@ -189,7 +214,8 @@ def _assign(
     )
 
 
-def _official_split(connection: DuckDBPyConnection) -> dict[int, str]:
+def read_official_split(connection: DuckDBPyConnection) -> dict[int, str]:
+    """Patient -> split, by MIMIC-CXR-JPG's own file."""
     rows = connection.execute(
         f"SELECT DISTINCT subject_id, split FROM {OFFICIAL_SPLIT} ORDER BY subject_id, split"
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from cxrfuture_data.publish import write_json
-from cxrfuture_data.schema import EVENT_TABLES, VARIABLES
+from cxrfuture_data.schema import EHRXDIFF_TABLES, VARIABLES
 from etl.event_text import write_events
 from etl.ledger import Drop, write_ledger
 from etl.params import Params
@@ -61,7 +61,7 @@ def source_tables(params: Params, recipe: Recipe) -> dict[str, Path]:
     if recipe.window.hourly:
         names += ["patients", "icustays", "chartevents", "labevents"]
     if recipe.window.events:
-        names += [*EVENT_TABLES, "d_items", "d_labitems"]
+        names += [*EHRXDIFF_TABLES, "d_items", "d_labitems"]
     return {name: params.build("ingest", f"{name}.parquet") for name in names}
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 from duckdb import DuckDBPyConnection
 from duckdb.func import ARROW
 
-from cxrfuture_data.schema import EVENT_TABLES, ContractError
+from cxrfuture_data.schema import EHRXDIFF_TABLES, ContractError
 from etl import ingest
 from etl.ledger import Drop
 from etl.params import Params
@@ -114,7 +114,7 @@ def _sources(
     parameters = text_parameters(recipe)
     if parameters["clean_text"]:
         create_table(connection, "result_admission", "event/text/result_admission", parameters)
-        for table in EVENT_TABLES:
+        for table in EHRXDIFF_TABLES:
             yield TextSource(table, f"event/text/{table}", parameters)
     else:
         yield from _spelt_sources(connection, params, recipe, work)

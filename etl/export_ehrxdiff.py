@@ -12,7 +12,7 @@ import polars as pl
 
 from cxrfuture_data.console import progress, say
 from cxrfuture_data.publish import publish, write_json
-from cxrfuture_data.schema import EVENT_TABLES, SPLITS
+from cxrfuture_data.schema import EHRXDIFF_TABLES, SPLITS
 from etl.params import Params
 from etl.recipe import Recipe
 from etl.shard_rows import read_table
@@ -42,7 +42,7 @@ def export(params: Params, recipe: Recipe, out: Path) -> list[Path]:
     counts = pairs.select("dicom_id", pl.col("events") + pl.col("dropped_events"), "events_kept")
     _write_csv(counts.unique().sort("dicom_id"), out / COUNT_FILE)
     _write_events(params, folder, out / EVENT_FILE)
-    write_json(out / TABLE_FILE, list(EVENT_TABLES))
+    write_json(out / TABLE_FILE, list(EHRXDIFF_TABLES))
     if not (folder / "embed" / "done.json").exists():
         say(f"export: {recipe.name}: no embeddings yet, so no h5; run `cxrfuture embed` first")
         return paths

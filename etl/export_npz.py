@@ -26,7 +26,7 @@ from cxrfuture_data.schema import PHENOTYPES, VARIABLES
 from etl.params import Params
 from etl.recipe import Recipe
 from etl.shard_rows import read_table
-from etl.shard_sums import NORMAL, NORMAL_AGE, Sums, window_statistics
+from etl.shard_sums import NORMAL_AGE, Sums, window_statistics
 
 NAMES = [variable.name for variable in VARIABLES]
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the same arrays give the same bytes on any day
@@ -118,11 +118,12 @@ def _rule(recipe: Recipe, windows: Windows, normaliser: Normaliser | None) -> Ho
 
 def _statistics(windows: Windows) -> WindowStatistics:
     """Of the windows of training patients, as `shard` takes them."""
-    hourly, age = Sums(NORMAL), Sums(np.array([NORMAL_AGE]))
+    hourly = Sums(np.array([variable.default for variable in VARIABLES]))
+    age = Sums(np.array([NORMAL_AGE]))
     for sample in windows.training:
         hourly.add(clip(windows.hourly(sample)))
         age.add(np.array([[sample["age"]]]))
-    return window_statistics(hourly, age)
+    return window_statistics(hourly, age, VARIABLES)
 
 
 def _matrices(windows: Windows, rule: HourlyInput) -> Iterator[tuple[str, Array]]:

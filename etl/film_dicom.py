@@ -5,13 +5,16 @@ Each step maps one stored value to another, so the chain runs on a table of the 
 """
 
 import logging
+from importlib.util import find_spec
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmread
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_modality_lut, apply_voi
+from pydicom.uid import HTJ2K, UID, HTJ2KLossless, HTJ2KLosslessRPCL, JPEGExtended12Bit
 
 from etl.film_reader import FilmError, Pixels, stretch_range
 
@@ -19,11 +22,21 @@ logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings quote th
 
 INVERTED = "MONOCHROME1"  # the lowest value is white; no pydicom function inverts it
 MAXIMUM_VALUES = 65_536
+PIXEL_DATA = b"\xe0\x7f\x10\x00"  # the tag as every syntax but big endian spells it
+
+HIGH_THROUGHPUT = (HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL)
+# What decodes beside pydicom itself. The last is GPL, and no dependency of ours.
+GDCM, OPENJPEG, LIBJPEG = "python-gdcm", "pylibjpeg[openjpeg]", "pylibjpeg[libjpeg]"
 
 
 def decode_dicom(data: bytes) -> Pixels:
     """uint8 (height, width) as a viewer would show it, bone bright."""
     dataset = dcmread(BytesIO(data))
+    if "PixelData" not in dataset:
+        # pydicom leaves out an element that the file ends in.
+        if PIXEL_DATA in data:
+            raise FilmError("truncated", "DICOM that ends in its pixel data")
+        raise FilmError("unreadable", "DICOM without pixel data")
     stored = stored_values(dataset)
     low, high = int(stored.min()), int(stored.max())
     if high - low >= MAXIMUM_VALUES:
@@ -31,27 +44,45 @@ def decode_dicom(data: bytes) -> Pixels:
     table = display_table(dataset, np.arange(low, high + 1))
     if dataset.PhotometricInterpretation == INVERTED:
         table = 255 - table
-    return table[stored.astype(np.int64) - low]
+    if low < 0:
+        return table[stored.astype(np.int32) - low]
+    return np.concatenate([np.zeros(low, np.uint8), table])[stored]
 
 
 def stored_values(dataset: Any) -> NDArray[np.integer[Any]]:
     """The pixel data, decoded but not yet mapped."""
-    if "PixelData" not in dataset:
-        raise FilmError("unreadable", "DICOM without pixel data")
     if not str(dataset.PhotometricInterpretation).startswith("MONOCHROME"):
         raise FilmError("unreadable", "DICOM in colour")
+    if int(dataset.get("NumberOfFrames") or 1) != 1:
+        raise FilmError("unreadable", "DICOM with several frames")
+    syntax = UID(dataset.file_meta.TransferSyntaxUID)
+    require_decoder(syntax, int(dataset.BitsStored))
     try:
         stored: NDArray[np.integer[Any]] = dataset.pixel_array
-    except (NotImplementedError, RuntimeError):
-        syntax = dataset.file_meta.TransferSyntaxUID
-        raise FilmError("unreadable", f"no decoder for transfer syntax {syntax}") from None
+    except RuntimeError:
+        raise FilmError("unreadable", f"pixel data are not {syntax.name}") from None
     except ValueError as error:
         if "less than" in str(error):
             raise FilmError("truncated", "DICOM with too few pixel bytes") from None
         raise
     if stored.ndim != 2:
-        raise FilmError("unreadable", "DICOM with several frames")
+        raise FilmError("unreadable", "DICOM in colour")
     return stored
+
+
+def require_decoder(syntax: UID, bits: int) -> None:
+    """Refuse pixel data that nothing here decodes; the reason names what would."""
+    try:
+        is_available = get_decoder(syntax).is_available
+    except NotImplementedError:
+        raise FilmError("unreadable", f"nothing decodes {syntax.name} ({syntax})") from None
+    package = OPENJPEG if syntax in HIGH_THROUGHPUT else GDCM
+    if syntax == JPEGExtended12Bit and bits > 8:
+        package, is_available = LIBJPEG, find_spec("libjpeg") is not None
+    if not is_available:
+        raise FilmError(
+            "unreadable", f"no decoder for {syntax.name} ({syntax}): pip install '{package}'"
+        )
 
 
 def display_table(dataset: Any, stored: NDArray[np.integer[Any]]) -> Pixels:

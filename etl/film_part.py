@@ -3,22 +3,19 @@
 Workers are spawned and import this module, so it stays as light as the reader.
 """
 
-import multiprocessing
-import os
-import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cxrfuture_data.publish import digest, publish, read_done, write_done
-from cxrfuture_data.schema import ContractError
 from etl.film_reader import Pixels, Preprocessing, read_film
 from etl.part import array_path, record_path
+
+DECODERS = ("gdcm", "openjpeg", "libjpeg")  # packages that pydicom decodes with, where they are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +43,8 @@ class FilmPart:
 
 
 def fingerprint(films: Sequence[tuple[str, Path | None]], rule: Preprocessing) -> str:
-    """Digest of the films, their files' sizes and times, and the preprocessing."""
+    """Digest of the films, their files' sizes and times, the preprocessing, and of what decodes
+    DICOM files: a film that nothing decoded is tried again once something is installed."""
     files: list[list[Any]] = []
     for dicom_id, path in films:
         if path is None:
@@ -54,6 +52,8 @@ def fingerprint(films: Sequence[tuple[str, Path | None]], rule: Preprocessing) -
             continue
         status = path.stat()
         files.append([dicom_id, path.suffix, status.st_size, status.st_mtime_ns])
+    if any(path is not None and path.suffix == ".dcm" for _, path in films):
+        return digest(files, rule.facts(), [name for name in DECODERS if find_spec(name)])
     return digest(files, rule.facts())
 
 
@@ -85,39 +85,3 @@ def write_part(part: FilmPart) -> int:
         np.save(handle, pixels, allow_pickle=False)
     write_done(part.record, part.made_from, {"films": rows})
     return len(rows)
-
-
-def write_parts(parts: Sequence[FilmPart], workers: int) -> Iterator[int]:
-    """Write parts in this process or several; yields the films of each as it is done."""
-    if workers == 1 or len(parts) <= 1:
-        yield from map(write_part, parts)
-        return
-    pool = ProcessPoolExecutor(
-        max_workers=min(workers, len(parts)),
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=end_with_parent,
-    )
-    with pool:
-        try:
-            for future in as_completed([pool.submit(write_part, part) for part in parts]):
-                yield future.result()
-        except BrokenProcessPool:
-            raise ContractError(
-                "image: a worker was killed, perhaps for want of memory; lower image.workers "
-                "and run the stage again: it goes on where it stopped"
-            ) from None
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def end_with_parent() -> None:
-    """Stop this worker when its parent is gone: a killed run must not leave others writing."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def wait() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()

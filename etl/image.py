@@ -9,11 +9,21 @@ import polars as pl
 from cxrfuture_data.console import say
 from cxrfuture_data.publish import digest, publish, write_done
 from cxrfuture_data.schema import ContractError
-from etl.film_part import FilmPart, fingerprint, write_parts
-from etl.film_reader import OUTCOMES, Preprocessing, locate_film
+from etl.film_part import FilmPart, fingerprint, write_part
+from etl.film_reader import OUTCOMES, Preprocessing
+from etl.film_tree import (
+    FilmTree,
+    Located,
+    choose_films,
+    describe_films,
+    facts_of_films,
+    find_films,
+    measure_films,
+    require_large_enough,
+)
 from etl.ledger import Drop, write_ledger
 from etl.params import Params
-from etl.part import rate_of, remove_parts_from
+from etl.part import each_in_workers, rate_of, remove_parts_from
 from etl.recipe import ImageRule, Recipe
 
 FILM_COLUMNS = {
@@ -34,7 +44,13 @@ def run(params: Params, recipe: Recipe) -> None:
     films = read_films(params.build(recipe.name, "cohort"))
     folder = params.build(recipe.name, "image")
     rule = preprocessing(recipe.image)
-    parts = plan_parts(films, root, folder, rule, params.image.films_per_part)
+    tree = find_films(root)
+    located = locate_films(films, tree)
+    chosen = choose_films(located)
+    sizes = measure_films(chosen, read_shapes(params, [dicom_id for dicom_id, _ in chosen]))
+    require_large_enough(tree, sizes, rule.size)
+    say(f"image: {describe_films(tree, located, sizes)}")
+    parts = plan_parts(located, folder, rule, params.image.films_per_part)
     read_parts(parts, params.image.workers, folder / "done.json")
     remove_parts_from(folder, len(parts))
 
@@ -44,14 +60,19 @@ def run(params: Params, recipe: Recipe) -> None:
         found = ", ".join(f"{counts[name]} {name}" for name in OUTCOMES if counts[name])
         raise ContractError(
             f"{root}: none of {len(rows)} films can be used ({found}); set paths.mimic_cxr_jpg "
-            "(or MIMIC_CXR_JPG_DIR) to the folder that holds files/p10"
+            "(or MIMIC_CXR_JPG_DIR) to the folder that holds files/p10, or paths.films (or "
+            "MIMIC_CXR_FILMS_DIR) to that of films that lie elsewhere"
         )
     table = pl.DataFrame(rows, schema=FILM_COLUMNS).with_columns(films["split"])
     with publish(folder / "film.parquet") as part_file:
         table.write_parquet(part_file)
     write_ledger(folder, count_drops(counts))
     made_from = digest([part.made_from for part in parts])
-    facts = {"preprocessing": rule.facts(), "outcomes": {name: counts[name] for name in OUTCOMES}}
+    facts = {
+        "preprocessing": rule.facts(),
+        "outcomes": {name: counts[name] for name in OUTCOMES},
+        "films": facts_of_films(tree, located, sizes),
+    }
     write_done(folder / "done.json", made_from, facts)
     say(f"image: {counts['ok']:,} of {len(rows):,} films are ok")
 
@@ -62,17 +83,28 @@ def preprocessing(rule: ImageRule) -> Preprocessing:
 
 
 def read_film_root(params: Params) -> Path:
-    """The folder that holds files/, as ingest found it."""
+    """The folder to look for films in, as ingest was told it."""
     source = params.build("ingest", "source.json")
     if not source.exists():
         raise ContractError(f"{source}: no such file; run `cxrfuture ingest` first")
-    root = Path(json.loads(source.read_text())["mimic_cxr_jpg"]["root"])
+    release = json.loads(source.read_text())["mimic_cxr_jpg"]
+    root = Path(release.get("films", release["root"]))
     if not root.is_dir():
         raise ContractError(
-            f"{root}: no such folder of films; set paths.mimic_cxr_jpg (or MIMIC_CXR_JPG_DIR) "
-            "and run `cxrfuture ingest` again"
+            f"{root}: no such folder of films; set paths.mimic_cxr_jpg (or MIMIC_CXR_JPG_DIR), or "
+            "paths.films (or MIMIC_CXR_FILMS_DIR), and run `cxrfuture ingest` again"
         )
     return root
+
+
+def read_shapes(params: Params, chosen: list[str]) -> dict[str, tuple[int, int]]:
+    """Rows and columns that the metadata give to films, by dicom_id."""
+    path = params.build("ingest", "cxr_metadata.parquet")
+    if not path.exists():
+        return {}
+    table = pl.read_parquet(path, columns=["dicom_id", "rows", "columns"]).drop_nulls()
+    shapes = table.filter(pl.col("dicom_id").is_in(chosen))
+    return {dicom_id: (rows, columns) for dicom_id, rows, columns in shapes.iter_rows()}
 
 
 def read_films(cohort: Path) -> pl.DataFrame:
@@ -87,14 +119,16 @@ def read_films(cohort: Path) -> pl.DataFrame:
     )
 
 
+def locate_films(films: pl.DataFrame, tree: FilmTree) -> Located:
+    """dicom_id and file of each film, in their order; None where there is no file."""
+    rows = films.select("dicom_id", "path").iter_rows()
+    return [(dicom_id, tree.locate(path)) for dicom_id, path in rows]
+
+
 def plan_parts(
-    films: pl.DataFrame, root: Path, folder: Path, rule: Preprocessing, films_per_part: int
+    located: Located, folder: Path, rule: Preprocessing, films_per_part: int
 ) -> list[FilmPart]:
     """Cut the films, in their order, into parts; the cut does not depend on the workers."""
-    located = [
-        (dicom_id, locate_film(root, path))
-        for dicom_id, path in films.select("dicom_id", "path").iter_rows()
-    ]
     parts = []
     for number, start in enumerate(range(0, len(located), films_per_part)):
         chosen = tuple(located[start : start + films_per_part])
@@ -114,7 +148,7 @@ def read_parts(parts: list[FilmPart], workers: int, record: Path) -> None:
     count = sum(len(part.films) for part in parts)
     kept = count - sum(len(part.films) for part in left)
     with rate_of("image", count, kept, "films") as advance:
-        for films in write_parts(left, workers):
+        for films in each_in_workers(write_part, left, workers, "image.workers"):
             advance(films)
 
 

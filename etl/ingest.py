@@ -6,19 +6,21 @@ bytes. Order of a table and its columns: etl/mimic_schema.py.
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cxrfuture_data.console import Advance, progress, say
 from cxrfuture_data.publish import digest, read_done, write_done, write_json
 from cxrfuture_data.schema import ContractError
+from etl.film_metadata import add_metadata, find_film_root
 from etl.ingest_table import Job, ingest_table, read_layout
 from etl.mimic_schema import OPTIONAL_TABLES, RECIPE_TABLES, TABLES
 from etl.params import SIMULATED, Params
 from etl.sources import UNKNOWN, Release, Source, find_release, read_checksums
 
 KILOBYTE = 1024
+LABELS = ("cxr_chexpert", "cxr_negbio")
 
 # Rows of patients and admissions, by release of MIMIC-IV.
 ROWS_OF_VERSION = {
@@ -31,7 +33,10 @@ ROWS_OF_VERSION = {
 
 def run(params: Params) -> None:
     """Ingest what the recipes read, or every known table that is there."""
-    ingest_releases(params, [find_source(params, "mimic_iv"), find_source(params, "mimic_cxr_jpg")])
+    tables, cxr = find_source(params, "mimic_iv"), find_source(params, "mimic_cxr_jpg")
+    root = find_film_root(params, cxr)
+    cxr, headers = add_metadata(params, cxr)
+    ingest_releases(params, [tables, cxr], {"films": str(root), "headers": headers})
 
 
 def find_source(params: Params, source: Source) -> Release:
@@ -45,8 +50,11 @@ def find_source(params: Params, source: Source) -> Release:
     return find_release(source, folder)
 
 
-def ingest_releases(params: Params, releases: Sequence[Release]) -> None:
-    """Ingest the tables of these releases, one after the other."""
+def ingest_releases(
+    params: Params, releases: Sequence[Release], films: Mapping[str, Any] | None = None
+) -> None:
+    """Ingest the tables of these releases, one after the other. ``films``: what source.json says
+    of MIMIC-CXR besides."""
     jobs = plan_jobs(params, releases)
     folder = params.build("ingest")
     scratch = folder / "tmp"
@@ -57,10 +65,10 @@ def ingest_releases(params: Params, releases: Sequence[Release]) -> None:
     try:
         with progress("ingest", kilobytes, "kB") as advance:
             for job in jobs:
-                facts[job.name] = _skip_finished(job, advance) or _ingest(job, advance)
+                facts[job.name] = finish_table(job, advance)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    _write_summaries(folder, releases, facts)
+    _write_summaries(folder, releases, facts, films or {})
 
 
 def plan_jobs(params: Params, releases: Sequence[Release]) -> list[Job]:
@@ -73,18 +81,34 @@ def plan_jobs(params: Params, releases: Sequence[Release]) -> list[Job]:
                 continue
             path = release.tables.get(name)
             if path is None and name in RECIPE_TABLES:
-                where = release.root if table.module == "cxr" else release.root / table.module
-                raise ContractError(
-                    f"{name}: no {table.stem}.csv.gz, .csv or .parquet in {where}; download it,"
-                    f" or set paths.{release.source} to the folder that has it"
-                )
+                _refuse_missing(name, release)
             is_wanted = params.ingest.tables == "all" or name in (*RECIPE_TABLES, *OPTIONAL_TABLES)
             if path is None or not is_wanted:
                 continue
-            expected = sums.get(path.relative_to(release.root).as_posix())
+            is_inside = path.is_relative_to(release.root)  # a table made from headers is not
+            expected = sums.get(path.relative_to(release.root).as_posix()) if is_inside else None
             layout = read_layout(name, path)
             jobs.append(Job(name, path, layout, expected, params.ingest, params.build("ingest")))
     return jobs
+
+
+def _refuse_missing(name: str, release: Release) -> None:
+    """Say what to do about a table that recipes read. One labeler's labels are enough for some."""
+    table = TABLES[name]
+    if name in LABELS:
+        if any(other in release.tables for other in LABELS):
+            return
+        raise ContractError(
+            f"cxr_chexpert: neither {table.stem}.csv.gz nor {TABLES['cxr_negbio'].stem}.csv.gz in"
+            f" {release.root}; labels come with MIMIC-CXR-JPG only: download them (2 MB each) and,"
+            " for DICOM films, set paths.films to the films and paths.mimic_cxr_jpg to the labels"
+        )
+    where = release.root if table.module == "cxr" else release.root / table.module
+    films = ", nor DICOM films to make it from" if name == "cxr_metadata" else ""
+    raise ContractError(
+        f"{name}: no {table.stem}.csv.gz, .csv or .parquet in {where}{films}; download it,"
+        f" or set paths.{release.source} to the folder that has it"
+    )
 
 
 def require_table(params: Params, recipe: str, name: str) -> Path:
@@ -100,6 +124,24 @@ def require_table(params: Params, recipe: str, name: str) -> Path:
             f" in paths.{release}; download it and run `cxrfuture ingest` again"
         )
     return path
+
+
+def finish_table(job: Job, advance: Advance) -> dict[str, Any]:
+    """Make one table, unless its done record says that it is made already; its facts."""
+    facts = read_finished(job)
+    if facts is None:
+        return _ingest(job, advance)
+    advance(facts["source_bytes"] // KILOBYTE, job.name)
+    return facts
+
+
+def read_finished(job: Job) -> dict[str, Any] | None:
+    """The facts of a table that is made from the file as it now lies there, else None."""
+    facts = read_done(_record(job), job.made_from)
+    if facts is None or facts["rejects"] > job.settings.max_rejects:
+        return None
+    is_whole = job.target.is_file() and job.target.stat().st_size == facts["bytes"]
+    return facts if is_whole else None
 
 
 def _ingest(job: Job, advance: Advance) -> dict[str, Any]:
@@ -128,17 +170,6 @@ def _record(job: Job) -> Path:
     return job.build / "done" / f"{job.name}.json"
 
 
-def _skip_finished(job: Job, advance: Advance) -> dict[str, Any] | None:
-    facts = read_done(_record(job), job.made_from)
-    if facts is None or facts["rejects"] > job.settings.max_rejects:
-        return None
-    is_whole = job.target.is_file() and job.target.stat().st_size == facts["bytes"]
-    if not is_whole:
-        return None
-    advance(facts["source_bytes"] // KILOBYTE, job.name)
-    return facts
-
-
 def _remove_other_tables(folder: Path, kept: set[str]) -> None:
     """Leave no table of an earlier, wider or other source behind."""
     for name in TABLES.keys() - kept:
@@ -148,7 +179,10 @@ def _remove_other_tables(folder: Path, kept: set[str]) -> None:
 
 
 def _write_summaries(
-    folder: Path, releases: Sequence[Release], facts: dict[str, dict[str, Any]]
+    folder: Path,
+    releases: Sequence[Release],
+    facts: dict[str, dict[str, Any]],
+    films: Mapping[str, Any],
 ) -> None:
     kept = ("rows", "rejects", "notes", "bytes", "source_bytes")
     metrics = {name: {key: fact[key] for key in kept} for name, fact in facts.items()}
@@ -165,6 +199,8 @@ def _write_summaries(
         }
         for release in releases
     }
+    if "mimic_cxr_jpg" in sources:
+        sources["mimic_cxr_jpg"] |= films
     write_json(folder / "source.json", sources | {"manifest_digest": digest(manifest)})
 
 

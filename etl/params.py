@@ -14,6 +14,7 @@ ENVIRONMENT = {
     "mimic_iv": "MIMIC_IV_DIR",
     "mimic_cxr_jpg": "MIMIC_CXR_JPG_DIR",
     "chest_imagenome": "CHEST_IMAGENOME_DIR",
+    "films": "MIMIC_CXR_FILMS_DIR",
 }
 
 Positive = Annotated[int, Field(gt=0)]
@@ -23,12 +24,14 @@ Count = Annotated[int, Field(ge=0)]
 class Paths(Settings):
     """Where MIMIC lies ("simulate": nowhere, make it) and where the build goes.
 
-    Chest ImaGenome is optional: "" is none.
+    Chest ImaGenome is optional: "" is none. So is a folder of films that lie elsewhere than the
+    csvs of MIMIC-CXR-JPG: "" is beside them.
     """
 
     mimic_iv: str
     mimic_cxr_jpg: str
-    chest_imagenome: str = ""  # the one folder that may go unsaid: few have it
+    chest_imagenome: str = ""  # these two folders may go unsaid: few have them
+    films: str = ""
     build: Path
 
 
@@ -36,6 +39,7 @@ class SimulateParams(Settings):
     patients: Positive
     seed: int
     image_size: Annotated[int, Field(ge=64, le=4096)]
+    films_as: Literal["jpg", "resized", "flat", "dicom"]
 
 
 class IngestParams(Settings):

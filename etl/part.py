@@ -1,11 +1,25 @@
-"""Parts: numbered arrays with a done record each, so a killed stage goes on where it stopped."""
+"""Parts: numbered arrays with a done record each, so a killed stage goes on where it stopped.
 
+Workers are spawned and import this module, so it stays light.
+"""
+
+import multiprocessing
+import os
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from cxrfuture_data.console import progress
+from cxrfuture_data.schema import ContractError
+
+Work = TypeVar("Work")
+Result = TypeVar("Result")
 
 
 def array_path(folder: Path, number: int) -> Path:
@@ -39,6 +53,47 @@ def rate_of(stage: str, count: int, kept: int, unit: str) -> Iterator[Callable[[
         def advance_by(units: int) -> None:
             nonlocal done
             done += units
-            advance(units, f"{done / (time.monotonic() - started):.1f} {unit}/s")
+            rate = done / (time.monotonic() - started)
+            left = timedelta(seconds=round((count - kept - done) / rate)) if rate else "?"
+            advance(units, f"{rate:.1f} {unit}/s, {left} left")
 
         yield advance_by
+
+
+def each_in_workers(
+    function: Callable[[Work], Result], works: Sequence[Work], workers: int, setting: str
+) -> Iterator[Result]:
+    """The result of each work as it is done, in this process or several; ``setting`` is the one
+    that says how many."""
+    if workers == 1 or len(works) <= 1:
+        yield from map(function, works)
+        return
+    pool = ProcessPoolExecutor(
+        max_workers=min(workers, len(works)),
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=end_with_parent,
+    )
+    with pool:
+        try:
+            for future in as_completed([pool.submit(function, work) for work in works]):
+                yield future.result()
+        except BrokenProcessPool:
+            raise ContractError(
+                f"{setting.partition('.')[0]}: a worker was killed, perhaps for want of memory;"
+                f" lower {setting} and run the stage again: it goes on where it stopped"
+            ) from None
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def end_with_parent() -> None:
+    """Stop this worker when its parent is gone: a killed run must not leave others writing."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field
 
-from cxrfuture_data.schema import ContractError
+from cxrfuture_data.schema import EVENT_TABLES, ContractError
 from cxrfuture_data.settings import Settings, parse_settings, read_yaml
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -73,7 +73,6 @@ Diff3mCorrection = Literal[
 ]
 MedfuseCorrection = Literal[BenchmarkCorrection, "film_before_discharge"]
 
-
 ALL_CORRECTIONS = (
     *get_args(DdlCxrCorrection),
     *get_args(EhrxdiffCorrection),
@@ -89,9 +88,17 @@ class SplitRule(Settings):
     benchmark_patients: see BenchmarkSplitRule.
     cumulative_pairs: shuffled patients, cut where their pairs add up (specs ehrxdiff 2.1).
     official: that of MIMIC-CXR-JPG; patients it does not name are dealt as by shuffled_patients.
+    hashed_patients: by a hash of seed and subject_id, so a patient's split stays the same whatever
+    other patients a release or a recipe has.
     """
 
-    method: Literal["shuffled_patients", "benchmark_patients", "cumulative_pairs", "official"]
+    method: Literal[
+        "shuffled_patients",
+        "benchmark_patients",
+        "cumulative_pairs",
+        "official",
+        "hashed_patients",
+    ]
     seed: int
     valid: Share
     test: Share
@@ -112,11 +119,13 @@ class BenchmarkSplitRule(SplitRule):
 class WindowRule(Settings):
     """What a window holds. It starts at the previous film (pair) or at ICU admission (stay).
 
-    text: plain, or the folder of Bio_ClinicalBERT's vocab.txt, for events as they read after
-    EHRXDiff's word-piece round trip (specs ehrxdiff 3.4).
+    variables: the set of hourly variables (cxrfuture_data/variables.py). text: plain, or the folder
+    of Bio_ClinicalBERT's vocab.txt, for events as they read after EHRXDiff's word-piece round trip
+    (specs ehrxdiff 3.4).
     """
 
     hourly: bool
+    variables: Literal["benchmark", "wide"]
     events: bool
     includes_end: bool
     maximum_events: Annotated[int, Field(gt=0)]
@@ -172,6 +181,39 @@ class MedfuseCohort(Settings):
     window_hours: Hours
     zero_beyond: Annotated[float, Field(ge=0)]  # published: larger scaled values become 0; 0: none
     none_text: NoneText
+
+
+class FutureCohort(Settings):
+    """Hours count from admission to the hospital; a film counts from arrival in the emergency
+    department (docs/future.md says when each outcome is censored)."""
+
+    minimum_age: Years
+    pairs: Literal["consecutive", "all"]  # of an admission's studies: neighbours, or any two
+    minimum_gap_hours: Hours  # between the films of a pair, both ends included
+    maximum_gap_hours: Hours
+    lookback_hours: Hours  # a stay's window is no longer than this
+    death_at_hours: Hours  # when each outcome is predicted; readmission: at discharge
+    phenotypes_at_hours: Hours
+    remaining_stay_at_hours: Hours
+    icu_transfer_at_hours: Hours
+    icu_transfer_within_hours: Hours
+    readmission_within_days: Days
+    index: str  # "": the times above; else a Parquet of labels (MEDS), whose times count instead
+
+
+class EventRule(Settings):
+    """Whose rows become event texts.
+
+    selection: listed, those that EHRXDiff's lists name, and every row of a table without a list;
+    all, every row. Texts outside the lengths, in characters, are dropped. report_after_hours: a
+    report counts as known so long after its film, for when it was written is not recorded.
+    """
+
+    tables: Annotated[list[Literal[EVENT_TABLES]], Field(min_length=1)]  # type: ignore[valid-type]
+    selection: Literal["listed", "all"]
+    minimum_length: Annotated[int, Field(ge=0)]
+    maximum_length: Annotated[int, Field(gt=0)]
+    report_after_hours: Hours
 
 
 class Recipe(Settings):
@@ -255,7 +297,23 @@ class MedfuseRecipe(Recipe):
     split: BenchmarkSplitRule
 
 
+class FutureRecipe(Recipe):
+    """Our own: there is nothing published to keep to."""
+
+    rules: Literal["future"]
+    fidelity: Literal["corrected"]
+    cohort: FutureCohort
+    corrections: Annotated[dict[str, Section], Field(max_length=0)]
+    events: EventRule
+
+    @property
+    def parameters(self) -> dict[str, Value]:
+        """As of every recipe, and the rule of events."""
+        return super().parameters | self.events.model_dump(exclude={"tables"})
+
+
 RULES: dict[str, type[Recipe]] = {
+    "future": FutureRecipe,
     "ddl_cxr": DdlCxrRecipe,
     "ehrxdiff": EhrxdiffRecipe,
     "diff3m": Diff3mRecipe,

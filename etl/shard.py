@@ -67,7 +67,7 @@ def run(params: Params, recipe: Recipe) -> None:
         **shard_facts.origin(params, recipe, source),
         films_kept=params.shard.keep_films,
         embeddings=embeddings,
-        statistics=statistics_of(sums),
+        statistics=statistics_of(sums, recipe.window.variables),
         attrition=attrition_of(params, recipe),
         splits=splits,
     )
@@ -101,6 +101,7 @@ def plan_shards(params: Params, recipe: Recipe, made_from: str) -> tuple[list[Sh
                         dataset=build / "shard",
                         work=build / "shard.work",
                         recipe=recipe.name,
+                        variables=recipe.window.variables,
                         split=split,
                         kind=kind,
                         number=number,

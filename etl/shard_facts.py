@@ -37,7 +37,12 @@ INPUTS = (
     "embed/done.json",
 )
 # What a recipe may have nothing of.
-MORE_INPUTS = ("cohort/phenotype.parquet", "cohort/attribute.parquet", "cohort/change.parquet")
+MORE_INPUTS = (
+    "cohort/phenotype.parquet",
+    "cohort/attribute.parquet",
+    "cohort/change.parquet",
+    "cohort/history.parquet",
+)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -6,7 +6,14 @@ from pathlib import Path
 import polars as pl
 
 from cxrfuture_data.labels import ATTRIBUTES, CHANGE_ATTRIBUTES
-from cxrfuture_data.schema import FILMS_OF_KIND, FINDINGS, PHENOTYPES, STATIC, ContractError
+from cxrfuture_data.schema import (
+    COMORBIDITIES,
+    FILMS_OF_KIND,
+    FINDINGS,
+    PHENOTYPES,
+    STATIC,
+    ContractError,
+)
 from etl.ledger import Drop
 
 WINDOW_COLUMNS = (
@@ -23,7 +30,7 @@ def read_rows(folder: Path, kind: str) -> tuple[pl.DataFrame, list[Drop]]:
 
     Columns: key, split, ids, age, sex, the kind's own; ``<role>_study_id, _dicom_id, _at, _view,
     _part, _row, _latent_part, _latent_row, _<finding>, _attributes`` per film; and the window's,
-    ``changes`` (pair), ``phenotypes`` (stay). The last three are structs, null where unknown.
+    ``changes`` (pair), ``phenotypes`` (stay), ``history``: structs, null where unknown.
     """
     rows = read_table(folder / "cohort" / f"{kind}.parquet").rename(
         {"pair_id": "key"}, strict=False
@@ -45,8 +52,12 @@ def read_rows(folder: Path, kind: str) -> tuple[pl.DataFrame, list[Drop]]:
         changes = _read_described(folder, "change", "pair_id", "changes", CHANGE_ATTRIBUTES)
         rows = rows.join(changes, left_on="key", right_on="pair_id", how="left")
     if kind == "stay":
-        phenotypes = _read_described(folder, "phenotype", "stay_id", "phenotypes", PHENOTYPES)
-        rows = rows.join(phenotypes, on="stay_id", how="left")
+        phenotypes = _read_described(folder, "phenotype", "hadm_id", "phenotypes", PHENOTYPES)
+        rows = rows.join(phenotypes, on="hadm_id", how="left").with_columns(
+            phenotypes=pl.when("has_phenotypes").then("phenotypes")
+        )
+    if kind != "image":
+        rows = rows.join(_read_history(folder, kind), on="key", how="left")
     return rows.sort("key"), drops
 
 
@@ -135,7 +146,7 @@ def _read_described(
     no row without the table."""
     path = folder / "cohort" / f"{table}.parquet"
     if not path.exists():
-        types = {key: pl.Int64 if key == "stay_id" else pl.String, name: pl.Null}
+        types = {key: pl.Int64 if key == "hadm_id" else pl.String, name: pl.Null}
         return pl.DataFrame(schema=types)
     found = pl.read_parquet(path)
     if found[key].n_unique() != found.height:
@@ -144,6 +155,20 @@ def _read_described(
     says_something = pl.any_horizontal(pl.col(chosen).is_not_null())
     values = pl.col(chosen) if table == "change" else pl.col(chosen).cast(pl.Int8)
     return found.filter(says_something).select(key, pl.struct(values).alias(name))
+
+
+def _read_history(folder: Path, kind: str) -> pl.DataFrame:
+    """``history`` by key, comorbidities as 0 and 1; no row of a recipe that has none."""
+    path = folder / "cohort" / "history.parquet"
+    if not path.exists():
+        return pl.DataFrame(schema={"key": pl.String, "history": pl.Null})
+    flags = [
+        pl.col("comorbidities").list.contains(name).cast(pl.Int8).alias(name)
+        for name in COMORBIDITIES
+    ]
+    known = ("race", "bmi", "earlier_admissions", pl.struct(flags).alias("comorbidities"))
+    rows = pl.read_parquet(path).filter(pl.col("kind") == kind)
+    return rows.select("key", history=pl.struct(*known))
 
 
 def _with_film(rows: pl.DataFrame, role: str) -> pl.DataFrame:

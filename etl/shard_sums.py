@@ -13,10 +13,9 @@ import numpy as np
 from cxrfuture_data.hourly import clip
 from cxrfuture_data.manifest import LatentStatistics, Moments, Statistics, WindowStatistics
 from cxrfuture_data.sample import Array, PairSample, Sample, StaySample, films_of
-from cxrfuture_data.schema import FILMS_OF_KIND, VARIABLES
+from cxrfuture_data.schema import FILMS_OF_KIND, VARIABLE_SETS, Variable
 
-# Values are summed about these, so that squares do not cancel.
-NORMAL = np.array([variable.default for variable in VARIABLES])
+# Ages are summed about this, values about their normal ones, so that squares do not cancel.
 NORMAL_AGE = 65.0
 DIGITS = 9  # kept of a statistic; beyond them machines may differ
 
@@ -65,16 +64,18 @@ class Sums:
 class TrainingSums:
     """The sums of one shard, or of all shards of a kind."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, variables: str) -> None:
+        """``variables``: the set that hourly values are of."""
+        self.variables = VARIABLE_SETS[variables]
         self.films = 0
         self.latent = Sums(np.zeros(channels))
-        self.hourly = Sums(NORMAL)
+        self.hourly = Sums(np.array([variable.default for variable in self.variables]))
         self.age = Sums(np.array([NORMAL_AGE]))
 
     def add(self, sample: Sample) -> None:
         self.age.add(np.array([[sample.age]]))
         if isinstance(sample, PairSample | StaySample):
-            self.hourly.add(clip(sample.window.hourly))
+            self.hourly.add(clip(sample.window.hourly, self.variables))
         for film in films_of(sample).values():
             mean = film.mean.reshape(len(film.mean), -1).T  # (h * w, C)
             self.latent.add(mean)
@@ -92,24 +93,28 @@ class TrainingSums:
         return {"films": self.films, **sums}
 
 
-def statistics_of(shards: Sequence[tuple[str, Mapping[str, Any]]]) -> Statistics:
+def statistics_of(shards: Sequence[tuple[str, Mapping[str, Any]]], variables: str) -> Statistics:
     """The facts of training shards, (kind, facts) in order -> the dataset's statistics."""
     channels = len(shards[0][1]["latent"]["count"]) if shards else 0
-    sums = {kind: TrainingSums(channels) for kind in FILMS_OF_KIND}
-    everything = TrainingSums(channels)
+    sums = {kind: TrainingSums(channels, variables) for kind in FILMS_OF_KIND}
+    everything = TrainingSums(channels, variables)
     for kind, facts in shards:
         sums[kind].merge(facts)
         everything.merge(facts)
     return Statistics(
-        pair=window_statistics(sums["pair"].hourly, sums["pair"].age),
-        stay=window_statistics(sums["stay"].hourly, sums["stay"].age),
+        pair=_window_statistics(sums["pair"]),
+        stay=_window_statistics(sums["stay"]),
         latent=_latent_statistics(everything),
     )
 
 
-def window_statistics(hourly: Sums, age: Sums) -> WindowStatistics:
+def _window_statistics(sums: TrainingSums) -> WindowStatistics:
+    return window_statistics(sums.hourly, sums.age, sums.variables)
+
+
+def window_statistics(hourly: Sums, age: Sums, variables: Sequence[Variable]) -> WindowStatistics:
     """Of the sums of observed, clipped hourly values and of ages."""
-    moments = zip(VARIABLES, hourly.moments(), strict=True)
+    moments = zip(variables, hourly.moments(), strict=True)
     return WindowStatistics(
         variables={variable.name: found for variable, found in moments if not variable.categories},
         age=age.moments()[0],

@@ -19,14 +19,29 @@ from cxrfuture_data.index import index_tar, write_index
 from cxrfuture_data.manifest import index_name
 from cxrfuture_data.publish import file_sha256, publish, read_done, write_done
 from cxrfuture_data.record import encode
-from cxrfuture_data.sample import Array, Film, ImageSample, PairSample, Sample, StaySample, Window
-from cxrfuture_data.schema import FINDINGS, VARIABLES, ContractError
-from etl.film_part import end_with_parent
-from etl.part import array_path
+from cxrfuture_data.sample import (
+    Array,
+    Film,
+    History,
+    ImageSample,
+    PairSample,
+    Sample,
+    StaySample,
+    Window,
+)
+from cxrfuture_data.schema import FINDINGS, VARIABLE_SETS, ContractError
+from etl.part import array_path, end_with_parent
 from etl.shard_sums import TrainingSums
 
 PNG_LEVEL = 3  # of zlib; 6 is a tenth smaller and takes more than twice as long
-NAMES = [variable.name for variable in VARIABLES]
+STAY_COLUMNS = (
+    "prediction_at",
+    "phenotypes",
+    "remaining_hours",
+    "icu_transfer",
+    "readmitted",
+    "label",
+)
 EVENT_FILE = "event.parquet"
 
 
@@ -38,6 +53,7 @@ class Shard:
     dataset: Path
     work: Path  # holds the stage's own event.parquet and the done records
     recipe: str
+    variables: str  # the set of hourly variables
     split: str
     kind: str
     number: int
@@ -71,7 +87,7 @@ def write_shard(shard: Shard) -> dict[str, Any]:
     """Publish tar, index and done record, in this order; returns the record's facts."""
     shard.record.unlink(missing_ok=True)  # never an old record beside a new tar
     source = Source(shard)
-    sums = TrainingSums(shard.channels)
+    sums = TrainingSums(shard.channels, shard.variables)
     with publish(shard.path) as part, part.open("wb") as handle:
         tar = webdataset.TarWriter(
             handle, user="", group="", mode=0o644, compress=False, encoder=False, mtime=0.0
@@ -123,6 +139,7 @@ class Source:
 
     def __init__(self, shard: Shard) -> None:
         self.shard = shard
+        self._names = [variable.name for variable in VARIABLE_SETS[shard.variables]]
         self._arrays: dict[Path, Array] = {}
 
     @cached_property
@@ -140,14 +157,19 @@ class Source:
         if self.shard.kind == "image":
             image, static = self._film(row, "image"), np.array(row["static"] or (), np.float32)
             return ImageSample(**common, image=image, static=static)
-        common |= {"window": self._window(row), "died_in_hospital": row["died_in_hospital"]}
+        history = row["history"]
+        common |= {
+            "window": self._window(row),
+            "died_in_hospital": row["died_in_hospital"],
+            "history": None if history is None else History(**history),
+        }
         if self.shard.kind == "stay":
             has_film = row["previous_dicom_id"] is not None
             return StaySample(
                 **common,
                 previous=self._film(row, "previous") if has_film else None,
                 hours_since_previous=row["hours_since_previous"] if has_film else None,
-                phenotypes=row["phenotypes"],
+                **{name: row[name] for name in STAY_COLUMNS},
             )
         return PairSample(
             **common,
@@ -177,7 +199,7 @@ class Source:
 
     def _window(self, row: Mapping[str, Any]) -> Window:
         key = (row["key"],)
-        hourly = np.full((row["hours"], len(NAMES)), np.nan, np.float32)
+        hourly = np.full((row["hours"], len(self._names)), np.nan, np.float32)
         if key in self._hourly:
             found = self._hourly[key]
             hours = found["hour"].to_numpy()
@@ -186,17 +208,19 @@ class Source:
                     f"window/hourly.parquet: {row['key']}: hour {hours[-1]} of {row['hours']}; "
                     "run `cxrfuture window` again"
                 )
-            hourly[hours] = found.select(NAMES).cast(pl.Float32).fill_null(np.nan).to_numpy()
+            hourly[hours] = found.select(self._names).cast(pl.Float32).fill_null(np.nan).to_numpy()
         events = self._events.get(key, self._no_events)
         return Window(
             start_at=row["window_start_at"],
             end_at=row["window_end_at"],
             latest_event_at=row["latest_event_at"],
             latest_known_at=row["latest_known_at"],
+            variables=self.shard.variables,
             hourly=hourly,
             hourly_start_hours=row["hourly_start_hours"],
             event_row=events["event_row"].to_numpy().astype(np.int32),
             event_hours=events["hours"].to_numpy().astype(np.float32),
+            event_end_hours=events["end_hours"].fill_null(np.nan).to_numpy().astype(np.float32),
             event_table=events["event_table"].to_numpy().astype(np.uint8),
         )
 

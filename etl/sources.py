@@ -21,6 +21,7 @@ Source = Literal["mimic_iv", "mimic_cxr_jpg"]
 
 EXTENSIONS = (".csv.gz", ".csv", ".parquet")
 MARKER = "SIMULATED.json"
+RECORD_LISTS = ("cxr-record-list.csv.gz", "cxr-record-list.csv")  # of MIMIC-CXR's DICOM release
 CHECKSUMS = "SHA256SUMS.txt"
 UNKNOWN = "unknown"
 DEEPEST = 6
@@ -49,7 +50,7 @@ def find_release(source: Source, path: str | Path) -> Release:
     if not top.is_dir():
         raise ContractError(f"{top}: no such folder; set {setting}")
     is_root = _is_mimic_iv if source == "mimic_iv" else _is_mimic_cxr
-    roots = [folder for folder in _folders(top.resolve(), 0) if is_root(folder)]
+    roots = [folder for folder in _folders(top.resolve(), 0, set()) if is_root(folder)]
     if not roots:
         looked_for = (
             "folders hosp/ and icu/ with MIMIC-IV's tables"
@@ -94,14 +95,25 @@ def read_checksums(root: Path) -> dict[str, str]:
     return sums
 
 
-def _folders(folder: Path, depth: int) -> Iterator[Path]:
-    """The folder and those below it, in order of name, without entering films or tables."""
+def _folders(folder: Path, depth: int, seen: set[Path]) -> Iterator[Path]:
+    """The folder and those below it, in order of name, without entering films or tables. Links
+    may lead back: no folder comes twice."""
+    if folder.resolve() in seen:
+        return
+    seen.add(folder.resolve())
     yield folder
     if depth == DEEPEST or _is_mimic_iv(folder):
         return
-    for child in sorted(entry.path for entry in os.scandir(folder) if entry.is_dir()):
+    for child in sorted(entry.path for entry in os.scandir(folder) if _is_folder(entry)):
         if not _FILM_FOLDER.match(Path(child).name):
-            yield from _folders(Path(child), depth + 1)
+            yield from _folders(Path(child), depth + 1, seen)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def _is_mimic_iv(folder: Path) -> bool:
@@ -116,6 +128,8 @@ def _is_mimic_iv(folder: Path) -> bool:
 def _is_mimic_cxr(folder: Path) -> bool:
     films = folder / "files"
     if films.is_dir() and any(_FILM_FOLDER.fullmatch(entry.name) for entry in os.scandir(films)):
+        return True
+    if any((folder / name).is_file() for name in RECORD_LISTS):
         return True
     stems = (table.stem for table in TABLES.values() if table.module == "cxr")
     return any((folder / f"{stem}{end}").is_file() for stem in stems for end in EXTENSIONS)

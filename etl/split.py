@@ -3,6 +3,7 @@
 Those that draw do so from numpy's legacy generator, because the published splits do.
 """
 
+import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -33,9 +34,20 @@ def assign_split(
         return shuffle_patients(subjects, rule)
     if rule.method == "cumulative_pairs":
         return cut_cumulative_pairs(pairs, rule)
+    if rule.method == "hashed_patients":
+        return {subject: hash_patient(subject, rule) for subject in subjects}
     named = {subject: official[subject] for subject in subjects if subject in official}
     unnamed = [subject for subject in subjects if subject not in official]
     return named | shuffle_patients(unnamed, rule)
+
+
+def hash_patient(subject: int, rule: SplitRule) -> str:
+    """The split of a patient, whoever else is in the cohort: by SHA-256 of ``seed|subject_id``."""
+    drawn = hashlib.sha256(f"{rule.seed}|{subject}".encode()).digest()
+    share = int.from_bytes(drawn[:8]) / 2**64
+    if share < rule.test:
+        return "test"
+    return "valid" if share < rule.test + rule.valid else "train"
 
 
 def read_official(rows: Iterable[tuple[int, str | None]]) -> Split:

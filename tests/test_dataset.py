@@ -11,7 +11,7 @@ from tiny_build import DIMENSIONS, HEART_RATE, TEXTS, build_dataset, film_level,
 
 import cxrfuture_data
 from cxrfuture_data import ContractError, PairSample, open_dataset
-from cxrfuture_data.schema import KINDS, SPLITS
+from cxrfuture_data.schema import KINDS, SCHEMA_VERSION, SPLITS
 from etl.recipe import read_recipe
 
 
@@ -133,7 +133,7 @@ def test_a_split_or_kind_that_is_not_there_is_named(event_folder):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"schema_version": 1}, "schema version 1, this reader knows 2"),
+        ({"schema_version": 1}, f"schema version 1, this reader knows {SCHEMA_VERSION}"),
         ({"surprise": 1}, "unknown key 'surprise'"),
         ({"made_from": 3}, "made_from"),
     ],

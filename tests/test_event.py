@@ -9,7 +9,7 @@ import pytest
 from tiny_mimic import REPOSITORY, rewrite
 from tiny_stages import HADM, SUBJECT, Built, at, build, chart, film, lab
 
-from cxrfuture_data.schema import EVENT_TABLES, VARIABLES, ContractError
+from cxrfuture_data.schema import EHRXDIFF_TABLES, VARIABLES, ContractError
 from etl import event
 from etl.recipe import WindowRule, read_recipe
 from etl.source_text import TEXT_TABLES
@@ -407,12 +407,12 @@ def test_what_a_recipe_does_not_ask_for_is_an_empty_table_of_the_same_types(
     assert types.get("event_table", "UTINYINT") == "UTINYINT"
 
 
-@pytest.mark.parametrize("number", range(len(EVENT_TABLES)))
+@pytest.mark.parametrize("number", range(len(EHRXDIFF_TABLES)))
 def test_an_event_points_at_its_table(number):
-    body = read_sql(f"event/text/{EVENT_TABLES[number]}").body
+    body = read_sql(f"event/text/{EHRXDIFF_TABLES[number]}").body
     assert f"CAST({number} AS UTINYINT) AS event_table" in body
-    assert f", '{EVENT_TABLES[number]}'" in body
-    assert TEXT_TABLES[number].name == EVENT_TABLES[number]
+    assert f", '{EHRXDIFF_TABLES[number]}'" in body
+    assert TEXT_TABLES[number].name == EHRXDIFF_TABLES[number]
 
 
 @pytest.mark.parametrize(

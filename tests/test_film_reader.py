@@ -1,17 +1,21 @@
 """Geometry and grey values by hand, and every way a file can be broken."""
 
+import re
 from io import BytesIO
 from pathlib import Path
 
+import gdcm
 import numpy as np
 import pydicom
 import pytest
+from gdcm import TransferSyntax
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.pixels import apply_windowing
-from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless
+from pydicom.pixels import apply_windowing, get_decoder
+from pydicom.uid import ExplicitVRLittleEndian, JPEGLossless
 
-from etl.film_reader import OUTCOMES, Preprocessing, locate_film, read_film
+from etl.film_dicom import decode_dicom, stored_values
+from etl.film_reader import OUTCOMES, Preprocessing, locate_film, read_film, stretch_range
 
 NIH_FULL = Path(__file__).resolve().parents[2] / "shared" / "data" / "nih-cxr" / "full"
 
@@ -26,7 +30,7 @@ def save(path, pixels, **options):
 
 
 def write_dicom(path, stored, photometric="MONOCHROME2", bits=12, **header):
-    stored = np.asarray(stored, np.uint16)
+    stored = np.asarray(stored).astype(np.uint8 if bits == 8 else np.uint16)
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -35,13 +39,43 @@ def write_dicom(path, stored, photometric="MONOCHROME2", bits=12, **header):
     dataset.Rows, dataset.Columns = stored.shape
     dataset.SamplesPerPixel = 1
     dataset.PhotometricInterpretation = photometric
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, bits, bits - 1
+    dataset.BitsAllocated = 8 * stored.itemsize
+    dataset.BitsStored, dataset.HighBit = bits, bits - 1
     dataset.PixelRepresentation = 0
     dataset.PixelData = stored.tobytes()
+    dataset["PixelData"].VR = "OW"
     for name, value in header.items():
         setattr(dataset, name, value)
     dataset.save_as(path, enforce_file_format=True)
     return path
+
+
+def encapsulate(path, uid, data):
+    """Give a DICOM file other pixel data, said to be of a transfer syntax."""
+    dataset = pydicom.dcmread(path)
+    dataset.file_meta.TransferSyntaxUID = uid
+    dataset.PixelData = pydicom.encaps.encapsulate([data])
+    dataset["PixelData"].VR = "OB"
+    dataset.save_as(path)
+    return path
+
+
+def compress(path, syntax):
+    """The same film in another transfer syntax, written by GDCM."""
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(path))
+    assert reader.Read()
+    change = gdcm.ImageChangeTransferSyntax()
+    change.SetTransferSyntax(gdcm.TransferSyntax(syntax))
+    change.SetInput(reader.GetImage())
+    assert change.Change()
+    writer = gdcm.ImageWriter()
+    target = path.with_name("compressed.dcm")
+    writer.SetFileName(str(target))
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    assert writer.Write()
+    return target
 
 
 @pytest.fixture
@@ -243,16 +277,87 @@ def test_a_dicom_cut_short_is_truncated(tmp_path):
     assert read_film(path, rule()).outcome == "truncated"
 
 
-def test_a_dicom_without_a_decoder_says_which(tmp_path):
+@pytest.mark.parametrize(
+    ("uid", "package"),
+    [
+        ("1.2.840.10008.1.2.4.201", r"pip install 'pylibjpeg\[openjpeg\]'"),  # HTJ2K
+        ("1.2.840.10008.1.2.4.51", r"pip install 'pylibjpeg\[libjpeg\]'"),  # 12 bits
+        ("1.2.840.10008.1.2.4.100", "nothing decodes MPEG2"),
+    ],
+)
+def test_a_dicom_without_a_decoder_names_the_package(tmp_path, uid, package):
     path = write_dicom(tmp_path / "film.dcm", np.arange(4096).reshape(64, 64))
-    dataset = pydicom.dcmread(path)
-    dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.80"  # JPEG-LS
-    dataset.PixelData = pydicom.encaps.encapsulate([bytes(100)])
-    dataset["PixelData"].VR = "OB"
-    dataset.save_as(path)
-    reading = read_film(path, rule())
+    reading = read_film(encapsulate(path, uid, bytes(100)), rule())
     assert reading.outcome == "unreadable"
-    assert "1.2.840.10008.1.2.4.80" in reading.reason
+    assert uid in reading.reason
+    assert re.search(package, reading.reason)
+
+
+def test_without_gdcm_a_jpeg_lossless_film_names_it(tmp_path, monkeypatch):
+    path = write_dicom(tmp_path / "film.dcm", np.arange(4096).reshape(64, 64))
+    encapsulate(path, JPEGLossless, bytes(100))
+    monkeypatch.setattr(get_decoder(JPEGLossless), "_available", {})
+    assert "pip install 'python-gdcm'" in read_film(path, rule()).reason
+
+
+def test_compressed_rubbish_is_not_taken_for_a_missing_decoder(tmp_path):
+    path = write_dicom(tmp_path / "film.dcm", np.arange(4096).reshape(64, 64))
+    reading = read_film(encapsulate(path, JPEGLossless, bytes(100)), rule())
+    assert (reading.outcome, reading.reason[:18]) == ("unreadable", "pixel data are not")
+
+
+LOSSLESS = {
+    "implicit": TransferSyntax.ImplicitVRLittleEndian,
+    "big endian": TransferSyntax.ExplicitVRBigEndian,
+    "deflated": TransferSyntax.DeflatedExplicitVRLittleEndian,
+    "JPEG lossless": TransferSyntax.JPEGLosslessProcess14,
+    "JPEG lossless, first order": TransferSyntax.JPEGLosslessProcess14_1,
+    "JPEG-LS": TransferSyntax.JPEGLSLossless,
+    "JPEG 2000": TransferSyntax.JPEG2000Lossless,
+    "RLE": TransferSyntax.RLELossless,
+}
+
+
+@pytest.mark.parametrize("bits", [12, 14, 16])
+@pytest.mark.parametrize("syntax", LOSSLESS.values(), ids=LOSSLESS)
+def test_every_lossless_syntax_gives_the_stored_values(tmp_path, syntax, bits):
+    stored = np.random.default_rng(7).integers(0, 2**bits, (70, 50))
+    stored.flat[:2] = 0, 2**bits - 1
+    path = compress(write_dicom(tmp_path / "plain.dcm", stored, bits=bits), syntax)
+    assert pydicom.dcmread(path).file_meta.TransferSyntaxUID != ExplicitVRLittleEndian
+    assert np.array_equal(stored_values(pydicom.dcmread(path)), stored)
+    found = decode_dicom(path.read_bytes())  # no window: from the lowest to the highest
+    assert np.array_equal(found, np.rint(stored * 255.0 / (2**bits - 1)))
+
+
+@pytest.mark.parametrize("syntax", LOSSLESS.values(), ids=LOSSLESS)
+def test_a_compressed_dicom_cut_short_is_truncated(tmp_path, syntax):
+    stored = np.random.default_rng(7).integers(0, 4096, (70, 50))
+    path = compress(write_dicom(tmp_path / "plain.dcm", stored), syntax)
+    whole = path.read_bytes()
+    for removed in (10, 1000, len(whole) // 2):
+        path.write_bytes(whole[:-removed])
+        reading = read_film(path, rule())
+        assert (reading.outcome, reading.pixels) == ("truncated", None), removed
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_signed_values_are_rescaled_windowed_and_turned_round(tmp_path, photometric):
+    # stored -2000, -1000, 0 are -950, 50, 1050 after +1050: window 50 +- 1000 shows 0, 128, 255.
+    stored = np.repeat([[-2000], [-1000], [0]], 30, axis=0) * np.ones((1, 90), int)
+    header = {"RescaleSlope": 1, "RescaleIntercept": 1050, "PixelRepresentation": 1}
+    header |= {"WindowCenter": 50, "WindowWidth": 2000, "VOILUTFunction": "LINEAR_EXACT"}
+    plain = write_dicom(tmp_path / "plain.dcm", stored, photometric, bits=16, **header)
+    path = compress(plain, TransferSyntax.JPEGLosslessProcess14_1)
+    shown = [0, 128, 255] if photometric == "MONOCHROME2" else [255, 127, 0]
+    assert decode_dicom(path.read_bytes())[::30, 0].tolist() == shown
+
+
+@pytest.mark.parametrize("syntax", [TransferSyntax.JPEGBaselineProcess1, TransferSyntax.JPEG2000])
+def test_lossy_syntaxes_stay_close(tmp_path, textured, syntax):
+    path = compress(write_dicom(tmp_path / "plain.dcm", textured, bits=8), syntax)
+    expected = stretch_range(textured)
+    assert np.abs(decode_dicom(path.read_bytes()).astype(int) - expected).max() <= 3
 
 
 def test_colour_and_several_frames_are_refused(tmp_path):
@@ -321,19 +426,3 @@ def test_real_films_are_read(tmp_path):
         assert reading.pixels.std() > 20
     assert sides.pop("00027426_000") == (512, 512)
     assert set(sides.values()) == {(1024, 1024)}
-
-
-def test_a_real_compressed_dicom_is_read(tmp_path):
-    # Pillow decodes JPEG 2000 for pydicom.
-    path = write_dicom(tmp_path / "film.dcm", np.arange(4096).reshape(64, 64), bits=16)
-    dataset = pydicom.dcmread(path)
-    image = BytesIO()
-    Image.fromarray(np.arange(4096, dtype=np.uint16).reshape(64, 64)).save(
-        image, "JPEG2000", irreversible=False, no_jp2=True
-    )
-    dataset.file_meta.TransferSyntaxUID = JPEG2000Lossless
-    dataset.PixelData = pydicom.encaps.encapsulate([image.getvalue()])
-    dataset["PixelData"].VR = "OB"
-    dataset.save_as(path)
-    pixels = read_film(path, rule(size=64)).pixels
-    assert np.abs(pixels - np.arange(4096).reshape(64, 64) / 4095 * 255).max() <= 0.51

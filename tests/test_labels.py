@@ -6,7 +6,15 @@ import pytest
 from tiny_mimic import write_table
 from tiny_stages import SUBJECT, build, film, heart_rates
 
-from cxrfuture_data.labels import DDL_CXR, LabelPolicy, ddl_cxr_codes, targets
+from cxrfuture_data.labels import (
+    DDL_CXR,
+    FINDING_CHANGES,
+    LabelPolicy,
+    change_labels,
+    ddl_cxr_codes,
+    said_changes,
+    targets,
+)
 from cxrfuture_data.schema import FINDINGS, ContractError
 from etl import cohort, ingest
 from etl.recipe import LabelRule
@@ -110,3 +118,49 @@ def test_the_radiologists_labels_are_those_of_every_study_read(tmp_path):
     assert rows == [(2, -1, None), (9, 1, 0)]
     path = built.params.build("ddl_cxr", "cohort", "radiologist_label.parquet")
     assert pl.read_parquet_schema(path).names() == ["study_id", *FINDINGS]
+
+
+def of_edema(value):
+    """A label of Edema alone, the others not mentioned: (1, 14) labels and known."""
+    labels, known = np.zeros((1, 14), np.int8), np.zeros((1, 14), bool)
+    column = FINDINGS.index("Edema")
+    if value is not None:
+        labels[0, column], known[0, column] = value, True
+    return labels, known
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said", "change"),
+    [
+        (0, 1, None, "new"),
+        (1, 0, None, "resolved"),
+        (0, 0, None, "unchanged"),
+        (1, 1, None, None),
+        (1, 1, "worsened", "worse"),
+        (1, 1, "improved", "better"),
+        (1, 1, "no change", "unchanged"),
+        (0, 1, "worsened", "new"),
+        (1, 0, "improved", "resolved"),
+        (0, 0, "worsened", "unchanged"),
+        (-1, 1, "worsened", None),
+        (1, -1, None, None),
+        (None, 1, "worsened", None),
+        (0, None, None, None),
+    ],
+)
+def test_how_a_finding_changed(before, after, said, change):
+    comparisons = said_changes(
+        [{"pulmonary edema/hazy opacity": said, "enlarged hilum": "improved"}]
+    )
+    codes, known = change_labels(of_edema(before), of_edema(after), comparisons)
+    column = FINDINGS.index("Edema")
+    assert known.sum() == (change is not None)
+    assert known[0, column] == (change is not None)
+    assert codes[0, column] == (FINDING_CHANGES.index(change) if change else 0)
+
+
+def test_what_persists_may_count_as_unchanged():
+    silent = said_changes([{}])
+    codes, known = change_labels(of_edema(1), of_edema(1), silent, persisting="unchanged")
+    column = FINDINGS.index("Edema")
+    assert (codes[0, column], known[0, column]) == (FINDING_CHANGES.index("unchanged"), True)

@@ -9,11 +9,27 @@ from safetensors.numpy import load, save
 from cxrfuture_data import ContractError, Film, ImageSample, PairSample, StaySample, Window
 from cxrfuture_data.labels import ATTRIBUTES, CHANGE_ATTRIBUTES
 from cxrfuture_data.record import decode, encode, members_of
-from cxrfuture_data.schema import FINDINGS, KINDS, PHENOTYPES, STATIC, TENSORS_OF_KIND
+from cxrfuture_data.sample import History
+from cxrfuture_data.schema import (
+    COMORBIDITIES,
+    EVENT_TABLES,
+    FINDINGS,
+    KINDS,
+    PHENOTYPES,
+    STATIC,
+    TENSORS_OF_KIND,
+    WIDE_VARIABLES,
+)
 
 START = datetime(2150, 1, 1, 6, 30)
 DESCRIBED = dict.fromkeys(ATTRIBUTES) | {"pneumonia": 1, "consolidation": 0}
 CHANGED = dict.fromkeys(CHANGE_ATTRIBUTES) | {"atelectasis": "worsened"}
+HISTORY = History(
+    race="WHITE",
+    bmi=27.5,
+    earlier_admissions=1,
+    comorbidities={name: i % 2 for i, name in enumerate(COMORBIDITIES)},
+)
 PHENOTYPED = {name: i % 2 for i, name in enumerate(PHENOTYPES)}
 
 
@@ -38,10 +54,12 @@ def window(hours=3, events=2):
         end_at=START + timedelta(hours=12),
         latest_event_at=START + timedelta(hours=2, microseconds=5),
         latest_known_at=None,
+        variables="benchmark",
         hourly=hourly,
         hourly_start_hours=0.5,
         event_row=np.arange(events, dtype=np.int32),
         event_hours=np.arange(events, dtype=np.float32),
+        event_end_hours=np.array([np.nan, np.inf], np.float32)[:events],
         event_table=np.zeros(events, np.uint8),
     )
 
@@ -61,11 +79,24 @@ def sample_of(kind, png=b"png", **changes):
         static = np.zeros(0, np.float32)
         return ImageSample(**common | {"image": film(1, png), "static": static} | changes)
     common |= {"previous": film(0, png), "window": window(), "died_in_hospital": True}
+    common["history"] = HISTORY
     if kind == "stay":
-        own = {"hours_since_previous": 2.5, "phenotypes": PHENOTYPED}
+        own = {"hours_since_previous": 2.5, "phenotypes": PHENOTYPED, "readmitted": None}
+        own |= {"prediction_at": START + timedelta(hours=2.5), "remaining_hours": 30.25}
+        own |= {"icu_transfer": False, "label": None}
         return StaySample(**common | own | changes)
     own = {"target": film(12, png), "gap_hours": 12.0, "is_null_event": False}
     return PairSample(**common | own | {"changes": CHANGED} | changes)
+
+
+OUTCOMES = {
+    "died_in_hospital": 1,
+    "icu_transfer": 0,
+    "label": None,
+    "phenotypes": PHENOTYPED,
+    "readmitted": None,
+    "remaining_hours": 30.25,
+}
 
 
 def plain(value):
@@ -125,7 +156,9 @@ def test_a_stay_without_a_film_has_the_same_members_and_survives_its_bytes():
 
 def test_what_is_known_of_a_sample_is_spelled_out_in_json():
     facts = json.loads(encode(sample_of("stay"), films=True)["sample.json"])
-    assert facts["outcomes"] == {"died_in_hospital": 1, "phenotypes": PHENOTYPED}
+    assert facts["outcomes"] == OUTCOMES
+    assert facts["prediction_at"] == "2150-01-01T09:00:00"
+    assert facts["history"]["comorbidities"]["dementia"] == 0
     facts = json.loads(encode(sample_of("pair"), films=True)["sample.json"])
     assert facts["outcomes"] == {"died_in_hospital": 1}
     assert facts["is_null_event"] is False
@@ -181,7 +214,7 @@ REFUSALS = {
     "other key": (lambda m: m | {"__key__": "other"}, "says key"),
     "a tensor missing": (
         lambda m: m | {"tensors.safetensors": save({"hourly": np.zeros((3, 17), np.float32)})},
-        "missing ['event_hours'",
+        "missing ['event_end_hours'",
     ),
     "wrong dtype": (
         lambda m: change_tensor(m, event_row=np.zeros(2, np.int64)),
@@ -195,9 +228,25 @@ REFUSALS = {
         lambda m: change_tensor(m, target_mean=np.zeros((4, 2, 3), np.float16)),
         "target_mean has shape (4, 2, 3); expected (4, 2, 2)",
     ),
-    "a table beyond the seven": (
-        lambda m: change_tensor(m, event_table=np.full(2, 7, np.uint8)),
-        "beyond the 7",
+    "a table beyond those known": (
+        lambda m: change_tensor(m, event_table=np.full(2, len(EVENT_TABLES), np.uint8)),
+        f"beyond the {len(EVENT_TABLES)}",
+    ),
+    "a set of variables unheard of": (
+        lambda m: change_json(
+            m, window=json.loads(m["sample.json"])["window"] | {"variables": "narrow"}
+        ),
+        "variables 'narrow'; known are benchmark, wide",
+    ),
+    "the columns of another set": (
+        lambda m: change_json(
+            m, window=json.loads(m["sample.json"])["window"] | {"variables": "wide"}
+        ),
+        f"hourly has shape (3, 17); expected (3, {len(WIDE_VARIABLES)})",
+    ),
+    "a history without its comorbidities": (
+        lambda m: change_json(m, history={"race": None, "bmi": None, "earlier_admissions": 0}),
+        "history: missing ['comorbidities']",
     ),
     "not safetensors": (lambda m: m | {"tensors.safetensors": b"\x80\x04pickle"}, "safetensors"),
     "has that lies": (
@@ -242,7 +291,7 @@ def without_film(members, **changes):
 
 
 def with_outcome(members, phenotypes):
-    return change_json(members, outcomes={"died_in_hospital": 1, "phenotypes": phenotypes})
+    return change_json(members, outcomes=OUTCOMES | {"phenotypes": phenotypes})
 
 
 STAY_REFUSALS = {

@@ -12,6 +12,7 @@ import pytest
 from tiny_build import LATENT, TEXTS, build_dataset, write_build
 
 from cxrfuture_data import ContractError, open_dataset
+from cxrfuture_data.schema import SCHEMA_VERSION
 from cxrfuture_data.verify import verify
 from etl import shard
 from etl.shard_facts import CREDENTIALED, OPEN, SIMULATED, licence, params_digest
@@ -270,7 +271,7 @@ def measure_after_the_end(folder):
         ("ehrxdiff", misspell_a_split, "split 'dev'"),
         ("ddl_cxr", repeat_a_row("cohort/attribute.parquet"), "a dicom_id occurs twice"),
         ("ddl_cxr", repeat_a_row("cohort/change.parquet"), "a pair_id occurs twice"),
-        ("ddl_cxr", repeat_a_row("cohort/phenotype.parquet"), "a stay_id occurs twice"),
+        ("ddl_cxr", repeat_a_row("cohort/phenotype.parquet"), "a hadm_id occurs twice"),
         ("ddl_cxr", measure_after_the_end, "hour 4[68] of 10; run `cxrfuture window"),
     ],
 )
@@ -308,6 +309,6 @@ def test_the_dataset_says_what_it_is(reference):
     assert value["simulated"] == {"tables": True, "films": True}
     assert value["licence"] == SIMULATED
     assert value["recipe"]["body"]["window"]["hourly"] is True
-    assert value["schema_version"] == 2
+    assert value["schema_version"] == SCHEMA_VERSION
     assert value["latent_shape"] == list(LATENT)
     assert value["weights"] == {"vae": "1" * 64, "embedder": None}

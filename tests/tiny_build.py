@@ -18,7 +18,7 @@ import polars as pl
 from tiny_mimic import tiny_params
 
 from cxrfuture_data.labels import ATTRIBUTES, CHANGE_ATTRIBUTES
-from cxrfuture_data.schema import FINDINGS, PHENOTYPES, STATIC, VARIABLES
+from cxrfuture_data.schema import FINDINGS, PHENOTYPES, STATIC, VARIABLE_SETS, VARIABLES
 from etl import shard
 from etl.params import Params
 from etl.recipe import Recipe, read_recipe
@@ -131,9 +131,23 @@ def stays_of(recipe: Recipe) -> list[Row]:
             "age": 40 + subject,
             "sex": "FM"[subject % 2],
             "died_in_hospital": subject == 2,
+            "has_phenotypes": True,
+            **_own_outcomes(subject, recipe),
         }
         for subject, split in SPLIT_OF.items()
     ]
+
+
+def _own_outcomes(subject: int, recipe: Recipe) -> Row:
+    """What only `future` predicts."""
+    if recipe.rules != "future":
+        return dict.fromkeys(("remaining_hours", "icu_transfer", "readmitted", "label"))
+    return {
+        "remaining_hours": None if subject == 2 else 10.5 * subject,
+        "icu_transfer": (True, False, None)[subject % 3],
+        "readmitted": (None, False, True)[subject % 3],
+        "label": float(subject),
+    }
 
 
 def _write_cohort(folder: Path, recipe: Recipe) -> None:
@@ -167,6 +181,8 @@ def _write_cohort(folder: Path, recipe: Recipe) -> None:
     _write(folder / "stay.parquet", stays or pairs_of(recipe)[:0], _empty_stay())
     _write(folder / "image.parquet", images, _empty_image())
     _write_described(folder, pairs, stays)
+    if recipe.rules == "future":
+        _write_history(folder, pairs, stays)
     types = dict.fromkeys(FINDINGS, pl.Int8)
     _write(folder / "label.parquet", labels, {"study_id": pl.Int64, **types})
     splits = [{"subject_id": subject, "split": split} for subject, split in SPLIT_OF.items()]
@@ -211,6 +227,25 @@ def _write_described(folder: Path, pairs: list[Row], stays: list[Row]) -> None:
     _write(folder / "phenotype.parquet", phenotypes, ids | flags)
 
 
+def _write_history(folder: Path, pairs: list[Row], stays: list[Row]) -> None:
+    keys = [("pair", pair["pair_id"], pair["subject_id"]) for pair in pairs]
+    keys += [("stay", stay["key"], stay["subject_id"]) for stay in stays]
+    rows = [
+        {
+            "kind": kind,
+            "key": key,
+            "race": "WHITE" if subject % 2 else None,
+            "bmi": 20.0 + subject if subject % 3 else None,
+            "earlier_admissions": subject % 2,
+            "comorbidities": ["dementia", "renal disease"] if subject % 2 else [],
+        }
+        for kind, key, subject in sorted(keys)
+    ]
+    types = {"kind": pl.String, "key": pl.String, "race": pl.String, "bmi": pl.Float64}
+    more = {"earlier_admissions": pl.Int64, "comorbidities": pl.List(pl.String)}
+    _write(folder / "history.parquet", rows, types | more)
+
+
 def leave_out_film(folder: Path, subject: int) -> None:
     """The stay of a patient has no film."""
     path = folder / "cohort" / "stay.parquet"
@@ -250,6 +285,7 @@ def _write_windows(folder: Path, recipe: Recipe) -> None:
     rows: list[Row] = []
     hourly: list[Row] = []
     events: list[Row] = []
+    names = [variable.name for variable in VARIABLE_SETS[recipe.window.variables]]
     samples = [("pair", row["pair_id"], row) for row in pairs_of(recipe)]
     samples += [("stay", row["key"], row) for row in stays_of(recipe)]
     for kind, key, sample in sorted(samples, key=lambda found: found[:2]):
@@ -257,7 +293,7 @@ def _write_windows(folder: Path, recipe: Recipe) -> None:
         hours = int((end - start) / timedelta(hours=1)) if recipe.window.hourly else 0
         measured = {1: 80.0, 3: 90.0} if hours else {}
         for hour, value in measured.items():
-            values = dict.fromkeys(NAMES) | {"Heart Rate": value + sample["subject_id"]}
+            values = dict.fromkeys(names) | {"Heart Rate": value + sample["subject_id"]}
             hourly.append({"kind": kind, "key": key, "hour": hour, **values})
         found = []
         for position, hour in enumerate((1, 2, 4) if recipe.window.events else ()):
@@ -270,6 +306,9 @@ def _write_windows(folder: Path, recipe: Recipe) -> None:
                     "event_at": at,
                     "known_at": at + timedelta(minutes=30),
                     "hours": float(hour),
+                    "end_hours": (None, hour + 0.5, float("inf"))[position]
+                    if recipe.rules == "future"
+                    else None,
                     "event_table": 1 if position == 2 else 0,
                     "text_id": text_id(position),
                     "source_row": position,
@@ -291,9 +330,10 @@ def _write_windows(folder: Path, recipe: Recipe) -> None:
         )
     _write(folder / "window.parquet", rows)
     keys = {"kind": pl.String, "key": pl.String}
-    types = keys | {"hour": pl.Int32} | dict.fromkeys(NAMES, pl.Float64)
+    types = keys | {"hour": pl.Int32} | dict.fromkeys(names, pl.Float64)
     _write(folder / "hourly.parquet", hourly, types)
     times = {"event_at": pl.Datetime("us"), "known_at": pl.Datetime("us"), "hours": pl.Float32}
+    times["end_hours"] = pl.Float32
     rest = {"event_table": pl.UInt8, "text_id": pl.UInt64, "source_row": pl.Int64}
     _write(folder / "window_event.parquet", events, keys | {"position": pl.Int32} | times | rest)
 
@@ -365,7 +405,9 @@ def _empty_stay() -> dict[str, Any]:
     at = pl.Datetime("us")
     times = ("previous_at", "admitted_to_icu_at", "prediction_at", "generation_start_at")
     more = dict.fromkeys((*times, "window_start_at", "window_end_at"), at)
-    rest = {"hours_since_previous": pl.Float64, "age": pl.Int64, "died_in_hospital": pl.Boolean}
+    flags = ("died_in_hospital", "has_phenotypes", "icu_transfer", "readmitted")
+    rest = dict.fromkeys(("hours_since_previous", "remaining_hours", "label"), pl.Float64)
+    rest |= {"age": pl.Int64} | dict.fromkeys(flags, pl.Boolean)
     return {**words, **ids, **more, **rest}
 
 

@@ -19,6 +19,7 @@ from etl.simulate.course import FINDING_NAMES
 from etl.simulate.cxr import write_cxr_tree
 from etl.simulate.draw import Array, Draw
 from etl.simulate.existing import build_existing, open_existing
+from etl.simulate.film import FORMS, JPG
 from etl.simulate.film_plan import film_rows, plan_studies, portable_hours
 from etl.simulate.hosp import (
     admission_rows,
@@ -55,6 +56,8 @@ class SimulateOptions:
     films: bool = True
     render: bool = True
     """False: the CSVs of the films, but no film."""
+    films_as: str = JPG
+    """jpg, as MIMIC-CXR-JPG; resized or flat, of half the size; dicom, as MIMIC-CXR."""
     workers: int = 1
     patients_per_group: int = 48
     """Bounds memory; the bytes do not depend on it."""
@@ -78,6 +81,7 @@ def run(params: Params) -> None:
             image_size=params.simulate.image_size,
             mimic_iv_from=Path(paths.mimic_iv) if real_tables else None,
             films=not real_films,
+            films_as=params.simulate.films_as,
             workers=params.image.workers,
         )
     )
@@ -85,6 +89,8 @@ def run(params: Params) -> None:
 
 def simulate(options: SimulateOptions) -> None:
     """Make the trees below ``options.out``; the record comes last."""
+    if options.films_as not in FORMS:
+        raise ContractError(f"films_as is one of {', '.join(FORMS)}, found {options.films_as!r}")
     made_from = _made_from(options)
     record = options.out / RECORD
     if read_done(record, made_from) is not None:
@@ -105,7 +111,9 @@ def simulate(options: SimulateOptions) -> None:
     if options.films:
         _claim(cxr, options, MIMIC_CXR_VERSION)
         write_cxr_tree(
-            cxr, films, studies, options.image_size, options.seed, options.workers, options.render
+            *(cxr, films, studies, options.image_size, options.seed, options.workers),
+            render=options.render,
+            films_as=options.films_as,
         )
         rows |= {"films": films.height, "studies": studies.height}
         _write_truth(options.out / "truth" / "film.parquet", films)
@@ -119,6 +127,7 @@ def simulate(options: SimulateOptions) -> None:
             "seed": options.seed,
             "image_size": options.image_size,
             "rendered": options.render,
+            **_form(options),
             "rows": rows,
         },
     )
@@ -132,7 +141,12 @@ def _made_from(options: SimulateOptions) -> str:
             stat = path.stat()
             source.append((name, stat.st_size, stat.st_mtime_ns))
     facts = (options.patients, options.seed, options.image_size, options.films, options.render)
-    return digest("simulate", VERSION, facts, source)
+    return digest("simulate", VERSION, facts, source, *_form(options).values())
+
+
+def _form(options: SimulateOptions) -> dict[str, str]:
+    """How the films are written, where that is not as MIMIC-CXR-JPG has them."""
+    return {} if options.films_as == JPG else {"films_as": options.films_as}
 
 
 def _claim(root: Path, options: SimulateOptions, version: str) -> None:

@@ -1,11 +1,17 @@
-"""A tree shaped like MIMIC-CXR-JPG 2.1.0, whose files keep "2.0.0" in their names, from a plan."""
+"""A tree shaped like MIMIC-CXR-JPG 2.1.0, whose files keep "2.0.0" in their names, from a plan.
+
+Or what people make of it: films of half the size, in the same folders or in one; or MIMIC-CXR's
+DICOM files, whose release has two lists and no metadata.
+"""
 
 import gzip
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from datetime import datetime
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -13,11 +19,22 @@ from cxrfuture_data.console import progress
 from cxrfuture_data.publish import file_sha256, publish
 from cxrfuture_data.schema import FINDINGS, ContractError
 from etl.simulate.anatomy import SEVERITIES, generator
-from etl.simulate.film import Batch, Film, leave_with_parent, write_batch
+from etl.simulate.film import (
+    DICOM,
+    FLAT,
+    FLAT_FOLDER,
+    JPG,
+    Batch,
+    Film,
+    leave_with_parent,
+    write_batch,
+)
 from etl.simulate.render import film_shape
 
 FILMS_PER_BATCH = 32
 DONE = ".done"
+METADATA, FILE_NAMES = "mimic-cxr-2.0.0-metadata.csv.gz", "IMAGE_FILENAMES"
+LISTS = ("cxr-record-list.csv.gz", "cxr-study-list.csv.gz")
 
 METADATA_COLUMNS = (
     "dicom_id",
@@ -49,27 +66,37 @@ def write_cxr_tree(
     seed: int,
     workers: int,
     render: bool = True,
+    films_as: str = JPG,
 ) -> None:
     """Write CSVs, lists and, if ``render``, every film; a killed run resumes at its last batch."""
     films = films.sort("subject_id", "study_id", "dicom_id")
     studies = studies.sort("subject_id", "study_id")
     require_studies(films, studies)
-    paths = [
-        film_path(*ids) for ids in films.select("subject_id", "study_id", "dicom_id").iter_rows()
-    ]
-    batches = plan_batches(root, films, paths, image_size) if render else []
+    metadata = metadata_table(films, studies, image_size)
+    ids = films.select("subject_id", "study_id", "dicom_id").rows()
+    released = [film_path(*of_film) for of_film in ids]
+    paths = [place_film(path, films_as) for path in released]
+    rows = metadata.to_dicts() if films_as == DICOM else []
+    batches = plan_batches(root, films, paths, image_size, films_as, rows) if render else []
     remove_strangers(root, set(paths) if render else set(), {batch.record for batch in batches})
     hashes = write_films(batches, workers)
     tables = {
-        "mimic-cxr-2.0.0-metadata.csv.gz": metadata_table(films, studies, image_size),
         "mimic-cxr-2.0.0-split.csv.gz": split_table(films, seed),
         "mimic-cxr-2.0.0-chexpert.csv.gz": label_table(studies, ""),
         "mimic-cxr-2.0.0-negbio.csv.gz": label_table(studies, "negbio "),
     }
+    if films_as == DICOM:
+        tables |= list_tables(films, studies, paths)
+    else:
+        tables[METADATA] = metadata
+    names = [*tables] if films_as == DICOM else [*tables, FILE_NAMES]
+    for name in {METADATA, FILE_NAMES, *LISTS}.difference(names):
+        (root / name).unlink(missing_ok=True)  # of an earlier run that wrote films otherwise
     for name, table in tables.items():
         write_csv_gz(root / name, table)
-    write_lines(root / "IMAGE_FILENAMES", paths)
-    for name in ("IMAGE_FILENAMES", *tables):
+    if FILE_NAMES in names:
+        write_lines(root / FILE_NAMES, released)
+    for name in names:
         hashes[name] = file_sha256(root / name)
     write_lines(root / "SHA256SUMS.txt", [f"{hashes[name]}  {name}" for name in sorted(hashes)])
 
@@ -77,6 +104,31 @@ def write_cxr_tree(
 def film_path(subject_id: int, study_id: int, dicom_id: str) -> str:
     """Where the release keeps a film."""
     return f"files/p{str(subject_id)[:2]}/p{subject_id}/s{study_id}/{dicom_id}.jpg"
+
+
+def place_film(path: str, films_as: str) -> str:
+    """Where a film is written that the release keeps at ``path``."""
+    if films_as == DICOM:
+        return path.removesuffix(".jpg") + ".dcm"
+    return f"{FLAT_FOLDER}/{path.rpartition('/')[2]}" if films_as == FLAT else path
+
+
+def list_tables(
+    films: pl.DataFrame, studies: pl.DataFrame, paths: list[str]
+) -> dict[str, pl.DataFrame]:
+    """The record list and the study list of MIMIC-CXR; the reports that the second names are not
+    simulated."""
+    records = films.select("subject_id", "study_id", "dicom_id").with_columns(
+        pl.Series("path", paths, pl.String)
+    )
+    reports = [
+        f"files/p{str(subject_id)[:2]}/p{subject_id}/s{study_id}.txt"
+        for subject_id, study_id in studies.select("subject_id", "study_id").iter_rows()
+    ]
+    listed = studies.select("subject_id", "study_id").with_columns(
+        pl.Series("path", reports, pl.String)
+    )
+    return dict(zip(LISTS, (records, listed), strict=True))
 
 
 def study_date(taken_at: datetime) -> int:
@@ -99,8 +151,15 @@ def require_studies(films: pl.DataFrame, studies: pl.DataFrame) -> None:
         raise ContractError(f"films: {orphans} of {films.height} have no study; add it to studies")
 
 
-def plan_batches(root: Path, films: pl.DataFrame, paths: list[str], image_size: int) -> list[Batch]:
-    """The films as batches, in the order of their paths."""
+def plan_batches(
+    root: Path,
+    films: pl.DataFrame,
+    paths: list[str],
+    image_size: int,
+    films_as: str,
+    described: list[dict[str, Any]],
+) -> list[Batch]:
+    """The films as batches, in the order of their rows; ``described``: their metadata, if DICOM."""
     columns = ["anatomy_seed", "film_seed", "true_view", *(f"severity_{n}" for n in SEVERITIES)]
     rows = films.select(columns).iter_rows()
     planned = [
@@ -113,6 +172,8 @@ def plan_batches(root: Path, films: pl.DataFrame, paths: list[str], image_size: 
             root / DONE / f"films-{start // FILMS_PER_BATCH:06d}.json",
             image_size,
             tuple(planned[start : start + FILMS_PER_BATCH]),
+            films_as,
+            tuple(described[start : start + FILMS_PER_BATCH]),
         )
         for start in range(0, len(planned), FILMS_PER_BATCH)
     ]
@@ -125,9 +186,10 @@ def remove_strangers(root: Path, paths: set[str], records: set[Path]) -> None:
     for record in (root / DONE).iterdir():
         if record not in records:
             record.unlink()
-    for film in (root / "files").rglob("*.jpg*"):
-        if film.relative_to(root).as_posix() not in paths:
-            film.unlink()
+    for folder, kind in product(("files", FLAT_FOLDER), ("*.jpg*", "*.dcm*")):
+        for film in (root / folder).rglob(kind):
+            if film.relative_to(root).as_posix() not in paths:
+                film.unlink()
 
 
 def write_films(batches: list[Batch], workers: int) -> dict[str, str]:

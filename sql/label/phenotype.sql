@@ -1,4 +1,4 @@
--- Grain: one row per stay_id of the benchmark's stays; false where no diagnosis matches.
+-- Grain: one row per hadm_id of the benchmark's stays, one an admission; false where no diagnosis matches.
 SELECT
     stay.stay_id
     , stay.hadm_id
@@ -50,6 +50,6 @@ SELECT
     , COALESCE(BOOL_OR(found.phenotype = 'Shock'), FALSE) AS "Shock"
 FROM kept_stay AS stay
 LEFT JOIN stay_phenotype AS found
-    ON stay.stay_id = found.stay_id
+    ON stay.hadm_id = found.hadm_id
 GROUP BY stay.stay_id, stay.hadm_id
-ORDER BY stay_id
+ORDER BY stay_id, hadm_id

@@ -1,10 +1,11 @@
--- Grain: one row per (stay_id, phenotype) of a stay whose admission has a diagnosis of it, of any
+-- Grain: one row per (hadm_id, phenotype) of a stay whose admission has a diagnosis of it, of any
 -- seq_num.
 -- The benchmark matches its lists by exact text, whatever the version of the code; a code with
 -- blanks around it matches nothing. Under $full_ccs every code of HCUP's category counts, by
 -- version, with blanks and dots removed.
 SELECT DISTINCT
     stay.stay_id
+    , stay.hadm_id
     , code.phenotype
 FROM kept_stay AS stay
 INNER JOIN diagnoses_icd AS diagnosis
@@ -29,4 +30,4 @@ INNER JOIN (
     ON
         diagnosis.icd_code = code.icd_code
         AND (diagnosis.icd_version = code.icd_version OR NOT $full_ccs)
-ORDER BY stay_id, phenotype
+ORDER BY hadm_id, phenotype

@@ -6,6 +6,7 @@ SELECT
     , window_event.position
     , text_row.row AS event_row
     , window_event.hours
+    , window_event.end_hours
     , window_event.event_table
 FROM window_event
 LEFT JOIN text_row

@@ -12,6 +12,7 @@ SELECT
         DATE_DIFF('microsecond', sample_window.window_start_at, windowed.event_at)
         / 3600000000.0 AS FLOAT
     ) AS hours
+    , CAST(NULL AS FLOAT) AS end_hours
     , windowed.event_table
     , windowed.text_id
     , windowed.source_row

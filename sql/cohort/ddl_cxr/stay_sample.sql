@@ -13,6 +13,7 @@ SELECT
     , film.taken_at AS previous_at
     , film.view AS previous_view
     , stay.intime AS admitted_to_icu_at
+    , stay.intime AS window_start_at
     , stay.intime + TO_SECONDS($film_to_hours * 3600) AS prediction_at
     , stay.intime + TO_SECONDS($film_to_hours * 3600) AS window_end_at
     , LEAST(
@@ -22,6 +23,11 @@ SELECT
     , stay.age
     , stay.sex
     , stay.died_in_hospital
+    , TRUE AS has_phenotypes
+    , CAST(NULL AS DOUBLE) AS remaining_hours
+    , CAST(NULL AS BOOLEAN) AS icu_transfer
+    , CAST(NULL AS BOOLEAN) AS readmitted
+    , CAST(NULL AS DOUBLE) AS label
     , CASE WHEN film.dicom_id IS NULL THEN '01 no film up to the prediction time' END
         AS drop_reason
 FROM stay

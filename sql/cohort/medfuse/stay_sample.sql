@@ -12,12 +12,18 @@ SELECT
     , film.taken_at AS previous_at
     , film.view AS previous_view
     , stay.intime AS admitted_to_icu_at
+    , stay.intime AS window_start_at
     , stay.film_end_at AS prediction_at
     , CAST(NULL AS TIMESTAMP) AS generation_start_at
     , stay.window_end_at
     , stay.age
     , stay.sex
     , stay.died_in_hospital
+    , TRUE AS has_phenotypes
+    , CAST(NULL AS DOUBLE) AS remaining_hours
+    , CAST(NULL AS BOOLEAN) AS icu_transfer
+    , CAST(NULL AS BOOLEAN) AS readmitted
+    , CAST(NULL AS DOUBLE) AS label
     , CASE
         WHEN
             sample_window.window_number NOT IN (

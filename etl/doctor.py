@@ -1,0 +1,209 @@
+"""What is here, and whether a run would go through: before anyone waits for it.
+
+Sources are only read; the small tables go to build/plan/table. Counts, never a row or an id.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from cxrfuture_data.schema import ContractError
+from etl import cohort, event
+from etl.doctor_anomaly import Anomaly, count_anomalies
+from etl.doctor_file import DEPTHS
+from etl.doctor_film import FilmFacts, look_at_films
+from etl.doctor_need import (
+    Machine,
+    Need,
+    compare_with_machine,
+    estimate_needs,
+    look_at_machine,
+)
+from etl.doctor_print import print_doctor
+from etl.doctor_problem import Problems
+from etl.doctor_release import recognise_version
+from etl.doctor_table import TableFacts, compare_with_release, look_at_tables
+from etl.imagenome import find_files
+from etl.metadata import SOURCES, file_of, find_release_of
+from etl.mimic_schema import RECIPE_TABLES, TABLES
+from etl.params import FIT_VAE, Params
+from etl.plan import plan_cohort, read_film_sums
+from etl.plan_cohort import PlannedCohort, require_metadata_only, tables_of_rules
+from etl.recipe import BenchmarkSplitRule, Recipe, read_recipe, shipped_recipes
+from etl.sources import Release, Source
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All that was found."""
+
+    releases: Mapping[Source, Release]
+    versions: Mapping[Source, tuple[str, str]]
+    tables: Mapping[Source, Sequence[TableFacts]]
+    anomalies: Sequence[Anomaly]
+    lacking: Mapping[str, Sequence[str]]
+    cohorts: Sequence[PlannedCohort]
+    films: FilmFacts | None
+    needs: Sequence[Need]
+    machine: Machine
+    problems: Problems
+
+
+def run_doctor(
+    params: Params, *, deep: str = "none", all_films: bool = False, as_json: bool = False
+) -> bool:
+    """Examine, print; whether a run of the recipes in the params would go through."""
+    if deep not in DEPTHS:
+        raise ContractError(f"--deep {deep}; it is one of {', '.join(DEPTHS)}")
+    found = examine(params, deep=deep, all_films=all_films)
+    if as_json:
+        print(json.dumps(facts_of(found), indent=1))
+    else:
+        print_doctor(facts_of(found), Console())
+    return not found.problems.failing
+
+
+def examine(params: Params, *, deep: str, all_films: bool) -> Diagnosis:
+    """Look at everything; what is wrong is a problem and no end."""
+    problems = Problems()
+    releases = _find_releases(params, problems)
+    tables: dict[Source, Sequence[TableFacts]] = {}
+    versions: dict[Source, tuple[str, str]] = {}
+    for source, release in releases.items():
+        looked_at = look_at_tables(params, release, deep, problems)
+        rows = {table.name: table.rows for table in looked_at if table.rows is not None}
+        versions[source] = recognise_version(release, rows)
+        version = versions[source][0]
+        tables[source] = compare_with_release(release, version, looked_at, problems)
+    every = [table for of_source in tables.values() for table in of_source]
+    made = {table.name: table.parquet for table in every if table.parquet is not None}
+    recipes = _check_recipes(params, every, problems)
+    cohorts = _plan_cohorts(params, releases, recipes, every, problems)
+    films = None
+    if cohorts and "mimic_cxr_jpg" in releases:
+        paths = sorted({path for cohort in cohorts for path in cohort.films})
+        root = releases["mimic_cxr_jpg"].root
+        sums = read_film_sums(root, set(paths)) if deep == "sums" else {}
+        films = look_at_films(root, paths, sums, problems, deep=deep, all_films=all_films)
+    needs = estimate_needs(params, every, recipes, cohorts)
+    machine = look_at_machine(params.paths.build)
+    compare_with_machine(params, needs, machine, problems)
+    anomalies: list[Anomaly] = []
+    with problems.caught("anomalies"):
+        anomalies = count_anomalies(params, made)
+    lacking = {name: tables_lacking(params, name, every) for name in shipped_recipes()}
+    return Diagnosis(
+        releases, versions, tables, anomalies, lacking, cohorts, films, needs, machine, problems
+    )
+
+
+def _find_releases(params: Params, problems: Problems) -> dict[Source, Release]:
+    releases = {}
+    for source in SOURCES:
+        with problems.caught(source):
+            releases[source] = find_release_of(params, source)
+    return releases
+
+
+def _check_recipes(
+    params: Params, tables: Sequence[TableFacts], problems: Problems
+) -> list[Recipe]:
+    """The recipes of the params, and what they and the other settings name that is not there."""
+    recipes = []
+    for name in params.recipes:
+        with problems.caught(name):
+            recipe = read_recipe(name)
+            recipes.append(recipe)
+            for table in set(tables_lacking(params, name, tables)) - set(RECIPE_TABLES):
+                next_step = "download it, or take the recipe out of params.yaml"
+                problems.add(name, f"needs {file_of(table)}, which is not there", next_step)
+            if isinstance(recipe.split, BenchmarkSplitRule) and recipe.split.lists:
+                _require_folder("split.lists", recipe.split.lists, problems)
+            if recipe.window.text != "plain":
+                _require_folder("window.text", recipe.window.text, problems)
+    with problems.caught("paths.chest_imagenome"):
+        find_files(params.paths.chest_imagenome)
+    if params.latent.weights != FIT_VAE:
+        _require_folder("latent.weights", params.latent.weights, problems)
+    if params.embed.backend == "remote" and not params.embed.remote.attestation:
+        next_step = "say who allowed it, or set embed.backend: minilm"
+        problems.add("embed.remote.attestation", "empty", next_step)
+    return recipes
+
+
+def _require_folder(setting: str, folder: str, problems: Problems) -> None:
+    if not Path(folder).expanduser().is_dir():
+        problems.add(setting, f"{folder} is no folder", f"set {setting} to one that is there")
+
+
+def tables_lacking(params: Params, name: str, tables: Sequence[TableFacts]) -> list[str]:
+    """The source tables that a recipe reads and that are not there, by name."""
+    recipe = read_recipe(name)
+    read = {
+        *event.source_tables(params, recipe),
+        *cohort.INGESTED,
+        *cohort.NEEDED.get(recipe.rules, ()),
+        f"cxr_{recipe.labels.findings}",
+    }
+    there = {table.name for table in tables if table.is_there}
+    return sorted(table for table in read if table in TABLES and table not in there)
+
+
+def _plan_cohorts(
+    params: Params,
+    releases: Mapping[Source, Release],
+    recipes: Sequence[Recipe],
+    tables: Sequence[TableFacts],
+    problems: Problems,
+) -> list[PlannedCohort]:
+    """What each recipe takes, at most; one that takes nothing would stop the build."""
+    bad = {table.name for table in tables if table.state not in ("ok", "missing")}
+    bad |= {table.name for table in tables if not table.is_there and table.name in RECIPE_TABLES}
+    cohorts = []
+    for recipe in recipes:
+        if len(releases) < len(SOURCES) or bad & set(tables_of_rules(recipe)):
+            continue  # each of them is a problem by its own name
+        with problems.caught(recipe.name, "warning"):
+            require_metadata_only(recipe)
+            with problems.caught(recipe.name):
+                cohorts.append(plan_cohort(params, releases, recipe))
+    for planned in cohorts:
+        if not planned.total:
+            next_step = "are these films and tables of the same patients, and whole?"
+            problems.add(planned.recipe, "its rules leave no sample", next_step)
+    return cohorts
+
+
+def facts_of(found: Diagnosis) -> dict[str, Any]:
+    """The diagnosis as JSON: counts, sizes, names of files."""
+    return {
+        "sources": {
+            source: {
+                "root": str(release.root),
+                "simulated": release.simulated,
+                "version": found.versions[source][0],
+                "basis": found.versions[source][1],
+                "tables": [_table_facts(table) for table in found.tables[source]],
+            }
+            for source, release in found.releases.items()
+        },
+        "films": found.films and asdict(found.films),
+        "anomalies": [asdict(anomaly) for anomaly in found.anomalies],
+        "recipes": {name: [file_of(table) for table in of] for name, of in found.lacking.items()},
+        "cohorts": [
+            {"recipe": c.recipe, "exact": c.is_exact, "samples": c.total, "films": len(c.films)}
+            for c in found.cohorts
+        ],
+        "needs": [asdict(need) for need in found.needs],
+        "machine": asdict(found.machine),
+        "problems": [asdict(problem) for problem in found.problems.found],
+        "would_run": not found.problems.failing,
+    }
+
+
+def _table_facts(table: TableFacts) -> dict[str, Any]:
+    return {key: value for key, value in asdict(table).items() if key != "parquet"}

@@ -1,0 +1,146 @@
+"""The tables of a release: which are there, whole, and of how many rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from cxrfuture_data.console import progress
+from etl.doctor_file import damage_at_the_ends, damage_by_checksum
+from etl.doctor_problem import Level, Problems
+from etl.doctor_release import expected_bytes, expected_rows
+from etl.ingest import KILOBYTE
+from etl.metadata import (
+    SMALL_TABLES,
+    file_of,
+    read_ingested_table,
+    read_small_table,
+    table_job,
+)
+from etl.mimic_schema import OPTIONAL_TABLES, RECIPE_TABLES, TABLES
+from etl.params import Params
+from etl.sources import Release, read_checksums
+
+WHOLE, ENDS, SUM = "read whole", "header and ends", "checksum"
+
+
+@dataclass(frozen=True)
+class TableFacts:
+    """One table. ``rows``: None where nobody has counted them yet; ``parquet``: None alike."""
+
+    name: str
+    file: str
+    is_needed: bool
+    size: int = 0
+    state: str = "missing"
+    checked: str = ""
+    rows: int | None = None
+    expected: int | None = None
+    parquet: Path | None = None
+
+    @property
+    def is_there(self) -> bool:
+        return self.state != "missing"
+
+
+def look_at_tables(
+    params: Params, release: Release, deep: str, problems: Problems
+) -> list[TableFacts]:
+    """Every known table of the release; those that a run reads and are not whole are problems."""
+    facts = []
+    for name, table in TABLES.items():
+        if (table.module == "cxr") != (release.source == "mimic_cxr_jpg"):
+            continue
+        if name in release.tables:
+            facts.append(_look_at_table(params, release, name, problems))
+            continue
+        facts.append(TableFacts(name, file_of(name), is_needed(params, name)))
+        if name in RECIPE_TABLES:
+            where = release.root if table.module == "cxr" else release.root / table.module
+            problems.add(
+                name,
+                f"no {table.stem}.csv.gz, .csv or .parquet in {where}",
+                f"download it, or set paths.{release.source} to the folder that has it",
+            )
+    return _check_sums(release, facts, problems) if deep == "sums" else facts
+
+
+def is_needed(params: Params, name: str) -> bool:
+    """Whether ingest reads the table if it is there."""
+    return params.ingest.tables == "all" or name in (*RECIPE_TABLES, *OPTIONAL_TABLES)
+
+
+def _look_at_table(params: Params, release: Release, name: str, problems: Problems) -> TableFacts:
+    path = release.tables[name]
+    level: Level = "fails" if is_needed(params, name) else "warning"
+    facts = TableFacts(name, str(path.relative_to(release.root)), level == "fails", state="damaged")
+    with problems.caught(name, level):
+        facts = replace(facts, size=path.stat().st_size)
+        damage = damage_at_the_ends(path)
+        if damage is not None:
+            problems.add(name, f"{path}: {damage}", "download it again", level)
+            return facts
+        table_job(params, release, name)  # checks the header
+        read = read_small_table if name in SMALL_TABLES else read_ingested_table
+        parquet: Path | None = read(params, release, name)
+        checked = ENDS if parquet is None else WHOLE
+        rows = pq.read_metadata(parquet).num_rows if parquet else None
+        return replace(facts, state="ok", checked=checked, rows=rows, parquet=parquet)
+    return facts
+
+
+def _check_sums(
+    release: Release, facts: Sequence[TableFacts], problems: Problems
+) -> list[TableFacts]:
+    """Read every file of the release again, against SHA256SUMS.txt or gzip's own checksum."""
+    sums = read_checksums(release.root)
+    checked = []
+    kilobytes = sum(table.size for table in facts if table.is_there) // KILOBYTE
+    with progress(f"checksums of {release.source}", kilobytes, "kB") as advance:
+        for table in facts:
+            if table.state == "ok":
+                level: Level = "fails" if table.is_needed else "warning"
+                with problems.caught(table.name, level):
+                    path = release.root / table.file
+                    damage = damage_by_checksum(
+                        path, sums.get(table.file), lambda size: advance(size // KILOBYTE)
+                    )
+                    if damage is not None:
+                        problems.add(table.name, f"{path}: {damage}", "download it again", level)
+                    table = replace(table, checked=SUM, state="altered" if damage else "ok")
+            checked.append(table)
+    return checked
+
+
+def compare_with_release(
+    release: Release, version: str, tables: Sequence[TableFacts], problems: Problems
+) -> list[TableFacts]:
+    """Rows of the version beside those found; a large file much too small was cut short."""
+    if release.simulated:
+        return list(tables)
+    rows = expected_rows(release.source, version)
+    compared = []
+    for table in tables:
+        expected = rows.get(table.name)
+        compared.append(replace(table, expected=expected))
+        if table.state != "ok" or expected is None:
+            continue
+        if table.rows is not None and table.rows != expected:
+            problems.add(
+                table.name,
+                f"{table.rows:,} rows, release {version} has {expected:,}",
+                "a table of another release, or a part of it: download it again",
+                "warning",
+            )
+        size = expected_bytes(table.name, expected)
+        is_gzip = table.file.endswith(".gz")
+        if table.rows is None and is_gzip and size is not None and table.size < 0.7 * size:
+            problems.add(
+                table.name,
+                f"{table.file}: {table.size / 1e6:,.0f} MB, release {version} has about"
+                f" {size / 1e6:,.0f}",
+                "it seems cut short: `cxrfuture doctor --deep sums` tells, or download it again",
+                "fails" if table.is_needed else "warning",
+            )
+    return compared
