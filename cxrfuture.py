@@ -56,10 +56,14 @@ def _module(name: str, extra: str) -> Any:
 
 def _run_stage(stage: str, params_file: Path, *recipe: str | None) -> None:
     """``recipe``: its name, and another fidelity and availability than its own."""
-    arguments = [_module("etl.params", "etl").read_params(params_file)]
+    settings = _module("etl.params", "etl").read_params(params_file)
+    arguments, build = [settings], settings.build()
     if recipe:
-        arguments.append(_module("etl.recipe", "etl").read_recipe(*recipe))
-    _module(f"etl.{stage}", "etl").run(*arguments)
+        chosen = _module("etl.recipe", "etl").read_recipe(*recipe)
+        arguments, build = [settings, chosen], settings.build(chosen.name)
+    run = _module(f"etl.{stage}", "etl").run
+    with _module("etl.stage_cost", "etl").measured(build, stage):
+        run(*arguments)
 
 
 @app.command()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
+from cxrfuture_data.console import numbered
 from cxrfuture_data.schema import ContractError
 from etl.built_recipe import RECORD, write_built
 from etl.dropped import add_dropped, create_dropped, write_dropped
@@ -165,10 +166,11 @@ def apply_rules(
     tables |= {f"cohort/no_{table}": table for table in missing - set(tables.values())}
     drops = []
     create_dropped(connection)
-    for name, table in tables.items():
+    for number, (name, table) in enumerate(tables.items(), start=1):
         if name in COMPUTED:
             COMPUTED[name](connection, recipe)
-        create_table(connection, table, (stand_ins or {}).get(name, name), recipe.parameters)
+        with numbered(STAGE, number, len(tables)):
+            create_table(connection, table, (stand_ins or {}).get(name, name), recipe.parameters)
         unit = files.get(name)
         if unit:
             drops += count_drops(connection, Counted(STAGE, unit), name, table=table)

@@ -11,6 +11,7 @@ from etl import cohort, event, imagenome, ingest, window
 from etl.params import Params
 from etl.recipe import Recipe
 from etl.shard_facts import read_json
+from etl.stage_cost import measured
 
 RECORD = "tables.json"
 STAGES = {"event": event, "cohort": cohort, "window": window}
@@ -28,8 +29,9 @@ def prepare_ingested(params: Params, recipe: Recipe) -> Path:
     made_from = _made_from(params, recipe)
     if read_done(folder / RECORD, made_from) is None:
         (folder / RECORD).unlink(missing_ok=True)
-        for stage in STAGES.values():
-            stage.run(params, recipe)
+        for name, stage in STAGES.items():
+            with measured(folder, name):
+                stage.run(params, recipe)
         write_done(folder / RECORD, made_from, {"recipe": recipe.name})
     return folder
 

@@ -7,6 +7,7 @@ from duckdb import DuckDBPyConnection
 
 from etl.ledger import Drop, write_ledger
 from etl.params import Params
+from etl.part import rate_of
 from etl.published_hours import create_pair_edges
 from etl.recipe import Recipe
 from etl.sqlfile import (
@@ -81,18 +82,24 @@ def _measure_in_parts(connection: DuckDBPyConnection, recipe: Recipe) -> None:
         {"windows": WINDOWS_PER_PART},
     )
     windows = count_rows(connection, "numbered_window") if recipe.window.hourly else 0
-    for part in range(max(1, math.ceil(windows / WINDOWS_PER_PART))):
-        connection.execute(
-            "CREATE TEMP TABLE sample_window AS SELECT numbered_window.* FROM numbered_window"
-            " INNER JOIN window_part USING (window_number) WHERE part = $part",
-            {"part": part},
-        )
-        for table in PART_TABLES:
-            create_table(connection, table, f"window/{table}", recipe.parameters)
-        for table, name in KEPT.items():
-            add_rows(connection, table, name, recipe.parameters)
-        for table in ("sample_window", *PART_TABLES):
-            connection.execute(f"DROP TABLE {table}")
+    with rate_of(STAGE, windows, 0, "windows") as advance:
+        for part in range(max(1, math.ceil(windows / WINDOWS_PER_PART))):
+            _measure_part(connection, recipe, part)
+            advance(min(WINDOWS_PER_PART, windows - part * WINDOWS_PER_PART))
+
+
+def _measure_part(connection: DuckDBPyConnection, recipe: Recipe, part: int) -> None:
+    connection.execute(
+        "CREATE TEMP TABLE sample_window AS SELECT numbered_window.* FROM numbered_window"
+        " INNER JOIN window_part USING (window_number) WHERE part = $part",
+        {"part": part},
+    )
+    for table in PART_TABLES:
+        create_table(connection, table, f"window/{table}", recipe.parameters)
+    for table, name in KEPT.items():
+        add_rows(connection, table, name, recipe.parameters)
+    for table in ("sample_window", *PART_TABLES):
+        connection.execute(f"DROP TABLE {table}")
 
 
 def _count(connection: DuckDBPyConnection, recipe: Recipe) -> list[Drop]:
