@@ -462,13 +462,23 @@ def bench_etl(
     mimic_cxr_jpg: Annotated[Path | None, typer.Option(help="Default: that of the params.")] = None,
     fidelity: Fidelity = None,
     availability: Availability = None,
+    rows: Annotated[
+        int | None,
+        typer.Option(min=1, help="Simulate a hospital of about so many event rows and read it."),
+    ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Runs of each, in turn.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
     """Ingest, event, cohort and window: rows a second and memory, beside DuckDB's bare copy."""
     settings = _module("etl.params", "etl").read_params(params)
     chosen = _module("etl.recipe", "etl").read_recipe(recipe, fidelity, availability)
-    _module("etl.bench_etl", "etl").run_etl_bench(
+    bench_of = _module("etl.bench_etl", "etl")
+    if rows is not None:
+        if mimic_iv is not None or mimic_cxr_jpg is not None:
+            raise ContractError("--rows simulates a hospital; give it without folders")
+        bench_of.run_rows_bench(settings, chosen, rows, rounds, as_json)
+        return
+    bench_of.run_etl_bench(
         settings, chosen, mimic_iv, mimic_cxr_jpg, rounds=rounds, as_json=as_json
     )
 
