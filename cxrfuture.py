@@ -110,8 +110,16 @@ def simulate(
 
 
 @app.command()
-def ingest(params: ParamsFile = DEFAULT_PARAMS) -> None:
-    """MIMIC's csv.gz, csv or Parquet tables -> one typed, sorted Parquet a table."""
+def ingest(
+    params: ParamsFile = DEFAULT_PARAMS,
+    again: Annotated[
+        bool, typer.Option("--again", help="Read every table again, changed or not.")
+    ] = False,
+) -> None:
+    """MIMIC's tables, from files or PostgreSQL -> one typed, sorted Parquet a table."""
+    if again:
+        settings = _module("etl.params", "etl").read_params(params)
+        _module("etl.ingest", "etl").forget(settings)
     _run_stage("ingest", params)
 
 
@@ -329,7 +337,7 @@ def fit_diffusion(params: ParamsFile = DEFAULT_PARAMS) -> None:
 @app.command("export")
 def export_cohort(
     kind: Annotated[
-        str, typer.Option("--format", help="npz, ddl-cxr, medfuse, ehrxdiff or diff3m.")
+        str, typer.Option("--format", help="npz, ddl-cxr, medfuse, ehrxdiff, diff3m or meds.")
     ],
     recipe: Annotated[
         str | None, typer.Option(help="Default: the one that the format is named after.")
@@ -351,7 +359,8 @@ def export_cohort(
 ) -> None:
     """A cohort and its windows as others' code reads them; needs tables and metadata, no film."""
     module = _module("etl.export", "etl")
-    default = "ddl_cxr" if kind == "npz" else module.require_format(kind).replace("-", "_")
+    default = {"npz": "ddl_cxr", "meds": "future"}.get(kind)
+    default = default or module.require_format(kind).replace("-", "_")
     chosen = _module("etl.recipe", "etl").read_recipe(
         recipe or default, fidelity, availability, none_text
     )

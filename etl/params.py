@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from cxrfuture_data.schema import ContractError
 from cxrfuture_data.settings import Settings, parse_settings, read_yaml
+from etl.database_url import SETTING, holds_secret, is_database, show_url
 
 SIMULATED = "simulate"
 FIT_VAE = "fit_vae"
@@ -14,6 +16,7 @@ ENVIRONMENT = {
     "mimic_iv": "MIMIC_IV_DIR",
     "mimic_cxr_jpg": "MIMIC_CXR_JPG_DIR",
     "chest_imagenome": "CHEST_IMAGENOME_DIR",
+    "mimic_cxr_reports": "MIMIC_CXR_REPORTS_DIR",
     "films": "MIMIC_CXR_FILMS_DIR",
 }
 
@@ -24,13 +27,14 @@ Count = Annotated[int, Field(ge=0)]
 class Paths(Settings):
     """Where MIMIC lies ("simulate": nowhere, make it) and where the build goes.
 
-    Chest ImaGenome is optional: "" is none. So is a folder of films that lie elsewhere than the
-    csvs of MIMIC-CXR-JPG: "" is beside them.
+    Chest ImaGenome and the reports of MIMIC-CXR are optional: "" is none. So is a folder of films
+    that lie elsewhere than the csvs of MIMIC-CXR-JPG: "" is beside them.
     """
 
     mimic_iv: str
     mimic_cxr_jpg: str
-    chest_imagenome: str = ""  # these two folders may go unsaid: few have them
+    chest_imagenome: str = ""  # these three may go unsaid: few have them
+    mimic_cxr_reports: str = ""
     films: str = ""
     build: Path
 
@@ -132,7 +136,16 @@ def read_params(path: Path) -> Params:
     value = read_yaml(path)
     paths = value.get("paths")
     if isinstance(paths, dict):
+        _refuse_password(paths.get("mimic_iv"), path)
         for key, variable in ENVIRONMENT.items():
             if os.environ.get(variable):
                 paths[key] = os.environ[variable]
     return parse_settings(Params, value, str(path))
+
+
+def _refuse_password(mimic_iv: object, path: Path) -> None:
+    if isinstance(mimic_iv, str) and is_database(mimic_iv) and holds_secret(mimic_iv):
+        raise ContractError(
+            f"{path}: {SETTING} holds the password for {show_url(mimic_iv)}, and DVC copies the"
+            " file's values into dvc.lock; put it into ~/.pgpass, PGPASSWORD or MIMIC_IV_DIR"
+        )

@@ -36,10 +36,11 @@ from etl.simulate.lab import lab_rows
 from etl.simulate.micro import micro_rows
 from etl.simulate.order import order_rows
 from etl.simulate.procedure import datetime_rows, procedure_rows
+from etl.simulate.report import write_report_tree
 from etl.simulate.writer import TreeWriter, open_tree
 from etl.sources import MARKER, find_release
 
-VERSION = 1
+VERSION = 2
 MIMIC_IV_VERSION, MIMIC_CXR_VERSION = "3.1", "2.1.0"
 RECORD = "simulation.json"
 
@@ -115,6 +116,9 @@ def simulate(options: SimulateOptions) -> None:
             render=options.render,
             films_as=options.films_as,
         )
+        reports = options.out / "mimic-cxr-reports"
+        _claim(reports, options, MIMIC_CXR_VERSION)
+        write_report_tree(reports, films)
         rows |= {"films": films.height, "studies": studies.height}
         _write_truth(options.out / "truth" / "film.parquet", films)
     write_done(
