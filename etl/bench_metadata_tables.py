@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from cxrfuture_data.schema import FINDINGS
 from etl.mimic_schema import RECIPE_TABLES, TABLES
+from etl.recipe import read_recipe, shipped_recipes
 from etl.sources import CHECKSUMS
 
 Numbers = NDArray[Any]
@@ -54,7 +55,8 @@ def write_metadata(folder: Path, size: Size, seed: int) -> None:
         "omr": _omr(rng, size, subjects),
         **_films(rng, size, subjects, admissions, stays),
     }
-    for name in dict.fromkeys((*RECIPE_TABLES, *tables)):
+    needed = {table for name in shipped_recipes() for table in read_recipe(name).needed_tables}
+    for name in dict.fromkeys((*RECIPE_TABLES, *sorted(needed), *tables)):
         _write_table(folder, name, tables.get(name, pl.DataFrame()))
     films = tables["cxr_metadata"].select("subject_id", "study_id", "dicom_id").iter_rows()
     with (folder / "mimic-cxr-jpg" / CHECKSUMS).open("w") as sums:

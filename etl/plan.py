@@ -13,7 +13,8 @@ from rich.console import Console
 
 from cxrfuture_data.publish import publish, write_json
 from cxrfuture_data.schema import ContractError
-from etl.cohort import OFFICIAL_SPLIT, RECIPE_FILE
+from etl.built_recipe import RECORD, is_built_by
+from etl.cohort import OFFICIAL_SPLIT
 from etl.database import Database
 from etl.film_metadata import find_film_root
 from etl.metadata import films_of, find_releases, read_ingested_table, read_small_table, source_of
@@ -110,8 +111,8 @@ def plan_cohort(
 
 def is_built(params: Params, releases: Mapping[Source, Release | Database], recipe: Recipe) -> bool:
     """Whether stage cohort has run for this very recipe on the tables as they now lie there."""
-    record = params.build(recipe.name, "cohort", RECIPE_FILE)
-    if not record.is_file() or json.loads(record.read_text()) != recipe.model_dump(mode="json"):
+    record = params.build(recipe.name, "cohort", RECORD)
+    if not is_built_by(params.build(recipe.name), recipe):
         return False
     for name in {*RECIPE_TABLES, *recipe.needed_tables, *tables_of_rules(recipe)}:
         release = releases[source_of(name)]

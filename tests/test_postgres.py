@@ -1,6 +1,7 @@
 """MIMIC-IV from a real PostgreSQL server: the Parquet of csv.gz, and all that may go wrong."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -21,7 +22,10 @@ from etl import event, ingest, prepare
 from etl.database import find_database
 from etl.database_rows import DISORDER, DatabaseRows
 from etl.database_url import is_database, show_url
+from etl.doctor import examine
+from etl.metadata import find_releases
 from etl.params import Params, read_params
+from etl.plan import plan_cohort
 from etl.recipe import read_recipe
 from etl.simulate import SimulateOptions, simulate
 from etl.sources import find_release
@@ -30,6 +34,7 @@ BINARIES = find_binaries()
 needs_server = pytest.mark.skipif(
     BINARIES is None, reason="no PostgreSQL server here; on Debian: apt-get install postgresql"
 )
+RECIPES = ["ddl_cxr", "ehrxdiff"]  # the tiny trees hold what these need
 TINY = {
     "patients": [
         {"subject_id": 1, "gender": "F", "anchor_age": 60, "dod": "2180-01-05"},
@@ -91,7 +96,8 @@ def from_database(hospital: Path, server: Server) -> Params:
 
 def params_of(root: Path, mimic_iv: str, build: Path, tables: str = "all") -> Params:
     paths = {"mimic_iv": mimic_iv, "build": str(build)}
-    return tiny_params(root, paths=paths, ingest={"tables": tables})
+    params = tiny_params(root, paths=paths, ingest={"tables": tables})
+    return params.model_copy(update={"recipes": RECIPES})
 
 
 def changed_copy(server: Server, name: str, *statements: str) -> str:
@@ -379,7 +385,9 @@ def test_the_password_may_come_from_the_environment_or_pgpass(server, tiny, tmp_
 @needs_server
 def test_the_command_shows_and_writes_the_url_without_password(server, tiny, tmp_path):
     settings = (REPOSITORY / "params.yaml").read_text()
+    settings = settings.replace("ehrxdiff, future]", "ehrxdiff]")
     settings = settings.replace("  build: build", f"  build: {tmp_path / 'build'}")
+    settings = re.sub(r"(?m)^recipes: .*$", f"recipes: [{', '.join(RECIPES)}]", settings)
     (tmp_path / "params.yaml").write_text(settings)
     environment = os.environ | {
         "MIMIC_IV_DIR": server.url("tiny"),
@@ -453,7 +461,7 @@ def test_what_needs_files_says_so_of_a_database():
 
 def test_published_texts_are_refused_where_the_spelling_of_the_csv_is_lost(tmp_path):
     recipe = read_recipe("ehrxdiff", "published")
-    params = write_tree(tmp_path, {}, ".parquet")
+    params = write_tree(tmp_path, {}, ".parquet").model_copy(update={"recipes": RECIPES})
     ingest.run(params)
     with pytest.raises(
         ContractError, match=r"ehrxdiff_published: texts as published .*labevents\.parquet"
@@ -463,3 +471,21 @@ def test_published_texts_are_refused_where_the_spelling_of_the_csv_is_lost(tmp_p
     paths = params.paths.model_copy(update={"mimic_iv": url})
     with pytest.raises(ContractError, match=r"published .* database postgresql://me@host/db has"):
         event.run(params.model_copy(update={"paths": paths}), recipe)
+
+
+@needs_server
+def test_a_database_is_planned_and_examined_as_its_files_are(
+    hospital: Path, server: Server, tmp_path: Path
+):
+    url, csv = server.url("hospital"), str(hospital / "mimic-iv")
+    both = [params_of(hospital, path, tmp_path / path[:5]) for path in (csv, url)]
+    for name in RECIPES:
+        one, other = (plan_cohort(p, find_releases(p), read_recipe(name)) for p in both)
+        assert one == other
+        assert one.films
+    files, database = (examine(p, deep="none", all_films=False) for p in both)
+    assert database.problems.found == files.problems.found
+    assert [problem.what for problem in database.problems.found] == ["films"]  # none were drawn
+    assert [(a.name, a.count) for a in database.anomalies] == [
+        (a.name, a.count) for a in files.anomalies
+    ]
