@@ -13,6 +13,7 @@ from rich.console import Console
 
 from cxrfuture_data.schema import ContractError
 from etl.cohort import NEEDED
+from etl.database import Database
 from etl.doctor_anomaly import Anomaly, count_anomalies
 from etl.doctor_file import DEPTHS
 from etl.doctor_film import FilmFacts, look_at_films
@@ -30,7 +31,7 @@ from etl.doctor_table import TableFacts, compare_with_release, look_at_tables
 from etl.film_metadata import find_film_root
 from etl.imagenome import find_files
 from etl.ingest import LABELS
-from etl.metadata import SOURCES, file_of, find_release_of
+from etl.metadata import SOURCES, file_of, films_of, find_release_of
 from etl.mimic_schema import RECIPE_TABLES
 from etl.params import FIT_VAE, Params
 from etl.plan import plan_cohort, read_film_sums
@@ -43,7 +44,7 @@ from etl.sources import Release, Source
 class Diagnosis:
     """All that was found."""
 
-    releases: Mapping[Source, Release]
+    releases: Mapping[Source, Release | Database]
     versions: Mapping[Source, tuple[str, str]]
     tables: Mapping[Source, Sequence[TableFacts]]
     anomalies: Sequence[Anomaly]
@@ -89,9 +90,7 @@ def examine(params: Params, *, deep: str, all_films: bool) -> Diagnosis:
     if cohorts and "mimic_cxr_jpg" in releases:
         paths = sorted({path for cohort in cohorts for path in cohort.films})
         with problems.caught("films"):
-            films = _look_at_films(
-                params, releases["mimic_cxr_jpg"], paths, problems, deep, all_films
-            )
+            films = _look_at_films(params, films_of(releases), paths, problems, deep, all_films)
     needs = estimate_needs(params, every, recipes, cohorts)
     machine = look_at_machine(params.paths.build)
     compare_with_machine(params, needs, machine, problems)
@@ -119,7 +118,7 @@ def _look_at_films(
     return look_at_films(root, paths, sums, problems, deep=deep, all_films=all_films)
 
 
-def _find_releases(params: Params, problems: Problems) -> dict[Source, Release]:
+def _find_releases(params: Params, problems: Problems) -> dict[Source, Release | Database]:
     releases = {}
     for source in SOURCES:
         with problems.caught(source):
@@ -174,7 +173,7 @@ def tables_lacking(name: str, tables: Sequence[TableFacts]) -> list[str]:
 
 def _plan_cohorts(
     params: Params,
-    releases: Mapping[Source, Release],
+    releases: Mapping[Source, Release | Database],
     recipes: Sequence[Recipe],
     tables: Sequence[TableFacts],
     problems: Problems,

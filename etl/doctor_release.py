@@ -5,6 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from cxrfuture_data.settings import read_yaml
+from etl.database import Database
 from etl.ingest import ROWS_OF_VERSION
 from etl.sources import UNKNOWN, Release
 
@@ -32,7 +33,7 @@ NEWEST = "3.1"
 LARGE = 10_000_000  # bytes; smaller tables are read whole
 
 
-def recognise_version(release: Release, rows: Mapping[str, int]) -> tuple[str, str]:
+def recognise_version(release: Release | Database, rows: Mapping[str, int]) -> tuple[str, str]:
     """The version of a release and what says so. ``rows`` of the tables that were counted.
 
     The seam for etl.version: the only place here that decides on a version.
@@ -44,7 +45,8 @@ def recognise_version(release: Release, rows: Mapping[str, int]) -> tuple[str, s
         if key in ROWS_OF_VERSION:
             return ROWS_OF_VERSION[key], "rows of patients and admissions"
     elif rows.get("cxr_metadata") == expected_rows("mimic_cxr_jpg", "2.1.0")["cxr_metadata"]:
-        is_new = "cxr_radiologist" in release.tables or (release.root / "IMAGE_FILENAMES").exists()
+        root = Path(release.root)
+        is_new = "cxr_radiologist" in release.tables or (root / "IMAGE_FILENAMES").exists()
         return ("2.1.0" if is_new else "2.0.0"), "rows of the film list, files of 2.1.0"
     if release.version != UNKNOWN:
         return release.version, "the folder's name alone"

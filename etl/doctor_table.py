@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from cxrfuture_data.console import progress
 from cxrfuture_data.schema import ContractError
+from etl.database import Database
 from etl.doctor_file import damage_at_the_ends, damage_by_checksum
 from etl.doctor_problem import Level, Problems
 from etl.doctor_release import expected_bytes, expected_rows
@@ -48,7 +49,7 @@ class TableFacts:
 
 
 def look_at_tables(
-    params: Params, release: Release, deep: str, problems: Problems
+    params: Params, release: Release | Database, deep: str, problems: Problems
 ) -> list[TableFacts]:
     """Every known table of the release; those that a run reads and are not whole are problems."""
     facts = []
@@ -60,16 +61,27 @@ def look_at_tables(
             continue
         facts.append(TableFacts(name, file_of(name), is_needed(params, name)))
         if name in RECIPE_TABLES and not _has_other_labels(release, name):
-            where = release.root if table.module == "cxr" else release.root / table.module
-            problems.add(
-                name,
-                f"no {table.stem}.csv.gz, .csv or .parquet in {where}",
-                f"download it, or set paths.{release.source} to the folder that has it",
-            )
-    return _check_sums(release, facts, problems) if deep == "sums" else facts
+            _tell_missing(release, name, problems)
+    if deep == "sums" and isinstance(release, Release):
+        return _check_sums(release, facts, problems)
+    return facts
 
 
-def _has_other_labels(release: Release, name: str) -> bool:
+def _tell_missing(release: Release | Database, name: str, problems: Problems) -> None:
+    table = TABLES[name]
+    if isinstance(release, Database):
+        next_step = "load it with mimic-code, or set paths.mimic_iv to the database that has it"
+        problems.add(name, f"no table {table.module}.{table.stem} in {release.root}", next_step)
+        return
+    problems.add(
+        name,
+        f"no {table.stem}.csv.gz, .csv or .parquet in"
+        f" {release.root if table.module == 'cxr' else release.root / table.module}",
+        f"download it, or set paths.{release.source} to the folder that has it",
+    )
+
+
+def _has_other_labels(release: Release | Database, name: str) -> bool:
     """One labeler's labels are enough for ingest; recipes say which they read."""
     return name in LABELS and any(other in release.tables for other in LABELS)
 
@@ -88,18 +100,19 @@ def wanted_tables(params: Params) -> set[str]:
     return wanted
 
 
-def _look_at_table(params: Params, release: Release, name: str, problems: Problems) -> TableFacts:
-    path = release.tables[name]
+def _look_at_table(
+    params: Params, release: Release | Database, name: str, problems: Problems
+) -> TableFacts:
+    table = release.tables[name]
     level: Level = "fails" if is_needed(params, name) else "warning"
-    is_inside = path.is_relative_to(release.root)  # a table made from headers is not
-    file = str(path.relative_to(release.root) if is_inside else path)
-    facts = TableFacts(name, file, level == "fails", state="damaged")
+    facts = TableFacts(name, _name_of(release, name), level == "fails", state="damaged")
     with problems.caught(name, level):
-        facts = replace(facts, size=path.stat().st_size)
-        damage = damage_at_the_ends(path)
-        if damage is not None:
-            problems.add(name, f"{path}: {damage}", "download it again", level)
-            return facts
+        if isinstance(table, Path):
+            facts = replace(facts, size=table.stat().st_size)
+            damage = damage_at_the_ends(table)
+            if damage is not None:
+                problems.add(name, f"{table}: {damage}", "download it again", level)
+                return facts
         table_job(params, release, name)  # checks the header
         read = read_small_table if name in SMALL_TABLES else read_ingested_table
         parquet: Path | None = read(params, release, name)
@@ -107,6 +120,15 @@ def _look_at_table(params: Params, release: Release, name: str, problems: Proble
         rows = pq.read_metadata(parquet).num_rows if parquet else None
         return replace(facts, state="ok", checked=checked, rows=rows, parquet=parquet)
     return facts
+
+
+def _name_of(release: Release | Database, name: str) -> str:
+    """The file below the root; in full where it is made from headers; or schema and table."""
+    table = release.tables[name]
+    if not isinstance(table, Path):
+        return table.file_name
+    root = Path(release.root)
+    return str(table.relative_to(root) if table.is_relative_to(root) else table)
 
 
 def _check_sums(
@@ -133,7 +155,7 @@ def _check_sums(
 
 
 def compare_with_release(
-    release: Release, version: str, tables: Sequence[TableFacts], problems: Problems
+    release: Release | Database, version: str, tables: Sequence[TableFacts], problems: Problems
 ) -> list[TableFacts]:
     """Rows of the version beside those found; a large file much too small was cut short."""
     if release.simulated:

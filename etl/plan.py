@@ -15,8 +15,9 @@ from cxrfuture_data.publish import publish, write_json
 from cxrfuture_data.schema import ContractError
 from etl.built_recipe import RECORD, is_built_by
 from etl.cohort import OFFICIAL_SPLIT
+from etl.database import Database
 from etl.film_metadata import find_film_root
-from etl.metadata import find_releases, read_ingested_table, read_small_table, source_of
+from etl.metadata import films_of, find_releases, read_ingested_table, read_small_table, source_of
 from etl.mimic_schema import RECIPE_TABLES
 from etl.params import Params
 from etl.plan_cohort import (
@@ -62,7 +63,7 @@ def run_plan(
         raise ContractError(f"--rate must be above 0 MB/s, found {rate}")
     folder = out or params.build("plan")
     releases = find_releases(params)
-    films = releases["mimic_cxr_jpg"]
+    films = films_of(releases)
     root = find_film_root(params, films)
     plans = plan_films(root, [plan_cohort(params, releases, r, exact=exact) for r in recipes])
     sums = read_film_sums(films.root, set(plans[-1].paths))
@@ -85,7 +86,11 @@ def run_plan(
 
 
 def plan_cohort(
-    params: Params, releases: Mapping[Source, Release], recipe: Recipe, *, exact: bool = False
+    params: Params,
+    releases: Mapping[Source, Release | Database],
+    recipe: Recipe,
+    *,
+    exact: bool = False,
 ) -> PlannedCohort:
     """What a build has if the cohort is built, or built now (``exact``); else what it has at most.
 
@@ -104,7 +109,7 @@ def plan_cohort(
     return plan_from_metadata(params, recipe, tables)
 
 
-def is_built(params: Params, releases: Mapping[Source, Release], recipe: Recipe) -> bool:
+def is_built(params: Params, releases: Mapping[Source, Release | Database], recipe: Recipe) -> bool:
     """Whether stage cohort has run for this very recipe on the tables as they now lie there."""
     record = params.build(recipe.name, "cohort", RECORD)
     if not is_built_by(params.build(recipe.name), recipe):

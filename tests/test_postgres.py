@@ -22,7 +22,10 @@ from etl import event, ingest, prepare
 from etl.database import find_database
 from etl.database_rows import DISORDER, DatabaseRows
 from etl.database_url import is_database, show_url
+from etl.doctor import examine
+from etl.metadata import find_releases
 from etl.params import Params, read_params
+from etl.plan import plan_cohort
 from etl.recipe import read_recipe
 from etl.simulate import SimulateOptions, simulate
 from etl.sources import find_release
@@ -468,3 +471,21 @@ def test_published_texts_are_refused_where_the_spelling_of_the_csv_is_lost(tmp_p
     paths = params.paths.model_copy(update={"mimic_iv": url})
     with pytest.raises(ContractError, match=r"published .* database postgresql://me@host/db has"):
         event.run(params.model_copy(update={"paths": paths}), recipe)
+
+
+@needs_server
+def test_a_database_is_planned_and_examined_as_its_files_are(
+    hospital: Path, server: Server, tmp_path: Path
+):
+    url, csv = server.url("hospital"), str(hospital / "mimic-iv")
+    both = [params_of(hospital, path, tmp_path / path[:5]) for path in (csv, url)]
+    for name in RECIPES:
+        one, other = (plan_cohort(p, find_releases(p), read_recipe(name)) for p in both)
+        assert one == other
+        assert one.films
+    files, database = (examine(p, deep="none", all_films=False) for p in both)
+    assert database.problems.found == files.problems.found
+    assert [problem.what for problem in database.problems.found] == ["films"]  # none were drawn
+    assert [(a.name, a.count) for a in database.anomalies] == [
+        (a.name, a.count) for a in files.anomalies
+    ]
