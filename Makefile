@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: help setup demo test clean
 
 help:
-	@echo "make demo    set up, simulate a hospital, build both recipes, train a few steps"
+	@echo "make demo    set up, simulate a hospital, build three datasets, train a few steps"
 	@echo "make test    set up, then ruff, mypy and pytest"
 	@echo "make setup   only .venv"
 	@echo "make clean   remove build/"

@@ -308,7 +308,7 @@ def fit_diffusion(params: ParamsFile = DEFAULT_PARAMS) -> None:
 @app.command("export")
 def export_cohort(
     kind: Annotated[
-        str, typer.Option("--format", help="npz, ddl-cxr, medfuse, ehrxdiff or diff3m.")
+        str, typer.Option("--format", help="npz, ddl-cxr, medfuse, ehrxdiff, diff3m or meds.")
     ],
     recipe: Annotated[
         str | None, typer.Option(help="Default: the one that the format is named after.")
@@ -330,7 +330,8 @@ def export_cohort(
 ) -> None:
     """A cohort and its windows as others' code reads them; needs tables and metadata, no film."""
     module = _module("etl.export", "etl")
-    default = "ddl_cxr" if kind == "npz" else module.require_format(kind).replace("-", "_")
+    default = {"npz": "ddl_cxr", "meds": "future"}.get(kind)
+    default = default or module.require_format(kind).replace("-", "_")
     chosen = _module("etl.recipe", "etl").read_recipe(
         recipe or default, fidelity, availability, none_text
     )

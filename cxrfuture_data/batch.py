@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from cxrfuture_data.dataset import Dataset
-from cxrfuture_data.hourly import vector
+from cxrfuture_data.hourly import HourlyInput, vector
 from cxrfuture_data.published import hourly_input
 from cxrfuture_data.sample import (
     Array,
@@ -25,6 +25,7 @@ from cxrfuture_data.sample import (
     Window,
 )
 from cxrfuture_data.schema import FINDINGS, PHENOTYPES
+from cxrfuture_data.wide import WideInput, wide_input, wide_vector
 
 A = TypeVar("A")
 
@@ -48,7 +49,9 @@ class Batch(Generic[A]):
 @dataclass(frozen=True, kw_only=True, eq=False)
 class WindowBatch(Batch[A]):
     previous: A  # (B, 2, C, h, w) float16: mean, log-variance
-    hours: A  # (B, T, 79) float32, columns of hourly.vector; 76 as published by MedFuse and DrFuse
+    # (B, T, F) float32: the 79 columns of hourly.vector, 76 as published by MedFuse and DrFuse; of
+    # the set wide, the 142 of wide.wide_vector.
+    hours: A
     is_hour: A  # (B, T) bool
     event: A  # (B, E, D) float16
     is_event: A  # (B, E) bool
@@ -184,10 +187,13 @@ def _window_fields(
     samples: Sequence[PairSample] | Sequence[StaySample], dataset: Dataset
 ) -> dict[str, Any]:
     is_pair = isinstance(samples[0], PairSample)
-    statistics = dataset.statistics.pair if is_pair else dataset.statistics.stay
-    body, kind = dataset.manifest.recipe.body, "pair" if is_pair else "stay"
-    rule = hourly_input(body, kind, statistics)
-    rows = [vector(s.window.hourly, s.age, s.sex, rule) for s in samples]
+    rule = _hourly_rule(dataset, "pair" if is_pair else "stay")
+    rows = [
+        wide_vector(s.window.hourly, rule)
+        if isinstance(rule, WideInput)
+        else vector(s.window.hourly, s.age, s.sex, rule)
+        for s in samples
+    ]
     died = [sample.died_in_hospital for sample in samples]
     hours, is_hour = _pad(rows, rule.columns)
     shape = tuple(dataset.manifest.latent_shape)
@@ -199,6 +205,19 @@ def _window_fields(
         "died_known": np.array([value is not None for value in died]),
         **_event_fields([sample.window for sample in samples], dataset),
     }
+
+
+def _hourly_rule(dataset: Dataset, kind: str) -> HourlyInput | WideInput:
+    body, statistics = dataset.manifest.recipe.body, dataset.statistics
+    found = statistics.pair if kind == "pair" else statistics.stay
+    if body["window"]["variables"] == "wide":
+        return wide_input(found)
+    return hourly_input(body, kind, found)
+
+
+def hour_columns(dataset: Dataset, kind: str) -> int:
+    """F, the columns of ``hours`` in the dataset's batches of a kind: pair or stay."""
+    return _hourly_rule(dataset, kind).columns
 
 
 def _pad(rows: Sequence[Array], columns: int) -> tuple[Array, Array]:

@@ -22,7 +22,7 @@ from cxrfuture_data.sample import (
     Window,
     films_of,
 )
-from cxrfuture_data.schema import EVENT_TABLES, FINDINGS, VARIABLES, Variable
+from cxrfuture_data.schema import EVENT_TABLES, FINDINGS, VARIABLE_SETS, Variable
 
 INK, GREY, FAINT, PAPER = "#1d2430", "#667085", "#d9dee7", "#ffffff"
 BLUE, RED, GREEN, AMBER = "#2f6fde", "#c8322b", "#1d8a5a", "#b54708"
@@ -244,7 +244,8 @@ def _measured(window: Window | None) -> list[int]:
 def _draw_charts(
     pen: Pen, top: float, window: Window, measured: Sequence[int], hours: float
 ) -> None:
-    words = f": {len(measured)} of {len(VARIABLES)} variables measured, each over {hours:.3g} h"
+    known = len(VARIABLE_SETS[window.variables])
+    words = f": {len(measured)} of {known} variables measured, each over {hours:.3g} h"
     pen.text((MARGIN, top), "Hourly values" + (words if measured else ""), size=16)
     if not measured:
         pen.text((MARGIN, top + 30), "none in this sample", ink=GREY)
@@ -258,7 +259,7 @@ def _draw_charts(
 
 def _draw_chart(pen: Pen, top: float, axis: Axis, window: Window, column: int) -> None:
     """The last value of each measured hour, at the middle of the hour; a category as a colour."""
-    variable, values = VARIABLES[column], window.hourly[:, column]
+    variable, values = VARIABLE_SETS[window.variables][column], window.hourly[:, column]
     rows = np.flatnonzero(~np.isnan(values))
     found = values[rows].astype(float)
     hours = rows + 0.5 + window.hourly_start_hours

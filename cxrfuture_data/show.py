@@ -14,7 +14,7 @@ from cxrfuture_data.manifest import EMBEDDINGS, TEXTS_FILE
 from cxrfuture_data.picture import draw, headline
 from cxrfuture_data.publish import publish
 from cxrfuture_data.sample import PairSample, Sample, StaySample, Window, films_of
-from cxrfuture_data.schema import EVENT_TABLES, FINDINGS, VARIABLES, ContractError
+from cxrfuture_data.schema import EVENT_TABLES, FINDINGS, VARIABLE_SETS, ContractError
 
 LABELS = {1: "present", 0: "absent", -1: "uncertain", None: "-"}
 EVENTS_SHOWN = 12
@@ -118,7 +118,8 @@ def _labels(sample: Sample) -> RenderableType:
 def _hourly(window: Window) -> RenderableType:
     """First, last and number of measured hours of each variable measured."""
     table = Table("variable", "unit", "hours", "first", "last", box=None, pad_edge=False)
-    for column, variable in enumerate(VARIABLES):
+    variables = VARIABLE_SETS[window.variables]
+    for column, variable in enumerate(variables):
         values = window.hourly[:, column]
         found = values[~np.isnan(values)]
         if len(found):
@@ -129,7 +130,7 @@ def _hourly(window: Window) -> RenderableType:
             table.add_row(variable.name, variable.unit, str(len(found)), *ends)
     if not len(window.hourly):
         return Text("\nhourly values: none")
-    measured = f"{table.row_count} of {len(VARIABLES)} variables measured"
+    measured = f"{table.row_count} of {len(variables)} variables measured"
     title = Text(f"\nhourly values over {len(window.hourly)} hours: {measured}")
     return Group(title, table) if table.row_count else title
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from cxrfuture_data.publish import write_json
-from cxrfuture_data.schema import EHRXDIFF_TABLES, VARIABLES
-from etl.event_text import write_events
+from cxrfuture_data.schema import VARIABLES
+from etl.event_text import text_tables, write_events
 from etl.ledger import Drop, write_ledger
 from etl.params import Params
-from etl.recipe import Recipe
+from etl.recipe import FutureRecipe, Recipe
 from etl.sqlfile import (
     Counted,
     bind_tables,
@@ -21,6 +21,8 @@ from etl.sqlfile import (
     say_rows,
     write_kept,
 )
+from etl.wide_measurement import TABLES as WIDE_TABLES
+from etl.wide_measurement import write_wide_measurements
 
 STAGE = "event"
 # What becomes measurements, and the tables that choose them, in the order they build on each other.
@@ -45,11 +47,12 @@ def run(params: Params, recipe: Recipe) -> None:
     folder = params.build(recipe.name, STAGE)
     with open_sql(params.sql, folder / ".spill") as connection:
         bind_tables(connection, source_tables(params, recipe))
-        drops = _write_measurements(connection, folder, recipe)
+        if isinstance(recipe, FutureRecipe):
+            drops = write_wide_measurements(connection, folder, recipe)
+        else:
+            drops = _write_measurements(connection, folder, recipe)
         if recipe.window.events:
-            # A pair needs two films in its admission.
-            parameters = {**recipe.parameters, "minimum_films": 2}
-            create_table(connection, "filmed_admission", "event/filmed_admission", parameters)
+            _create_filmed_admission(connection, recipe)
         drops += write_events(connection, params, recipe, STAGE)
     write_ledger(folder, drops)
     say_rows(folder, ("measurement", "event", "text"))
@@ -60,9 +63,20 @@ def source_tables(params: Params, recipe: Recipe) -> dict[str, Path]:
     names = ["admissions", "cxr_metadata"]
     if recipe.window.hourly:
         names += ["patients", "icustays", "chartevents", "labevents"]
-    if recipe.window.events:
-        names += [*EHRXDIFF_TABLES, "d_items", "d_labitems"]
-    return {name: params.build("ingest", f"{name}.parquet") for name in names}
+    if recipe.window.hourly and isinstance(recipe, FutureRecipe):
+        names += WIDE_TABLES
+    tables = {name: params.build("ingest", f"{name}.parquet") for name in names}
+    return tables | text_tables(params, recipe)
+
+
+def _create_filmed_admission(connection: DuckDBPyConnection, recipe: Recipe) -> None:
+    """The admissions that samples may come from. EHRXDiff's pairs need two films; a stay of
+    `future` one, or none where a list of predictions is given."""
+    name, minimum_films = "event/filmed_admission", 2
+    if isinstance(recipe, FutureRecipe):
+        name, minimum_films = "event/future/filmed_admission", int(not recipe.cohort.index)
+    parameters = {**recipe.parameters, "minimum_films": minimum_films}
+    create_table(connection, "filmed_admission", name, parameters)
 
 
 def _write_measurements(connection: DuckDBPyConnection, folder: Path, recipe: Recipe) -> list[Drop]:

@@ -1,4 +1,4 @@
-"""Rows of the seven event tables -> events, and each of their distinct texts once.
+"""Rows of the event tables -> events, and each of their distinct texts once.
 
 A text is 50 to 300 bytes and repeats; so an event carries the text's id, a hash, from here on, and
 text.parquet says what it reads.
@@ -13,11 +13,15 @@ import pyarrow as pa
 from duckdb import DuckDBPyConnection
 from duckdb.func import ARROW
 
-from cxrfuture_data.schema import EHRXDIFF_TABLES, ContractError
+from cxrfuture_data.console import say
+from cxrfuture_data.schema import EHRXDIFF_TABLES, EVENT_TABLES, ContractError
 from etl import ingest
+from etl.ingest import require_table
 from etl.ledger import Drop
+from etl.mimic_schema import OPTIONAL_TABLES, RECIPE_TABLES
 from etl.params import Params
-from etl.recipe import Recipe, Value
+from etl.recipe import FutureRecipe, Recipe, Value
+from etl.report import write_reports
 from etl.source_text import TEXT_TABLES, UNIT, write_cells
 from etl.sqlfile import (
     Counted,
@@ -25,11 +29,13 @@ from etl.sqlfile import (
     count_drops,
     count_rows,
     create_table,
+    write_filtered,
     write_parquet,
     write_unsorted,
 )
 from etl.word_piece import WordPieces, write_word_pieces
 
+STAGE = "event"
 TEXT_LISTS = ("drug", "chart_category", "specimen", "procedure_category")
 # Corrections that decide what a text says. A recipe whose rules do not know them has them all.
 TEXT_CORRECTIONS = (
@@ -52,6 +58,23 @@ class TextSource:
     table: str
     sql: str
     parameters: Mapping[str, Value]
+    drops: Sequence[Drop] = ()  # what went before the file
+
+
+def text_tables(params: Params, recipe: Recipe) -> dict[str, Path]:
+    """The ingested tables that become texts, and their dictionaries, by name. Of those a recipe
+    names OPTIONAL_TABLES may be missing."""
+    if not recipe.window.events:
+        return {}
+    names = [*EHRXDIFF_TABLES, "d_items", "d_labitems"]
+    if isinstance(recipe, FutureRecipe):
+        names = [*recipe.needed_tables, "d_items", "d_labitems"]
+    tables = {name: params.build("ingest", f"{name}.parquet") for name in names}
+    return {
+        name: path if name in RECIPE_TABLES else require_table(params, recipe.name, name)
+        for name, path in tables.items()
+        if name not in OPTIONAL_TABLES or path.exists()
+    }
 
 
 def write_events(
@@ -72,15 +95,20 @@ def write_events(
         counted = Counted(stage, f"{source.table} row")
         drops += count_drops(connection, counted, source.sql, parameters=source.parameters)
         (work / "cell.parquet").unlink(missing_ok=True)
+        drops += source.drops
     _create_kept(connection, list(kept.values()))
-    write_parquet(connection, folder / "event.parquet", "event/event")
     write_parquet(connection, work / "parted_text.parquet", "event/parted_text")
     bind_tables(connection, {"parted_text": work / "parted_text.parquet"})
     _require_one_text_an_id(connection)
+    texts = (work if isinstance(recipe, FutureRecipe) else folder) / "text.parquet"
     if pieces:
-        write_word_pieces(work / "parted_text.parquet", folder / "text.parquet", pieces)
+        write_word_pieces(work / "parted_text.parquet", texts, pieces)
     else:
-        write_parquet(connection, folder / "text.parquet", "event/text", text_parameters(recipe))
+        write_parquet(connection, texts, "event/text", text_parameters(recipe))
+    if isinstance(recipe, FutureRecipe):
+        drops += _write_fitting(connection, recipe, texts, folder, stage)
+    else:
+        write_parquet(connection, folder / "event.parquet", "event/event")
     for path in work.iterdir():
         path.unlink()
     work.rmdir()
@@ -112,12 +140,47 @@ def _sources(
     for name in TEXT_LISTS:
         create_table(connection, name, f"event/text/{name}")
     parameters = text_parameters(recipe)
-    if parameters["clean_text"]:
-        create_table(connection, "result_admission", "event/text/result_admission", parameters)
+    if isinstance(recipe, FutureRecipe):
+        create_table(connection, "admission_time", "event/admission_time", parameters)
+        yield from _future_sources(connection, params, recipe, work)
+    elif parameters["clean_text"]:
+        create_table(connection, "admission_time", "event/admission_time", parameters)
         for table in EHRXDIFF_TABLES:
             yield TextSource(table, f"event/text/{table}", parameters)
     else:
         yield from _spelt_sources(connection, params, recipe, work)
+
+
+def _future_sources(
+    connection: DuckDBPyConnection, params: Params, recipe: FutureRecipe, work: Path
+) -> Iterator[TextSource]:
+    """The tables that the recipe names, in their order in EVENT_TABLES."""
+    parameters = text_parameters(recipe)
+    found = text_tables(params, recipe)
+    for table in sorted(recipe.events.tables, key=EVENT_TABLES.index):
+        drops: list[Drop] = []
+        if table == "report":
+            path = work / "found_report.parquet"
+            drops.append(write_reports(connection, params, recipe, path, STAGE))
+            bind_tables(connection, {"report": path})
+        elif table not in found:
+            say(f"{STAGE}: {recipe.name}: no {table} in paths.mimic_iv, so no texts of it")
+            drops.append(Drop(STAGE, f"{table} row", "table not in this release", 0, 0))
+            yield TextSource(table, "event/no_event", {}, drops)
+            continue
+        yield TextSource(table, f"event/text/{table}", parameters, drops)
+
+
+def _write_fitting(
+    connection: DuckDBPyConnection, recipe: FutureRecipe, texts: Path, folder: Path, stage: str
+) -> list[Drop]:
+    """Write the events whose texts are within the recipe's lengths, and those texts."""
+    bind_tables(connection, {"whole_text": texts})
+    name, parameters = "event/future/event", recipe.parameters
+    write_filtered(connection, folder / "event.parquet", name, parameters)
+    write_parquet(connection, folder / "text.parquet", "event/future/text", parameters)
+    counted = Counted(stage, "event text")
+    return count_drops(connection, counted, name, parameters=parameters)
 
 
 def _spelt_sources(

@@ -6,21 +6,30 @@ from pathlib import Path
 
 from cxrfuture_data.console import say
 from cxrfuture_data.schema import ContractError
-from etl import export_ddl_cxr, export_diff3m, export_ehrxdiff, export_medfuse, export_npz
+from etl import (
+    export_ddl_cxr,
+    export_diff3m,
+    export_ehrxdiff,
+    export_medfuse,
+    export_meds,
+    export_npz,
+)
 from etl.params import Params
-from etl.prepare import prepare
+from etl.prepare import prepare, prepare_cohort
 from etl.recipe import Recipe
 
 Exporter = Callable[[Params, Recipe, Path], list[Path]]
 
 # Format -> what writes it, and the rules of the recipes it can hold.
 FORMATS: dict[str, tuple[Exporter, tuple[str, ...]]] = {
+    "meds": (export_meds.export, ("future",)),
     "npz": (export_npz.export, ("ddl_cxr", "medfuse")),
     "ddl-cxr": (export_ddl_cxr.export, ("ddl_cxr",)),
     "medfuse": (export_medfuse.export, ("medfuse",)),
     "ehrxdiff": (export_ehrxdiff.export, ("ehrxdiff",)),
     "diff3m": (export_diff3m.export, ("diff3m",)),
 }
+WITHOUT_WINDOWS = ("meds",)  # formats that hold the tables' own rows
 
 
 def run(
@@ -44,7 +53,8 @@ def run(
             f"--format {kind} holds recipes by the rules of {' or '.join(rules)};"
             f" {recipe.name} is by those of {recipe.rules}"
         )
-    folder = prepare(params, recipe)
+    make = prepare_cohort if kind in WITHOUT_WINDOWS else prepare
+    folder = make(params, recipe)
     target = out or folder / "export" / kind
     paths = export(params, recipe, target)
     say(f"export: {recipe.name}: {len(paths):,} files of the {kind} format in {target}")

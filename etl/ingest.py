@@ -17,6 +17,7 @@ from etl.film_metadata import add_metadata, find_film_root
 from etl.ingest_table import Job, ingest_table, read_layout
 from etl.mimic_schema import OPTIONAL_TABLES, RECIPE_TABLES, TABLES
 from etl.params import SIMULATED, Params
+from etl.recipe import read_recipe
 from etl.sources import Release, Source, find_release, read_checksums
 from etl.version import Version, disagreement, recognise_tree, require_one_version
 
@@ -25,7 +26,7 @@ LABELS = ("cxr_chexpert", "cxr_negbio")
 
 
 def run(params: Params) -> None:
-    """Ingest what the recipes read, or every known table that is there."""
+    """Ingest what the recipes of the params read, or every known table that is there."""
     tables, cxr = find_source(params, "mimic_iv"), find_source(params, "mimic_cxr_jpg")
     root = find_film_root(params, cxr)
     cxr, headers = add_metadata(params, cxr)
@@ -70,16 +71,17 @@ def ingest_releases(
 def plan_jobs(params: Params, releases: Sequence[Release]) -> list[Job]:
     """The tables to ingest, every header checked before the first long read."""
     jobs = []
+    needed = {table for name in params.recipes for table in read_recipe(name).needed_tables}
+    wanted = {*RECIPE_TABLES, *OPTIONAL_TABLES, *needed}
     for release in releases:
         sums = read_checksums(release.root)
         for name, table in TABLES.items():
             if (table.module == "cxr") != (release.source == "mimic_cxr_jpg"):
                 continue
             path = release.tables.get(name)
-            if path is None and name in RECIPE_TABLES:
+            if path is None and name in wanted.difference(OPTIONAL_TABLES):
                 _refuse_missing(name, release)
-            is_wanted = params.ingest.tables == "all" or name in (*RECIPE_TABLES, *OPTIONAL_TABLES)
-            if path is None or not is_wanted:
+            if path is None or not (params.ingest.tables == "all" or name in wanted):
                 continue
             is_inside = path.is_relative_to(release.root)  # a table made from headers is not
             expected = sums.get(path.relative_to(release.root).as_posix()) if is_inside else None
@@ -108,7 +110,7 @@ def _refuse_missing(name: str, release: Release) -> None:
 
 
 def require_table(params: Params, recipe: str, name: str) -> Path:
-    """The ingested table of OPTIONAL_TABLES that a recipe cannot do without."""
+    """The ingested table that a recipe cannot do without, though others can."""
     path = params.build("ingest", f"{name}.parquet")
     if not path.exists():
         table = TABLES[name]
@@ -117,7 +119,8 @@ def require_table(params: Params, recipe: str, name: str) -> Path:
         folder = "" if is_cxr else f"{table.module}/"
         raise ContractError(
             f"recipe {recipe} needs {folder}{table.stem}.csv.gz, which ingest has not found"
-            f" in paths.{release}; download it and run `cxrfuture ingest` again"
+            f" in paths.{release}; download it, name the recipe under `recipes` in params.yaml"
+            " and run `cxrfuture ingest` again"
         )
     return path
 

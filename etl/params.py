@@ -14,6 +14,7 @@ ENVIRONMENT = {
     "mimic_iv": "MIMIC_IV_DIR",
     "mimic_cxr_jpg": "MIMIC_CXR_JPG_DIR",
     "chest_imagenome": "CHEST_IMAGENOME_DIR",
+    "mimic_cxr_reports": "MIMIC_CXR_REPORTS_DIR",
     "films": "MIMIC_CXR_FILMS_DIR",
 }
 
@@ -24,13 +25,14 @@ Count = Annotated[int, Field(ge=0)]
 class Paths(Settings):
     """Where MIMIC lies ("simulate": nowhere, make it) and where the build goes.
 
-    Chest ImaGenome is optional: "" is none. So is a folder of films that lie elsewhere than the
-    csvs of MIMIC-CXR-JPG: "" is beside them.
+    Chest ImaGenome and the reports of MIMIC-CXR are optional: "" is none. So is a folder of films
+    that lie elsewhere than the csvs of MIMIC-CXR-JPG: "" is beside them.
     """
 
     mimic_iv: str
     mimic_cxr_jpg: str
-    chest_imagenome: str = ""  # these two folders may go unsaid: few have them
+    chest_imagenome: str = ""  # these three may go unsaid: few have them
+    mimic_cxr_reports: str = ""
     films: str = ""
     build: Path
 

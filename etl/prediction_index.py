@@ -22,10 +22,19 @@ def bind_index(connection: DuckDBPyConnection, index: str) -> None:
     if not index:
         create_table(connection, TABLE, "cohort/future/no_index_label")
         return
-    labels = read_index(Path(index).expanduser()).to_arrow()
+    labels = read_index(Path(index)).to_arrow()
     connection.register("index_file", labels)
     connection.execute(f"CREATE TEMP TABLE {TABLE} AS SELECT * FROM index_file")
     connection.unregister("index_file")
+
+
+def index_files(index: str | Path) -> list[Path]:
+    """The file itself, or the shards of a folder; a ContractError where there is none."""
+    path = Path(index).expanduser()
+    files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+    if not files or not files[0].is_file():
+        raise ContractError(f"{path}: no such index; set cohort.index to a Parquet of labels")
+    return files
 
 
 def read_index(path: Path) -> pl.DataFrame:
@@ -33,9 +42,7 @@ def read_index(path: Path) -> pl.DataFrame:
 
     ``path``: a file, or a folder of shards as ACES writes them.
     """
-    files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
-    if not files or not files[0].is_file():
-        raise ContractError(f"{path}: no such index; set cohort.index to a Parquet of labels")
+    files = index_files(path)
     try:
         rows = pl.concat([pl.read_parquet(file) for file in files], how="diagonal_relaxed")
     except (pl.exceptions.PolarsError, OSError) as error:

@@ -9,10 +9,12 @@ from pathlib import Path
 from cxrfuture_data.publish import digest, file_sha256, read_done, write_done
 from etl import cohort, event, imagenome, ingest, window
 from etl.params import Params
-from etl.recipe import Recipe
+from etl.prediction_index import index_files
+from etl.recipe import FutureRecipe, Recipe
 from etl.shard_facts import read_json
 
 RECORD = "tables.json"
+COHORT_RECORD = "cohort.json"
 STAGES = {"event": event, "cohort": cohort, "window": window}
 
 
@@ -28,14 +30,29 @@ def prepare_ingested(params: Params, recipe: Recipe) -> Path:
     made_from = _made_from(params, recipe)
     if read_done(folder / RECORD, made_from) is None:
         (folder / RECORD).unlink(missing_ok=True)
+        (folder / COHORT_RECORD).unlink(missing_ok=True)
         for stage in STAGES.values():
             stage.run(params, recipe)
         write_done(folder / RECORD, made_from, {"recipe": recipe.name})
     return folder
 
 
+def prepare_cohort(params: Params, recipe: Recipe) -> Path:
+    """Run ingest and cohort as far as needed, for rules whose cohort reads no event."""
+    ingest.run(params)
+    folder = params.build(recipe.name)
+    made_from = _made_from(params, recipe)
+    if all(read_done(folder / name, made_from) is None for name in (RECORD, COHORT_RECORD)):
+        (folder / RECORD).unlink(missing_ok=True)
+        (folder / COHORT_RECORD).unlink(missing_ok=True)
+        cohort.run(params, recipe)
+        write_done(folder / COHORT_RECORD, made_from, {"recipe": recipe.name})
+    return folder
+
+
 def _made_from(params: Params, recipe: Recipe) -> str:
-    """Digest of the recipe, the ingested tables and the code: all of sql/ and of this package."""
+    """Digest of the recipe, the ingested tables, the index of predictions and the code: all of sql/
+    and of this package."""
     source = read_json(params.build("ingest", "source.json"))
     code = [
         file_sha256(path)
@@ -43,4 +60,7 @@ def _made_from(params: Params, recipe: Recipe) -> str:
         for path in sorted(Path(str(files(package))).rglob(pattern))
     ]
     labels = imagenome.facts_of_files(params.paths.chest_imagenome)
-    return digest(recipe.model_dump(mode="json"), source["manifest_digest"], labels, code)
+    index = recipe.cohort.index if isinstance(recipe, FutureRecipe) else ""
+    listed = [file_sha256(path) for path in index_files(index)] if index else []
+    tables = source["manifest_digest"]
+    return digest(recipe.model_dump(mode="json"), tables, labels, code, listed)

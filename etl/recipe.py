@@ -26,6 +26,8 @@ NoneText = Literal["lost", "kept"]
 Value = str | int | float | bool
 
 NOT_LISTED = "not in the recipe's file"
+# Event tables whose codes have their titles in a table of their own.
+CODE_TITLES = {"procedures_icd": "d_icd_procedures"}
 
 # The benchmark's extraction, which DDL-CXR, MedFuse and DrFuse share.
 BenchmarkCorrection = Literal[
@@ -251,6 +253,11 @@ class Recipe(Settings):
         return self.model_copy(update={"fidelity": "corrected", "corrections": chosen})
 
     @property
+    def needed_tables(self) -> tuple[str, ...]:
+        """Source tables that these rules read besides those that every recipe may read."""
+        return ()
+
+    @property
     def parameters(self) -> dict[str, Value]:
         """What the SQL of every stage may read. A correction of other rules holds: these have no
         such error to keep."""
@@ -259,6 +266,8 @@ class Recipe(Settings):
             "none_text": "kept",
             **self.cohort.model_dump(),
             **{name: self.is_in_force(name) for name in self.known_corrections},
+            "rules": self.rules,
+            "selection": "listed",
             "availability": self.availability,
             "includes_end": self.window.includes_end,
             "maximum_events": self.window.maximum_events,
@@ -305,6 +314,12 @@ class FutureRecipe(Recipe):
     cohort: FutureCohort
     corrections: Annotated[dict[str, Section], Field(max_length=0)]
     events: EventRule
+
+    @property
+    def needed_tables(self) -> tuple[str, ...]:
+        """The tables that become texts, and the dictionaries that say what their codes mean."""
+        tables = [table for table in self.events.tables if table != "report"]
+        return (*tables, *(CODE_TITLES[table] for table in tables if table in CODE_TITLES))
 
     @property
     def parameters(self) -> dict[str, Value]:

@@ -18,7 +18,7 @@ from duckdb import DuckDBPyConnection
 
 from cxrfuture_data.console import console, say
 from cxrfuture_data.publish import publish
-from cxrfuture_data.schema import VARIABLES, ContractError
+from cxrfuture_data.schema import VARIABLE_SETS, ContractError
 from etl.ledger import Drop
 from etl.params import SqlParams
 from etl.recipe import Value
@@ -28,8 +28,10 @@ Parameters = Mapping[str, Value]
 # Names that stand on every measurement, as types of one byte: strings are dear to join and to sort.
 # Their order is that of their texts. Parquet keeps the texts.
 NAME_TYPES = {
-    "contract_variable": sorted(variable.name for variable in VARIABLES),
-    "measurement_source": ["chartevents", "gcs_total", "labevents"],
+    "contract_variable": sorted(
+        {variable.name for variables in VARIABLE_SETS.values() for variable in variables}
+    ),
+    "measurement_source": ["chartevents", "gcs_total", "inputevents", "labevents", "outputevents"],
 }
 PARQUET = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880"
 
@@ -153,14 +155,30 @@ def write_kept(
     The source files have equal columns.
     """
     files = [read_sql(source) for source in sources]
-    kept = "\nUNION ALL BY NAME\n".join(
-        f"SELECT * EXCLUDE (drop_reason) FROM (\n{file.body}\n) WHERE drop_reason IS NULL"
-        for file in files
-    )
+    kept = "\nUNION ALL BY NAME\n".join(_kept_rows(file) for file in files)
     sql = read_sql(name)
     query = f"WITH kept AS (\n{kept}\n)\n{sql.body}\nORDER BY {sql.order}"
     bound = {key: value for file in (*files, sql) for key, value in _bind(file, parameters).items()}
     _copy(connection, path, query, bound)
+
+
+def write_kept_tables(
+    connection: DuckDBPyConnection, path: Path, name: str, tables: Sequence[str]
+) -> None:
+    """As ``write_kept``, of files whose rows, dropped ones too, are in tables already."""
+    kept = "\nUNION ALL BY NAME\n".join(
+        f"SELECT * EXCLUDE (drop_reason) FROM {table} WHERE drop_reason IS NULL" for table in tables
+    )
+    sql = read_sql(name)
+    _copy(connection, path, f"WITH kept AS (\n{kept}\n)\n{sql.body}\nORDER BY {sql.order}", {})
+
+
+def write_filtered(
+    connection: DuckDBPyConnection, path: Path, name: str, parameters: Parameters | None = None
+) -> None:
+    """Publish the rows that a file keeps."""
+    sql = read_sql(name)
+    _copy(connection, path, f"{_kept_rows(sql)}\nORDER BY {sql.order}", _bind(sql, parameters))
 
 
 def write_unsorted(
@@ -168,8 +186,7 @@ def write_unsorted(
 ) -> None:
     """Publish the rows that a file keeps, in no order: for a stage's own use."""
     sql = read_sql(name)
-    query = f"SELECT * EXCLUDE (drop_reason) FROM (\n{sql.body}\n) WHERE drop_reason IS NULL"
-    _copy(connection, path, query, _bind(sql, parameters))
+    _copy(connection, path, _kept_rows(sql), _bind(sql, parameters))
 
 
 def count_drops(
@@ -230,6 +247,10 @@ def say_rows(folder: Path, names: Sequence[str]) -> None:
 def count_rows(connection: DuckDBPyConnection, table: str) -> int:
     """Rows of a table or view."""
     return int(connection.execute(f'SELECT COUNT(*) FROM "{table}"').fetchall()[0][0])
+
+
+def _kept_rows(sql: SqlFile) -> str:
+    return f"SELECT * EXCLUDE (drop_reason) FROM (\n{sql.body}\n) WHERE drop_reason IS NULL"
 
 
 def _bind(sql: SqlFile, parameters: Parameters | None) -> dict[str, Value]:

@@ -143,6 +143,7 @@ def test_a_pair_of_two_admissions_is_one_sample_with_the_events_of_both_as_publi
 def test_the_cap_is_of_the_merged_events(tmp_path):
     rule = {
         "hourly": False,
+        "variables": "benchmark",
         "events": True,
         "includes_end": True,
         "maximum_events": 2,

@@ -23,7 +23,7 @@ from cxrfuture_data.schema import SPLITS
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = Path(os.environ.get("MIMIC_IV_DEMO_DIR", ROOT.parent / "shared" / "data" / "mimic-iv-demo"))
 BIN = Path(sys.executable).parent
-RECIPES = ("ddl_cxr", "ehrxdiff")
+RECIPES = ("ddl_cxr", "ehrxdiff", "future")
 TO_SHARDS = ("event", "cohort", "window", "image", "embed", "fit_vae", "latent", "shard", "check")
 SMALL = {
     "simulate": {"patients": 20, "image_size": 256},

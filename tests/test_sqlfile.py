@@ -24,7 +24,7 @@ from etl.sqlfile import (
 
 SQL = Path(__file__).resolve().parent.parent / "sql"
 NAMES = sorted(str(path.relative_to(SQL))[:-4] for path in SQL.rglob("*.sql"))
-WINDOW = {"includes_end": True, "availability": "event"}
+WINDOW = {"includes_end": True, "availability": "event", "rules": "ehrxdiff"}
 
 
 @pytest.fixture
@@ -97,6 +97,8 @@ def test_kept_rows_have_the_same_bytes_on_one_thread_and_on_three(tmp_path):
         ", 'ml' AS valueuom, i AS source_row FROM RANGE(300000) r (i)",
         "d_items": "SELECT 5 AS itemid, 'Foley' AS label",
         "filmed_admission": "SELECT i AS hadm_id FROM RANGE(97) r (i)",
+        "admission_time": "SELECT 0 AS subject_id, 0 AS hadm_id, NULL::TIMESTAMP AS from_at"
+        ", NULL::TIMESTAMP AS until_at LIMIT 0",
     }
     files = {
         name: write_rows(tmp_path / f"{name}.parquet", query) for name, query in tables.items()
@@ -171,7 +173,9 @@ def test_a_check_finds_its_offence(connection, tmp_path, name):
     assert offending_rows(connection, f"check/{name}", tables, WINDOW) == 1
 
 
-def window_tables(tmp_path: Path, event_at: str, known_at: str) -> dict[str, Path]:
+def window_tables(
+    tmp_path: Path, event_at: str, known_at: str, end_hours: str = "NULL", hours: float = 0
+) -> dict[str, Path]:
     return {
         "window": write_rows(
             tmp_path / "window.parquet",
@@ -183,7 +187,8 @@ def window_tables(tmp_path: Path, event_at: str, known_at: str) -> dict[str, Pat
         "window_event": write_rows(
             tmp_path / "window_event.parquet",
             "SELECT 'pair' AS kind, 'a' AS key, 0 AS position"
-            f", TIMESTAMP '{event_at}' AS event_at, TIMESTAMP '{known_at}' AS known_at",
+            f", TIMESTAMP '{event_at}' AS event_at, TIMESTAMP '{known_at}' AS known_at"
+            f", {hours} AS hours, CAST({end_hours} AS FLOAT) AS end_hours",
         ),
     }
 
@@ -214,3 +219,42 @@ def test_what_was_known_too_late_offends_only_as_of(
     tables = window_tables(tmp_path, "2150-01-01 23:00:00", "2150-01-02 00:00:01")
     rule = WINDOW | {"availability": availability}
     assert offending_rows(connection, f"check/{check}", tables, rule) == offending
+
+
+@pytest.mark.parametrize(
+    ("known_at", "end_hours", "availability", "offending"),
+    [
+        ("2150-01-01 00:00:00", "NULL", "known", 0),  # known at the start, as a result of before
+        ("2149-12-31 23:59:59", "NULL", "known", 1),
+        ("2149-12-31 23:59:59", "0.001", "known", 0),  # it ran into the window
+        ("2149-12-31 23:59:59", "0", "known", 1),  # it ended at the start
+        ("2149-12-31 23:59:59", "'inf'", "known", 0),
+        ("2150-01-01 00:00:00", "NULL", "event", 1),  # the time of knowing does not decide
+    ],
+)
+def test_under_future_an_event_of_before_needs_a_reason_to_be_there(
+    connection, tmp_path, known_at, end_hours, availability, offending
+):
+    tables = window_tables(tmp_path, "2149-12-31 23:00:00", known_at, end_hours, hours=-1)
+    rule = {"includes_end": False, "availability": availability, "rules": "future"}
+    assert offending_rows(connection, "check/event_outside_window", tables, rule) == offending
+
+
+@pytest.mark.parametrize(
+    ("hours", "end_hours", "offending"),
+    [
+        (1, "NULL", 0),
+        (1, "'inf'", 0),
+        (1, "23.999", 0),
+        (1, "24", 1),  # the window's end
+        (1, "25", 1),
+        (1, "0.5", 1),  # before it began
+        (-5, "-2", 0),
+    ],
+)
+def test_an_end_beyond_the_window_offends_if_it_is_shown(
+    connection, tmp_path, hours, end_hours, offending
+):
+    known_at = "2150-01-01 01:00:00"
+    tables = window_tables(tmp_path, known_at, known_at, end_hours, hours)
+    assert offending_rows(connection, "check/event_end_shown", tables, WINDOW) == offending

@@ -43,6 +43,7 @@ def events_of(tmp_path: Any, events: list[Any], **changes: Any) -> Built:
 def rule(**changes: Any) -> WindowRule:
     texts = {
         "hourly": False,
+        "variables": "benchmark",
         "events": True,
         "includes_end": True,
         "maximum_events": 1024,
@@ -112,6 +113,7 @@ def test_both_films_belong_to_the_window_of_a_pair(tmp_path):
 def test_a_window_may_leave_out_its_end(tmp_path):
     texts = {
         "hourly": True,
+        "variables": "benchmark",
         "events": False,
         "includes_end": False,
         "maximum_events": 1024,

@@ -60,6 +60,7 @@ def tiny_params(root: Path, **overrides: Mapping[str, Any]) -> Params:
         "mimic_iv": str(root / "mimic-iv"),
         "mimic_cxr_jpg": str(root / "mimic-cxr-jpg"),
         "chest_imagenome": "",
+        "mimic_cxr_reports": str(root / "mimic-cxr-reports"),
         "build": str(root / "build"),
     }
     for section, changes in overrides.items():

@@ -161,12 +161,16 @@ def build(
         "icustays": [icu_stay()],
         **tables,
     }
+    recipe = read_recipe(recipe_name).model_copy(update=changes)
+    for table in recipe.needed_tables:
+        whole.setdefault(table, ())
     studies = {int(row["study_id"]) for row in whole.get("cxr_metadata", ())}
     labels = [{"subject_id": SUBJECT, "study_id": study, "Edema": 1.0} for study in sorted(studies)]
     whole.setdefault("cxr_chexpert", labels)
     params = write_tree(root, whole)
-    params = params.model_copy(update={"sql": SqlParams(memory_limit="1GB", threads=1)})
-    recipe = read_recipe(recipe_name).model_copy(update=changes)
+    limits = SqlParams(memory_limit="1GB", threads=1)
+    everything = params.ingest.model_copy(update={"tables": "all"})
+    params = params.model_copy(update={"sql": limits, "ingest": everything, "recipes": []})
     ingest.run(params)
     for module in (event, cohort, window)[: STAGES.index(until) + 1]:
         module.run(params, recipe)

@@ -26,6 +26,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from cxrfuture_data import ContractError, Dataset, open_dataset
+from cxrfuture_data.batch import hour_columns
 from cxrfuture_data.console import progress, say
 from cxrfuture_data.publish import digest, publish, write_json
 from train.checkpoint import State, Trained, checkpoints, load, read_state, save
@@ -105,7 +106,7 @@ def open_run(dataset: Path, out: Path, config: DiffusionConfig, seed: int) -> Ru
     channels = len(data.statistics.latent.channel_mean)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = Denoiser(config.unet, config.history, channels)
+        model = Denoiser(config.unet, config.history, channels, hour_columns(data, "pair"))
     model.train().to(accelerator.device)
     optimiser = torch.optim.AdamW(
         model.parameters(),

@@ -64,7 +64,7 @@ def generate(checkpoint: Path, batch: PairBatch[Tensor], seed: int, device: str)
     B16), which makes a generated film depend on more than its own noise.
     """
     state = read_state(checkpoint)
-    model = Denoiser(state.config.unet, state.config.history, state.channels)
+    model = Denoiser(state.config.unet, state.config.history, state.channels, batch.hours.shape[2])
     load_averaged(checkpoint, model)
     model.eval().to(device)
     previous = batch.previous[:, 0].float().to(device)

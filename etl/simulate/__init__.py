@@ -36,11 +36,12 @@ from etl.simulate.lab import lab_rows
 from etl.simulate.micro import micro_rows
 from etl.simulate.order import order_rows
 from etl.simulate.procedure import datetime_rows, procedure_rows
+from etl.simulate.report import write_report_tree
 from etl.simulate.writer import TreeWriter, open_tree
 from etl.sources import MARKER, find_release
 from etl.version_schema import MIMIC_IV
 
-VERSION = 2
+VERSION = 3
 VERSIONS = {"version": ("2.0", "2.2", "3.0", "3.1"), "cxr_version": ("2.0.0", "2.1.0")}
 RECORD = "simulation.json"
 
@@ -125,6 +126,9 @@ def simulate(options: SimulateOptions) -> None:
             films_as=options.films_as,
             version=options.cxr_version,
         )
+        reports = options.out / "mimic-cxr-reports"
+        _claim(reports, options, options.cxr_version)
+        write_report_tree(reports, films)
         rows |= {"films": films.height, "studies": studies.height}
         _write_truth(options.out / "truth" / "film.parquet", films)
     write_done(

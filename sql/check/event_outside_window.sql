@@ -1,4 +1,6 @@
--- Grain: one row per event before its window's start, after its end, or at it unless $includes_end.
+-- Grain: one row per event after its window's end, at it unless $includes_end, or before its start.
+-- Under the rules of `future` an event may have happened before the start if it became known within
+-- the window ($availability 'known'), or ran into it.
 SELECT
     window_event.kind
     , window_event.key
@@ -10,7 +12,19 @@ LEFT JOIN "window" AS sample_window
         AND window_event.key = sample_window.key
 WHERE
     (
-        window_event.event_at >= sample_window.window_start_at
+        (
+            window_event.event_at >= sample_window.window_start_at
+            OR (
+                $rules = 'future'
+                AND (
+                    (
+                        $availability = 'known'
+                        AND window_event.known_at >= sample_window.window_start_at
+                    )
+                    OR COALESCE(window_event.end_hours > 0, FALSE)
+                )
+            )
+        )
         AND (
             window_event.event_at < sample_window.window_end_at
             OR ($includes_end AND window_event.event_at = sample_window.window_end_at)

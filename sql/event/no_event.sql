@@ -3,6 +3,7 @@ SELECT
     CAST(NULL AS BIGINT) AS subject_id
     , CAST(NULL AS BIGINT) AS hadm_id
     , CAST(NULL AS TIMESTAMP) AS event_at
+    , CAST(NULL AS TIMESTAMP) AS ends_at
     , CAST(NULL AS TIMESTAMP) AS known_at
     , CAST(NULL AS UTINYINT) AS event_table
     , CAST(NULL AS BIGINT) AS source_row

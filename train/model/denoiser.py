@@ -9,6 +9,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
+from cxrfuture_data.hourly import COLUMNS
 from cxrfuture_data.schema import FINDINGS
 from train.diffusion import disturb
 from train.model.history import History
@@ -28,11 +29,17 @@ class Denoiser(nn.Module):
     The head is trained with the rest: the released code leaves it at its random start.
     """
 
-    def __init__(self, unet: UnetSettings, history: HistorySettings, channels: int) -> None:
-        """``channels``: C, of the latents."""
+    def __init__(
+        self,
+        unet: UnetSettings,
+        history: HistorySettings,
+        channels: int,
+        columns: int = COLUMNS,
+    ) -> None:
+        """``channels``: C, of the latents; ``columns``: F, of the record."""
         super().__init__()
         self.unet = build_unet(unet, channels, history.width)
-        self.history = History(history)
+        self.history = History(history, columns)
         self.findings = nn.Linear(history.width, len(FINDINGS))
 
     def forward(
@@ -44,7 +51,7 @@ class Denoiser(nn.Module):
         context_noise: Tensor | None = None,
         strength: float = 0.0,
     ) -> Prediction:
-        """``record`` is hours (B, T, 79) and is_hour (B, T). With ``context_noise`` (B, S, D) a
+        """``record`` is hours (B, T, F) and is_hour (B, T). With ``context_noise`` (B, S, D) a
         second prediction is made from the history disturbed by it."""
         tokens, is_token = self.history(*record)
         findings = self.findings(tokens[:, 0])

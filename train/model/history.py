@@ -1,6 +1,6 @@
 """The hourly record -> tokens for cross-attention: a time-series Transformer (specs ddl-cxr 8.2).
 
-Shapes: B samples, T hours, F = 79 columns, D the width.
+Shapes: B samples, T hours, F columns (79, or those of the dataset's set), D the width.
 
 Differs from the released code where that is in error: a LayerNorm stands in place of the BatchNorm
 over batch and time, which counted padding and made a sample's output depend on its batch; the
@@ -21,11 +21,12 @@ from train.settings import HistorySettings
 class History(nn.Module):
     """Linear, a learned CLS token, sinusoidal positions, a post-norm Transformer."""
 
-    def __init__(self, settings: HistorySettings) -> None:
+    def __init__(self, settings: HistorySettings, columns: int = COLUMNS) -> None:
+        """``columns``: F, of the record."""
         super().__init__()
         width = settings.width
         self.width = width
-        self.project = nn.Linear(COLUMNS, width)
+        self.project = nn.Linear(columns, width)
         self.cls = nn.Parameter(torch.randn(width))
         layer = nn.TransformerEncoderLayer(
             d_model=width,

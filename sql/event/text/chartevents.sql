@@ -1,10 +1,10 @@
 -- Grain: one row per chartevents row, dropped ones with a reason.
--- Kept: the categories of chart_category.sql.
+-- Kept: the categories of chart_category.sql, or every row ($selection).
 -- Text: the table, then each column that holds something and its value, CHR(31) between the parts;
 -- numbers in their shortest form, to 4 decimals.
 SELECT
     chart.subject_id
-    , chart.hadm_id
+    , COALESCE(chart.hadm_id, by_time.hadm_id) AS hadm_id
     , chart.charttime AS event_at
     , GREATEST(chart.charttime, chart.storetime) AS known_at
     , CAST(3 AS UTINYINT) AS event_table
@@ -28,8 +28,10 @@ SELECT
         , 'warning' || CHR(31) || NULLIF(chart.warning, 0)
     ) AS text
     , CASE
-        WHEN item.itemid IS NULL THEN '01 item not used'
-        WHEN chart.hadm_id IS NULL THEN '02 no admission named'
+        WHEN $selection = 'listed' AND item.itemid IS NULL THEN '01 item not used'
+        WHEN
+            COALESCE(chart.hadm_id, by_time.hadm_id) IS NULL
+            THEN '02 no admission named, and charted in none that has films'
         WHEN admission.hadm_id IS NULL THEN '03 admission without the films a sample needs'
         WHEN chart.charttime IS NULL THEN '04 no time'
     END AS drop_reason
@@ -39,11 +41,18 @@ LEFT JOIN (
         d_items.itemid
         , d_items.label
     FROM d_items
-    INNER JOIN chart_category
+    LEFT JOIN chart_category
         ON d_items.category = chart_category.category
-    WHERE d_items.linksto = 'chartevents'
+    WHERE
+        d_items.linksto = 'chartevents'
+        AND ($selection = 'all' OR chart_category.category IS NOT NULL)
 ) AS item
     ON chart.itemid = item.itemid
+LEFT JOIN admission_time AS by_time
+    ON
+        CASE WHEN chart.hadm_id IS NULL THEN chart.subject_id END = by_time.subject_id
+        AND chart.charttime >= by_time.from_at
+        AND chart.charttime < by_time.until_at
 LEFT JOIN filmed_admission AS admission
-    ON chart.hadm_id = admission.hadm_id
+    ON COALESCE(chart.hadm_id, by_time.hadm_id) = admission.hadm_id
 ORDER BY subject_id, event_at, event_table, source_row

@@ -6,8 +6,9 @@
 -- numbers in their shortest form, to 4 decimals.
 SELECT
     input.subject_id
-    , input.hadm_id
+    , COALESCE(input.hadm_id, by_time.hadm_id) AS hadm_id
     , input.starttime AS event_at
+    , CASE WHEN input.endtime > input.starttime THEN input.endtime END AS ends_at
     , GREATEST(input.starttime, input.storetime) AS known_at
     , CAST(2 AS UTINYINT) AS event_table
     , input.source_row
@@ -38,7 +39,9 @@ SELECT
         , 'originalrate' || CHR(31) || PRINTF('%.15g', ROUND(input.originalrate, 4))
     ) AS text
     , CASE
-        WHEN input.hadm_id IS NULL THEN '01 no admission named'
+        WHEN
+            COALESCE(input.hadm_id, by_time.hadm_id) IS NULL
+            THEN '01 no admission named, and begun in none that has films'
         WHEN admission.hadm_id IS NULL THEN '02 admission without the films a sample needs'
         WHEN input.starttime IS NULL THEN '03 no time'
     END AS drop_reason
@@ -50,6 +53,11 @@ FROM (
 ) AS input
 LEFT JOIN d_items AS item
     ON input.itemid = item.itemid
+LEFT JOIN admission_time AS by_time
+    ON
+        CASE WHEN input.hadm_id IS NULL THEN input.subject_id END = by_time.subject_id
+        AND input.starttime >= by_time.from_at
+        AND input.starttime < by_time.until_at
 LEFT JOIN filmed_admission AS admission
-    ON input.hadm_id = admission.hadm_id
+    ON COALESCE(input.hadm_id, by_time.hadm_id) = admission.hadm_id
 ORDER BY subject_id, event_at, event_table, source_row

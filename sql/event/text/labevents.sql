@@ -1,6 +1,7 @@
 -- Grain: one row per labevents row, dropped ones with a reason.
--- Kept: blood gases and C-reactive protein (specs ehrxdiff 3.2). A result whose time of storing is
--- not recorded counts as known at discharge if $results_when_stored, else when it was drawn.
+-- Kept: blood gases and C-reactive protein (specs ehrxdiff 3.2), or every row ($selection). A result
+-- whose time of storing is not recorded counts as known at discharge if $results_when_stored, else
+-- when it was drawn.
 -- Text: the table, then each column that holds something and its value, CHR(31) between the parts;
 -- numbers in their shortest form, to 4 decimals.
 SELECT
@@ -39,7 +40,7 @@ SELECT
         , 'comments' || CHR(31) || NULLIF(NULLIF(TRIM(lab.comments), ''), '___')
     ) AS text
     , CASE
-        WHEN item.itemid IS NULL THEN '01 item not used'
+        WHEN $selection = 'listed' AND item.itemid IS NULL THEN '01 item not used'
         WHEN
             COALESCE(lab.hadm_id, by_time.hadm_id) IS NULL
             THEN '02 no admission named, and drawn in none that has films'
@@ -53,12 +54,16 @@ LEFT JOIN (
         , label
     FROM d_labitems
     WHERE
-        category = 'Blood Gas'
+        $selection = 'all'
+        OR category = 'Blood Gas'
         OR label IN ('C-Reactive Protein', 'High-Sensitivity CRP')
 ) AS item
     ON lab.itemid = item.itemid
-LEFT JOIN result_admission AS by_time
-    ON lab.source_row = by_time.source_row AND by_time.event_table = 0
+LEFT JOIN admission_time AS by_time
+    ON
+        CASE WHEN lab.hadm_id IS NULL THEN lab.subject_id END = by_time.subject_id
+        AND lab.charttime >= by_time.from_at
+        AND lab.charttime < by_time.until_at
 LEFT JOIN filmed_admission AS admission
     ON COALESCE(lab.hadm_id, by_time.hadm_id) = admission.hadm_id
 ORDER BY subject_id, event_at, event_table, source_row

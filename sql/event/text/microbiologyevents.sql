@@ -1,5 +1,6 @@
 -- Grain: one row per microbiologyevents row, dropped ones with a reason.
--- Kept: the specimens of specimen.sql. A culture with a date alone has no time.
+-- Kept: the specimens of specimen.sql, or every row ($selection). A culture with a date alone has
+-- no time, but under the rules of `future`, where it counts from the end of its day.
 -- Its text holds the result. Without a time of storing that counts as known at the end of the day
 -- of storing, else at discharge, if $results_when_stored; else when the culture was taken.
 -- Text: the table, then each column that holds something and its value, CHR(31) between the parts;
@@ -7,9 +8,9 @@
 SELECT
     culture.subject_id
     , COALESCE(culture.hadm_id, by_time.hadm_id) AS hadm_id
-    , culture.charttime AS event_at
+    , culture.event_at
     , GREATEST(
-        culture.charttime
+        culture.event_at
         , culture.storetime
         , CASE
             WHEN $results_when_stored AND culture.storetime IS NULL
@@ -34,18 +35,29 @@ SELECT
         , 'comments' || CHR(31) || NULLIF(NULLIF(TRIM(culture.comments), ''), '___')
     ) AS text
     , CASE
-        WHEN listed.spec_type_desc IS NULL THEN '01 specimen not used'
+        WHEN $selection = 'listed' AND listed.spec_type_desc IS NULL THEN '01 specimen not used'
         WHEN
             COALESCE(culture.hadm_id, by_time.hadm_id) IS NULL
             THEN '02 no admission named, and taken in none that has films'
         WHEN admission.hadm_id IS NULL THEN '03 admission without the films a sample needs'
-        WHEN culture.charttime IS NULL THEN '04 no time'
+        WHEN culture.event_at IS NULL THEN '04 no time'
     END AS drop_reason
-FROM microbiologyevents AS culture
+FROM (
+    SELECT
+        *
+        , COALESCE(
+            charttime
+            , CASE WHEN $rules = 'future' THEN DATE_TRUNC('day', chartdate) + TO_DAYS(1) END
+        ) AS event_at
+    FROM microbiologyevents
+) AS culture
 LEFT JOIN specimen AS listed
     ON culture.spec_type_desc = listed.spec_type_desc
-LEFT JOIN result_admission AS by_time
-    ON culture.source_row = by_time.source_row AND by_time.event_table = 5
+LEFT JOIN admission_time AS by_time
+    ON
+        CASE WHEN culture.hadm_id IS NULL THEN culture.subject_id END = by_time.subject_id
+        AND culture.event_at >= by_time.from_at
+        AND culture.event_at < by_time.until_at
 LEFT JOIN filmed_admission AS admission
     ON COALESCE(culture.hadm_id, by_time.hadm_id) = admission.hadm_id
 ORDER BY subject_id, event_at, event_table, source_row

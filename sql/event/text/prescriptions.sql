@@ -1,11 +1,15 @@
 -- Grain: one row per prescriptions row, dropped ones with a reason.
--- Kept: the drugs of drug.sql. Known when it starts: no storetime is recorded.
+-- Kept: the drugs of drug.sql, or every row ($selection). Known when it starts: no storetime is
+-- recorded.
 -- Text: the table, then each column that holds something and its value, CHR(31) between the parts;
 -- numbers in their shortest form, to 4 decimals.
 SELECT
     prescription.subject_id
-    , prescription.hadm_id
+    , COALESCE(prescription.hadm_id, by_time.hadm_id) AS hadm_id
     , prescription.starttime AS event_at
+    , CASE
+        WHEN prescription.stoptime > prescription.starttime THEN prescription.stoptime
+    END AS ends_at
     , prescription.starttime AS known_at
     , CAST(1 AS UTINYINT) AS event_table
     , prescription.source_row
@@ -36,14 +40,21 @@ SELECT
         , 'route' || CHR(31) || NULLIF(TRIM(prescription.route), '')
     ) AS text
     , CASE
-        WHEN listed.drug IS NULL THEN '01 drug not used'
-        WHEN prescription.hadm_id IS NULL THEN '02 no admission named'
+        WHEN $selection = 'listed' AND listed.drug IS NULL THEN '01 drug not used'
+        WHEN
+            COALESCE(prescription.hadm_id, by_time.hadm_id) IS NULL
+            THEN '02 no admission named, and begun in none that has films'
         WHEN admission.hadm_id IS NULL THEN '03 admission without the films a sample needs'
         WHEN prescription.starttime IS NULL THEN '04 no time'
     END AS drop_reason
 FROM prescriptions AS prescription
 LEFT JOIN drug AS listed
     ON prescription.drug = listed.drug
+LEFT JOIN admission_time AS by_time
+    ON
+        CASE WHEN prescription.hadm_id IS NULL THEN prescription.subject_id END = by_time.subject_id
+        AND prescription.starttime >= by_time.from_at
+        AND prescription.starttime < by_time.until_at
 LEFT JOIN filmed_admission AS admission
-    ON prescription.hadm_id = admission.hadm_id
+    ON COALESCE(prescription.hadm_id, by_time.hadm_id) = admission.hadm_id
 ORDER BY subject_id, event_at, event_table, source_row
