@@ -112,8 +112,16 @@ def simulate(
 
 
 @app.command()
-def ingest(params: ParamsFile = DEFAULT_PARAMS) -> None:
-    """MIMIC's csv.gz, csv or Parquet tables -> one typed, sorted Parquet a table."""
+def ingest(
+    params: ParamsFile = DEFAULT_PARAMS,
+    again: Annotated[
+        bool, typer.Option("--again", help="Read every table again, changed or not.")
+    ] = False,
+) -> None:
+    """MIMIC's tables, from files or PostgreSQL -> one typed, sorted Parquet a table."""
+    if again:
+        settings = _module("etl.params", "etl").read_params(params)
+        _module("etl.ingest", "etl").forget(settings)
     _run_stage("ingest", params)
 
 

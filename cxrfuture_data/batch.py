@@ -14,6 +14,7 @@ import numpy as np
 
 from cxrfuture_data.dataset import Dataset
 from cxrfuture_data.hourly import HourlyInput, vector
+from cxrfuture_data.labels import change_labels, said_changes
 from cxrfuture_data.published import hourly_input
 from cxrfuture_data.sample import (
     Array,
@@ -24,13 +25,14 @@ from cxrfuture_data.sample import (
     StaySample,
     Window,
 )
-from cxrfuture_data.schema import FINDINGS, PHENOTYPES
+from cxrfuture_data.schema import COMORBIDITIES, FINDINGS, PHENOTYPES
 from cxrfuture_data.wide import WideInput, wide_input, wide_vector
 
 A = TypeVar("A")
 
 # One call a film or stay, where a loop over names would cost more than reading the sample.
 _FINDINGS, _PHENOTYPES = itemgetter(*FINDINGS), itemgetter(*PHENOTYPES)
+_COMORBIDITIES, _NO_COMORBIDITIES = itemgetter(*COMORBIDITIES), (0,) * len(COMORBIDITIES)
 _NO_FINDINGS, _NO_PHENOTYPES = (None,) * len(FINDINGS), (0,) * len(PHENOTYPES)
 
 
@@ -56,7 +58,15 @@ class WindowBatch(Batch[A]):
     event: A  # (B, E, D) float16
     is_event: A  # (B, E) bool
     event_hours: A  # (B, E) float32, since the window's start
+    event_end_hours: A  # (B, E) float32: of a moment its own hours, of what still runs the end's
+    event_runs: A  # (B, E) bool: it still runs at the window's end
     event_table: A  # (B, E) uint8, index in schema.EVENT_TABLES
+    comorbidities: A  # (B, 17) bool, of earlier admissions
+    has_history: (
+        A  # (B,) bool: there were earlier admissions, so that no comorbidity says something
+    )
+    bmi: A  # (B,) float32, kg/m2
+    bmi_known: A  # (B,) bool
     died: A  # (B,) bool, in hospital
     died_known: A  # (B,) bool
 
@@ -68,6 +78,8 @@ class PairBatch(WindowBatch[A]):
     is_null_event: A  # (B,) bool: the target is the previous film itself, the window is empty
     previous_labels: A  # (B, 14) int8
     previous_label_known: A  # (B, 14) bool
+    changes: A  # (B, 14) int8, index in labels.FINDING_CHANGES
+    changes_known: A  # (B, 14) bool
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,6 +88,12 @@ class StayBatch(WindowBatch[A]):
     hours_since_previous: A  # (B,) float32, previous film to prediction
     phenotypes: A  # (B, 25) int8: 0, 1, in the order of schema.PHENOTYPES
     phenotypes_known: A  # (B,) bool
+    remaining_hours: A  # (B,) float32, prediction to discharge
+    remaining_known: A  # (B,) bool
+    icu_transfer: A  # (B,) bool
+    icu_transfer_known: A  # (B,) bool
+    readmitted: A  # (B,) bool
+    readmitted_known: A  # (B,) bool
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -139,12 +157,17 @@ def collate(
 
 def _pair_fields(pairs: Sequence[PairSample], shape: tuple[int, ...]) -> dict[str, Any]:
     before, before_known = _labels([pair.previous for pair in pairs])
+    after = _labels([pair.target for pair in pairs])
+    said = said_changes([pair.changes for pair in pairs])
+    changes, changes_known = change_labels((before, before_known), after, said)
     return {
         "target": _latents([pair.target for pair in pairs], shape),
         "gap_hours": np.array([pair.gap_hours for pair in pairs], np.float32),
         "is_null_event": np.array([pair.is_null_event for pair in pairs]),
         "previous_labels": before,
         "previous_label_known": before_known,
+        "changes": changes,
+        "changes_known": changes_known,
     }
 
 
@@ -160,6 +183,31 @@ def _stay_fields(stays: Sequence[StaySample]) -> dict[str, Any]:
         ),
         "phenotypes": np.array(phenotypes, np.int8),
         "phenotypes_known": np.array([stay.phenotypes is not None for stay in stays]),
+        "remaining_hours": np.array([stay.remaining_hours or 0.0 for stay in stays], np.float32),
+        "remaining_known": np.array([stay.remaining_hours is not None for stay in stays]),
+        **_yes_or_no("icu_transfer", [stay.icu_transfer for stay in stays]),
+        **_yes_or_no("readmitted", [stay.readmitted for stay in stays]),
+    }
+
+
+def _yes_or_no(name: str, values: Sequence[bool | None]) -> dict[str, Array]:
+    return {
+        name: np.array([bool(value) for value in values]),
+        f"{name}_known": np.array([value is not None for value in values]),
+    }
+
+
+def _history_fields(
+    samples: Sequence[PairSample] | Sequence[StaySample],
+) -> dict[str, Array]:
+    histories = [sample.history for sample in samples]
+    flags = [_NO_COMORBIDITIES if h is None else _COMORBIDITIES(h.comorbidities) for h in histories]
+    bmi = [None if history is None else history.bmi for history in histories]
+    return {
+        "comorbidities": np.array(flags, bool),
+        "has_history": np.array([h is not None and h.earlier_admissions > 0 for h in histories]),
+        "bmi": np.array([value or 0.0 for value in bmi], np.float32),
+        "bmi_known": np.array([value is not None for value in bmi]),
     }
 
 
@@ -201,8 +249,8 @@ def _window_fields(
         "previous": _latents([sample.previous for sample in samples], shape),
         "hours": hours,
         "is_hour": is_hour,
-        "died": np.array([bool(value) for value in died]),
-        "died_known": np.array([value is not None for value in died]),
+        **_yes_or_no("died", died),
+        **_history_fields(samples),
         **_event_fields([sample.window for sample in samples], dataset),
     }
 
@@ -234,9 +282,28 @@ def _event_fields(windows: Sequence[Window], dataset: Dataset) -> dict[str, Arra
     is_event = np.arange(lengths.max())[None, :] < lengths[:, None]  # (B, E)
     event = np.zeros((*is_event.shape, dataset.manifest.embeddings.dimensions), np.float16)
     hours = np.zeros(is_event.shape, np.float32)
+    ends = np.zeros(is_event.shape, np.float32)
+    runs = np.zeros(is_event.shape, bool)
     table = np.zeros(is_event.shape, np.uint8)
     if is_event.any():
         event[is_event] = dataset.embeddings[np.concatenate([w.event_row for w in windows])]
         hours[is_event] = np.concatenate([window.event_hours for window in windows])
         table[is_event] = np.concatenate([window.event_table for window in windows])
-    return {"event": event, "is_event": is_event, "event_hours": hours, "event_table": table}
+        runs[is_event] = np.concatenate([np.isposinf(window.event_end_hours) for window in windows])
+        ends[is_event] = np.concatenate([_end_hours(window) for window in windows])
+    return {
+        "event": event,
+        "is_event": is_event,
+        "event_hours": hours,
+        "event_end_hours": ends,
+        "event_runs": runs,
+        "event_table": table,
+    }
+
+
+def _end_hours(window: Window) -> Array:
+    """(E,): of a moment its own hours, of what still runs those of the window's end."""
+    ends = window.event_end_hours
+    length = (window.end_at - window.start_at).total_seconds() / 3600
+    ends = np.where(np.isnan(ends), window.event_hours, ends)
+    return np.where(np.isposinf(ends), np.float32(length), ends)

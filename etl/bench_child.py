@@ -19,6 +19,7 @@ import duckdb
 
 from cxrfuture_data.schema import ContractError
 from etl import ingest
+from etl.database_url import is_database, show_url
 from etl.mimic_schema import TABLES
 from etl.params import Params
 from etl.recipe import RULES, Recipe
@@ -74,9 +75,12 @@ def move_build(params: Params, folder: Path) -> Params:
 
 def run_child(work: Work) -> Cost:
     """Do it in a child. One that fails is no measurement: its last line is the error."""
+    params = work.params.model_dump(mode="json")
+    if is_database(params["paths"]["mimic_iv"]):  # anyone on the machine may read a command line
+        params["paths"]["mimic_iv"] = show_url(params["paths"]["mimic_iv"])
     order = {
         "name": work.name,
-        "params": work.params.model_dump(mode="json"),
+        "params": params,
         "roots": {release.source: str(release.root) for release in work.releases},
         "recipe": work.recipe and work.recipe.model_dump(mode="json"),
     }

@@ -16,6 +16,7 @@ from duckdb.func import ARROW
 from cxrfuture_data.console import say
 from cxrfuture_data.schema import EHRXDIFF_TABLES, EVENT_TABLES, ContractError
 from etl import ingest
+from etl.database_url import is_database, show_url
 from etl.ingest import require_table
 from etl.ledger import Drop
 from etl.mimic_schema import OPTIONAL_TABLES, RECIPE_TABLES
@@ -187,13 +188,13 @@ def _spelt_sources(
     connection: DuckDBPyConnection, params: Params, recipe: Recipe, work: Path
 ) -> Iterator[TextSource]:
     """Texts in the spelling of the source files. ``cell`` is one table after the other."""
-    release = ingest.find_source(params, "mimic_iv")
+    files = _files_of_texts(params, recipe)
     for name in ("used_code", "item_label"):
         create_table(connection, name, f"event/spelt/{name}")
     connection.create_function("round_numbers", round_numbers, ["VARCHAR"], "VARCHAR", type=ARROW)
     for number, table in enumerate(TEXT_TABLES):
         cells = work / "cell.parquet"
-        columns = write_cells(connection, table, release.tables[table.name], cells)
+        columns = write_cells(connection, table, files[table.name], cells)
         bind_tables(connection, {"cell": cells})
         here: dict[str, Value] = {
             "table": table.name,
@@ -204,6 +205,25 @@ def _spelt_sources(
         }
         yield TextSource(table.name, "event/spelt/event", text_parameters(recipe) | here)
     connection.remove_function("round_numbers")
+
+
+def _files_of_texts(params: Params, recipe: Recipe) -> dict[str, Path]:
+    """The csvs of the seven tables: nothing else has kept how their cells were spelt."""
+    if is_database(params.paths.mimic_iv):
+        raise ContractError(_refusal(recipe, f"the database {show_url(params.paths.mimic_iv)}"))
+    files = ingest.find_source(params, "mimic_iv").tables
+    for table in TEXT_TABLES:
+        if files[table.name].suffix == ".parquet":
+            raise ContractError(_refusal(recipe, str(files[table.name])))
+    return files
+
+
+def _refusal(recipe: Recipe, source: str) -> str:
+    return (
+        f"recipe {recipe.name}: texts as published spell numbers as MIMIC's csv files do, which"
+        f" {source} has not kept; set paths.mimic_iv to the csv.gz files, or build with"
+        " --fidelity corrected"
+    )
 
 
 def _create_kept(connection: DuckDBPyConnection, paths: Sequence[Path]) -> None:

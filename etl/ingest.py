@@ -6,13 +6,15 @@ bytes. Order of a table and its columns: etl/mimic_schema.py.
 
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cxrfuture_data.console import Advance, progress, say
 from cxrfuture_data.publish import digest, read_done, write_done, write_json
 from cxrfuture_data.schema import ContractError
+from etl.database import Database, find_database
+from etl.database_url import is_database
 from etl.film_metadata import add_metadata, find_film_root
 from etl.ingest_table import Job, ingest_table, read_layout
 from etl.mimic_schema import OPTIONAL_TABLES, RECIPE_TABLES, TABLES
@@ -27,10 +29,22 @@ LABELS = ("cxr_chexpert", "cxr_negbio")
 
 def run(params: Params) -> None:
     """Ingest what the recipes of the params read, or every known table that is there."""
-    tables, cxr = find_source(params, "mimic_iv"), find_source(params, "mimic_cxr_jpg")
+    tables, cxr = find_tables(params), find_source(params, "mimic_cxr_jpg")
     root = find_film_root(params, cxr)
     cxr, headers = add_metadata(params, cxr)
     ingest_releases(params, [tables, cxr], {"films": str(root), "headers": headers})
+
+
+def forget(params: Params) -> None:
+    """Let the next run read every table again, whatever its done record says."""
+    shutil.rmtree(params.build("ingest", "done"), ignore_errors=True)
+
+
+def find_tables(params: Params) -> Release | Database:
+    """MIMIC-IV's tables: the folder, database or simulated tree that params name."""
+    if is_database(params.paths.mimic_iv):
+        return find_database(params.paths.mimic_iv)
+    return find_source(params, "mimic_iv")
 
 
 def find_source(params: Params, source: Source) -> Release:
@@ -45,7 +59,9 @@ def find_source(params: Params, source: Source) -> Release:
 
 
 def ingest_releases(
-    params: Params, releases: Sequence[Release], films: Mapping[str, Any] | None = None
+    params: Params,
+    releases: Sequence[Release | Database],
+    films: Mapping[str, Any] | None = None,
 ) -> None:
     """Ingest the tables of these releases, one after the other. ``films``: what source.json says
     of MIMIC-CXR besides."""
@@ -56,7 +72,7 @@ def ingest_releases(
     scratch = folder / "tmp"
     shutil.rmtree(scratch, ignore_errors=True)
     _remove_other_tables(folder, {job.name for job in jobs})
-    kilobytes = sum(job.path.stat().st_size // KILOBYTE for job in jobs)
+    kilobytes = sum(job.source_bytes // KILOBYTE for job in jobs)
     facts: dict[str, dict[str, Any]] = {}
     try:
         with progress("ingest", kilobytes, "kB") as advance:
@@ -68,12 +84,15 @@ def ingest_releases(
     _write_summaries(folder, releases, versions, facts, films or {})
 
 
-def plan_jobs(params: Params, releases: Sequence[Release]) -> list[Job]:
+def plan_jobs(params: Params, releases: Sequence[Release | Database]) -> list[Job]:
     """The tables to ingest, every header checked before the first long read."""
     jobs = []
     needed = {table for name in params.recipes for table in read_recipe(name).needed_tables}
     wanted = {*RECIPE_TABLES, *OPTIONAL_TABLES, *needed}
     for release in releases:
+        if isinstance(release, Database):
+            jobs += _plan_database(params, release, wanted)
+            continue
         sums = read_checksums(release.root)
         for name, table in TABLES.items():
             if (table.module == "cxr") != (release.source == "mimic_cxr_jpg"):
@@ -107,6 +126,23 @@ def _refuse_missing(name: str, release: Release) -> None:
         f"{name}: no {table.stem}.csv.gz, .csv or .parquet in {where}{films}; download it,"
         f" or set paths.{release.source} to the folder that has it"
     )
+
+
+def _plan_database(params: Params, database: Database, wanted: Collection[str]) -> list[Job]:
+    jobs = []
+    for name, declared in TABLES.items():
+        table = database.tables.get(name)
+        is_needed = name in wanted and name not in OPTIONAL_TABLES
+        if table is None and is_needed and declared.module != "cxr":
+            raise ContractError(
+                f"{name}: no table {database.schemas[declared.module]}.{declared.stem} in"
+                f" {database.root}; load it with mimic-code, or set paths.mimic_iv to the database"
+                " that has it"
+            )
+        if table is not None and (params.ingest.tables == "all" or name in wanted):
+            layout = read_layout(name, table)
+            jobs.append(Job(name, table, layout, None, params.ingest, params.build("ingest")))
+    return jobs
 
 
 def require_table(params: Params, recipe: str, name: str) -> Path:
@@ -179,7 +215,7 @@ def _remove_other_tables(folder: Path, kept: set[str]) -> None:
 
 def _write_summaries(
     folder: Path,
-    releases: Sequence[Release],
+    releases: Sequence[Release | Database],
     versions: Mapping[Source, Version],
     facts: dict[str, dict[str, Any]],
     films: Mapping[str, Any],
@@ -204,7 +240,7 @@ def _write_summaries(
     write_json(folder / "source.json", sources | {"manifest_digest": digest(manifest)})
 
 
-def _headers(release: Release, jobs: Sequence[Job]) -> dict[str, tuple[str, ...]]:
+def _headers(release: Release | Database, jobs: Sequence[Job]) -> dict[str, tuple[str, ...]]:
     """Table -> columns, of the tables of this release."""
     is_cxr = release.source == "mimic_cxr_jpg"
     return {
@@ -213,7 +249,7 @@ def _headers(release: Release, jobs: Sequence[Job]) -> dict[str, tuple[str, ...]
 
 
 def _recognise(
-    release: Release, jobs: Sequence[Job], facts: Mapping[str, dict[str, Any]]
+    release: Release | Database, jobs: Sequence[Job], facts: Mapping[str, dict[str, Any]]
 ) -> Version:
     """Which version the ingested tables are of; said, with all that is odd about it."""
     headers = _headers(release, jobs)

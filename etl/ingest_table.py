@@ -1,7 +1,7 @@
-"""One source file -> one typed, sorted, checked Parquet.
+"""One source table -> one typed, sorted, checked Parquet.
 
-One thread inflates and hashes the file, a few parse blocks of it, the caller's sorts and writes.
-Memory is bounded by a few blocks and the rows of one patient.
+Of a file, one thread inflates and hashes, a few parse blocks of it, the caller's sorts and writes;
+of a database, one receives. Memory is bounded by a few blocks and the rows of one patient.
 """
 
 import os
@@ -19,6 +19,8 @@ import pyarrow.parquet as pq
 
 from cxrfuture_data.publish import digest, file_sha256, publish
 from cxrfuture_data.schema import ContractError
+from etl.database import DatabaseTable
+from etl.database_rows import DISORDER, DatabaseRows
 from etl.mimic_schema import SOURCE_ROW, TABLES
 from etl.params import IngestParams
 from etl.sorted_parquet import GroupWriter, SortedWriter, count_repeated_keys, rewrite_sorted
@@ -46,11 +48,28 @@ class Job:
     """One table to ingest. ``build`` is the stage's folder."""
 
     name: str
-    path: Path
+    origin: Path | DatabaseTable
     layout: Layout
     expected_sha256: str | None
     settings: IngestParams
     build: Path
+
+    @property
+    def path(self) -> Path:
+        """The file; a database's table has none."""
+        if isinstance(self.origin, DatabaseTable):
+            raise ContractError(f"{self.origin}: a file is needed here; set paths.mimic_iv to one")
+        return self.origin
+
+    @property
+    def source_name(self) -> str:
+        """The file's name, or schema and table."""
+        return self.origin.name if isinstance(self.origin, Path) else self.origin.file_name
+
+    @property
+    def source_bytes(self) -> int:
+        """On disk, here or at the server."""
+        return self.origin.stat().st_size if isinstance(self.origin, Path) else self.origin.bytes
 
     @property
     def target(self) -> Path:
@@ -62,18 +81,26 @@ class Job:
 
     @property
     def made_from(self) -> str:
-        """Digest of all that decides the table's bytes; the file by its name, size and mtime."""
-        facts = self.path.stat()
+        """Digest of all that decides the table's bytes; a file by its name, size and mtime."""
         table = TABLES[self.name]
         return digest(
             FORMAT,
-            (self.path.name, facts.st_size, facts.st_mtime_ns, self.expected_sha256),
+            self._identity,
             (dict(table.columns), table.order, table.key),
         )
 
+    @property
+    def _identity(self) -> tuple[object, ...]:
+        if isinstance(self.origin, DatabaseTable):
+            return self.origin.identity
+        facts = self.origin.stat()
+        return (self.origin.name, facts.st_size, facts.st_mtime_ns, self.expected_sha256)
 
-def read_layout(name: str, path: Path) -> Layout:
-    """Read a file's header and match it with the table's columns."""
+
+def read_layout(name: str, path: Path | DatabaseTable) -> Layout:
+    """Read a file's header (of a database: its catalogue) and match it with the table's columns."""
+    if isinstance(path, DatabaseTable):
+        return match_columns(name, path.columns, str(path))
     if path.suffix == ".parquet":
         try:
             columns = pq.read_schema(path).names
@@ -89,7 +116,7 @@ def read_layout(name: str, path: Path) -> Layout:
 
 def ingest_table(job: Job, tell: Callable[[int, int], None]) -> dict[str, Any]:
     """Publish one table and its rejects; returns facts. ``tell`` takes rows and bytes so far."""
-    source = SourceFile(job.path)
+    source = _open(job)
     rejects: list[Reject] = []
     rows = 0
     with publish(job.target) as part:
@@ -109,6 +136,7 @@ def ingest_table(job: Job, tell: Callable[[int, int], None]) -> dict[str, Any]:
     notes = {
         "columns reordered": int(job.layout.is_reordered),
         "rows regrouped by patient": 0 if writer.is_sorted else rows,
+        DISORDER: source.steps_back if isinstance(source, DatabaseRows) else 0,
         "last line without an end": int(not source.ends_in_line_end),
         "rows repeated word for word, dropped": repeated,
         "unreadable rows, left out": len(rejects),
@@ -119,14 +147,23 @@ def ingest_table(job: Job, tell: Callable[[int, int], None]) -> dict[str, Any]:
         "rejects": len(rejects),
         "notes": {note: count for note, count in notes.items() if count},
         "bytes": job.target.stat().st_size,
-        "source_file": job.path.name,
-        "source_bytes": job.path.stat().st_size,
-        "source_sha256": sha256,
+        "source_file": job.source_name,
+        "source_bytes": job.source_bytes,
+        "source_sha256": sha256 or file_sha256(job.target),  # rows of a database have but these
     }
 
 
-def _parsed_blocks(job: Job, source: SourceFile) -> Iterator[Parsed]:
-    """Blocks in the order of the file, parsed while the next are inflated."""
+def _open(job: Job) -> SourceFile | DatabaseRows:
+    if isinstance(job.origin, DatabaseTable):
+        return DatabaseRows(job.origin)
+    return SourceFile(job.origin)
+
+
+def _parsed_blocks(job: Job, source: SourceFile | DatabaseRows) -> Iterator[Parsed]:
+    """Blocks in the order of the source, parsed while the next are inflated or received."""
+    if isinstance(source, DatabaseRows):
+        yield from source.blocks(job.layout)
+        return
     if job.path.suffix == ".parquet":
         yield from _parquet_blocks(job)
         return
@@ -167,7 +204,10 @@ def _shift_rows(table: pa.Table, offset: int) -> pa.Table:
     return table.set_column(at, table.schema.field(at), pc.add(table[SOURCE_ROW], offset))
 
 
-def _check_sha256(job: Job, source: SourceFile) -> str:
+def _check_sha256(job: Job, source: SourceFile | DatabaseRows) -> str | None:
+    """The file's, which must be the one that its release names; None for a database's table."""
+    if isinstance(source, DatabaseRows):
+        return None
     sha256 = source.sha256 if source.bytes_read else file_sha256(job.path)
     if job.expected_sha256 not in (None, sha256):
         raise ContractError(
@@ -197,7 +237,7 @@ def _finish_order(job: Job, part: Path, is_sorted: bool) -> int:
     if repeated:
         raise ContractError(
             f"{job.name}: {repeated:,} values of {', '.join(key)} stand on several rows that"
-            f" differ, in {job.path}; keep one row of each"
+            f" differ, in {job.origin}; keep one row of each"
         )
     return dropped
 
@@ -210,7 +250,7 @@ def _refuse_rejects(job: Job, rejects: list[Reject]) -> None:
     column = f", column {first.column}" if first.column else ""
     raise ContractError(
         f"{job.name}: unreadable rows ({said}) exceed ingest.max_rejects"
-        f" {job.settings.max_rejects}, first at data row {first.row:,}{column} of {job.path};"
+        f" {job.settings.max_rejects}, first at data row {first.row:,}{column} of {job.origin};"
         f" mend the file or raise ingest.max_rejects (rows: {job.rejects_path})"
     )
 

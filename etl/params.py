@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from cxrfuture_data.schema import ContractError
 from cxrfuture_data.settings import Settings, parse_settings, read_yaml
+from etl.database_url import SETTING, holds_secret, is_database, show_url
 
 SIMULATED = "simulate"
 FIT_VAE = "fit_vae"
@@ -136,7 +138,16 @@ def read_params(path: Path) -> Params:
     value = read_yaml(path)
     paths = value.get("paths")
     if isinstance(paths, dict):
+        _refuse_password(paths.get("mimic_iv"), path)
         for key, variable in ENVIRONMENT.items():
             if os.environ.get(variable):
                 paths[key] = os.environ[variable]
     return parse_settings(Params, value, str(path))
+
+
+def _refuse_password(mimic_iv: object, path: Path) -> None:
+    if isinstance(mimic_iv, str) and is_database(mimic_iv) and holds_secret(mimic_iv):
+        raise ContractError(
+            f"{path}: {SETTING} holds the password for {show_url(mimic_iv)}, and DVC copies the"
+            " file's values into dvc.lock; put it into ~/.pgpass, PGPASSWORD or MIMIC_IV_DIR"
+        )

@@ -102,8 +102,9 @@ def read_header(line: bytes) -> list[str]:
     return [column.strip() for column in next(csv.reader([text]), [])]
 
 
-def match_columns(name: str, found: Sequence[str], path: Path) -> Layout:
-    """Match a file's columns with the table's by name, whatever their case and order."""
+def match_columns(name: str, found: Sequence[str], path: Path | str) -> Layout:
+    """Match the columns of a file, or of a database, with the table's by name, whatever their case
+    and order."""
     known = {column.lower(): column for column in TABLES[name].columns}
     seen: set[str] = set()
     for column in found:

@@ -14,11 +14,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from duckdb import DuckDBPyConnection
 
 from cxrfuture_data.publish import publish
-from cxrfuture_data.schema import ContractError
 from etl.source_file import SourceFile
 
 UNIT = "\x1f"  # between cells whose commas are not separators any more, and between parts of a text
@@ -184,15 +182,12 @@ def _end_of_cell(line: str, at: int) -> int:
 
 
 def _header(source: Path) -> list[str]:
-    if source.suffix == ".parquet":
-        return list(pq.read_schema(source).names)
     first = next(SourceFile(source).blocks(block_bytes=1), b"")
     return read_cells(first.splitlines()[0].decode("utf-8", errors="replace"))
 
 
 def _lines(source: Path) -> pa.RecordBatchReader:
-    batches = _parquet_lines(source) if source.suffix == ".parquet" else _csv_lines(source)
-    return pa.RecordBatchReader.from_batches(LINES, batches)
+    return pa.RecordBatchReader.from_batches(LINES, _csv_lines(source))
 
 
 def _csv_lines(source: Path) -> Iterator[pa.RecordBatch]:
@@ -227,23 +222,6 @@ def _split_lines(block: bytes) -> pa.StringArray:
     ended = pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(block))
     lines = pc.utf8_rtrim(ended, "\n")
     return lines.filter(pc.not_equal(pc.ascii_trim_whitespace(lines), ""))
-
-
-def _parquet_lines(source: Path) -> Iterator[pa.RecordBatch]:
-    """Cells as Arrow spells them: a Parquet file has lost its csv's spelling."""
-    row = 0
-    try:
-        for batch in pq.ParquetFile(source).iter_batches():
-            cells = [pc.fill_null(column.cast(pa.string()), "") for column in batch.columns]
-            lines = pc.binary_join_element_wise(*cells, UNIT)
-            rows = pa.array(np.arange(row + 1, row + 1 + len(lines)))
-            parsed = pa.array(np.ones(len(lines), dtype=bool))
-            yield pa.record_batch([rows, lines, parsed], schema=LINES)
-            row += len(lines)
-    except (pa.ArrowException, OSError) as error:
-        raise ContractError(
-            f"{source}: not a readable Parquet file ({type(error).__name__}); copy it again"
-        ) from None
 
 
 def _quoted(path: Path) -> str:

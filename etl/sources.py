@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from cxrfuture_data.schema import ContractError
+from etl.database_url import is_database, show_url
 from etl.mimic_schema import TABLES
 from etl.params import ENVIRONMENT
 
@@ -45,8 +46,13 @@ class Release:
 
 def find_release(source: Source, path: str | Path) -> Release:
     """Find the one release below a folder."""
-    top = Path(path).expanduser()
     setting = f"paths.{source} (or {ENVIRONMENT[source]})"
+    if is_database(path):
+        raise ContractError(
+            f"{show_url(path)}: files are needed here, and a database has none (`cxrfuture ingest`"
+            f" reads MIMIC-IV's tables from one); set {setting} to a folder"
+        )
+    top = Path(path).expanduser()
     if not top.is_dir():
         raise ContractError(f"{top}: no such folder; set {setting}")
     is_root = _is_mimic_iv if source == "mimic_iv" else _is_mimic_cxr

@@ -4,7 +4,9 @@ import numpy as np
 from tiny_build import build_dataset, key_of
 
 from cxrfuture_data import open_dataset
-from cxrfuture_data.schema import COMORBIDITIES, WIDE_VARIABLES
+from cxrfuture_data.batch import collate
+from cxrfuture_data.labels import FINDING_CHANGES
+from cxrfuture_data.schema import COMORBIDITIES, FINDINGS, WIDE_VARIABLES
 
 NAMES = [variable.name for variable in WIDE_VARIABLES]
 
@@ -55,3 +57,36 @@ def test_other_recipes_say_nothing_of_it(tmp_path):
     assert stay.history is None
     assert stay.window.variables == "benchmark"
     assert np.isnan(stay.window.event_end_hours).all()
+
+
+def test_a_batch_of_future(tmp_path):
+    dataset = open_dataset(build_dataset(tmp_path, "future", shard={"workers": 1}))
+    stays = sorted(dataset.samples("train", "stay"), key=lambda stay: stay.subject_id)
+    batch = collate(stays, dataset)  # patients 1 to 8
+    assert batch.hours.shape == (8, 48, 2 * len(NAMES))
+    assert batch.remaining_hours[:2].tolist() == [10.5, 0.0]
+    assert batch.remaining_known[:2].tolist() == [True, False]
+    assert batch.icu_transfer[:3].tolist() == [False, False, True]
+    assert batch.icu_transfer_known[:3].tolist() == [True, False, True]
+    assert batch.readmitted_known[:3].tolist() == [True, True, False]
+    assert batch.event_end_hours[0, :3].tolist() == [1.0, 2.5, 48.0]
+    assert batch.event_runs[0, :3].tolist() == [False, False, True]
+    assert batch.has_history[:2].tolist() == [True, False]
+    assert batch.comorbidities[0].nonzero()[0].tolist() == [4, 12]
+    assert batch.bmi[:3].tolist() == [21.0, 22.0, 0.0]
+    assert batch.bmi_known[:3].tolist() == [True, True, False]
+
+
+def test_changes_of_a_batch_come_from_both_films_and_the_report(tmp_path):
+    dataset = open_dataset(build_dataset(tmp_path, "future", shard={"workers": 1}))
+    pairs = list(dataset.samples("train", "pair"))
+    batch = collate(pairs, dataset)
+    for row, pair in enumerate(pairs):
+        for column, finding in enumerate(FINDINGS):
+            before, after = pair.previous.labels[finding], pair.target.labels[finding]
+            expected = {(0, 1): "new", (1, 0): "resolved", (0, 0): "unchanged"}.get((before, after))
+            if (before, after) == (1, 1) and finding == "Pneumonia" and pair.changes:
+                expected = {"worsened": "worse"}[pair.changes["pneumonia"]]
+            assert batch.changes_known[row, column] == (expected is not None)
+            if expected:
+                assert FINDING_CHANGES[batch.changes[row, column]] == expected

@@ -85,20 +85,3 @@ def test_a_line_is_a_record_whatever_is_quoted_in_it(tmp_path):
         (7, ["9", None, None]),
         (8, ["9", "\u00b5", "\ufffd"]),
     ]
-
-
-def test_a_parquet_source_reads_as_arrow_spells_it(tmp_path):
-    source = tmp_path / "outputevents.parquet"
-    duckdb.sql(
-        "SELECT 1 AS subject_id, 2 AS hadm_id, 3 AS stay_id, TIMESTAMP '2150-01-01' AS charttime"
-        ", 9 AS itemid, 0.5::DOUBLE AS value, NULL::VARCHAR AS valueuom"
-    ).write_parquet(str(source))
-    target = tmp_path / "cell.parquet"
-    with duckdb.connect() as connection:
-        assert write_cells(connection, TEXT_TABLES[4], source, target) == [
-            "itemid",
-            "value",
-            "valueuom",
-        ]
-        rows = connection.execute(f"SELECT event_at, cells FROM '{target}'").fetchall()
-    assert rows == [("2150-01-01 00:00:00.000000", ["9", "0.5", None])]
