@@ -301,7 +301,7 @@ def test_a_table_of_another_version_is_found(odd):
 
 
 def test_ingest_stops_at_a_table_of_another_version(tmp_path):
-    params = write_tree(tmp_path, {})
+    params = write_tree(tmp_path, {}).model_copy(update={"recipes": ["ddl_cxr"]})
     header = ",".join(MIMIC_IV["2.0"].header("outputevents"))
     rewrite(tmp_path / "mimic-iv" / "icu" / "outputevents.csv.gz", header + "\n")
     with pytest.raises(ContractError, match=r"outputevents: its columns .* take all tables from"):
@@ -311,7 +311,7 @@ def test_ingest_stops_at_a_table_of_another_version(tmp_path):
 
 def test_a_folder_that_lies_and_a_permuted_header(tmp_path, capsys):
     """A table of 2.0 with its columns the other way round, in a folder that claims 3.1."""
-    params = write_tree(tmp_path, {})
+    params = write_tree(tmp_path, {}).model_copy(update={"recipes": ["ddl_cxr"]})
     root = tmp_path / "mimic-iv"
     lacking = [name for name in TABLES if lacked_columns(name)]
     for name in lacking:
