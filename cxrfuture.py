@@ -56,10 +56,14 @@ def _module(name: str, extra: str) -> Any:
 
 def _run_stage(stage: str, params_file: Path, *recipe: str | None) -> None:
     """``recipe``: its name, and another fidelity and availability than its own."""
-    arguments = [_module("etl.params", "etl").read_params(params_file)]
+    settings = _module("etl.params", "etl").read_params(params_file)
+    arguments, build = [settings], settings.build()
     if recipe:
-        arguments.append(_module("etl.recipe", "etl").read_recipe(*recipe))
-    _module(f"etl.{stage}", "etl").run(*arguments)
+        chosen = _module("etl.recipe", "etl").read_recipe(*recipe)
+        arguments, build = [settings, chosen], settings.build(chosen.name)
+    run = _module(f"etl.{stage}", "etl").run
+    with _module("etl.stage_cost", "etl").measured(build, stage):
+        run(*arguments)
 
 
 @app.command()
@@ -277,6 +281,29 @@ def fidelity(
     report.run_fidelity(settings, chosen, only or [], keep=keep, as_json=as_json)
 
 
+@app.command()
+def diff(
+    build_a: Annotated[Path, typer.Argument(help="A build folder, or a recipe's folder in one.")],
+    build_b: Annotated[Path, typer.Argument(help="The one it became.")],
+    recipe: Annotated[str | None, typer.Option(help="Default: every recipe in both.")] = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write every line here too.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail if anything differs.")] = False,
+) -> None:
+    """What a version, a setting or other code changed: samples, labels, windows, and by what."""
+    report = _module("etl.diff_report", "etl")
+    settings = _module("etl.params", "etl").read_params(params)
+    diffs = report.run_diff(settings, (build_a, build_b), recipe, csv)
+    if as_json:
+        report.print_json(diffs)
+    else:
+        for found in diffs:
+            report.print_diff(found, Console())
+    if strict and not all(found.is_none for found in diffs):
+        raise typer.Exit(1)
+
+
 @app.command("fit_vae")
 def fit_vae(
     recipe: RecipeName,
@@ -450,13 +477,23 @@ def bench_etl(
     mimic_cxr_jpg: Annotated[Path | None, typer.Option(help="Default: that of the params.")] = None,
     fidelity: Fidelity = None,
     availability: Availability = None,
+    rows: Annotated[
+        int | None,
+        typer.Option(min=1, help="Simulate a hospital of about so many event rows and read it."),
+    ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Runs of each, in turn.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
     """Ingest, event, cohort and window: rows a second and memory, beside DuckDB's bare copy."""
     settings = _module("etl.params", "etl").read_params(params)
     chosen = _module("etl.recipe", "etl").read_recipe(recipe, fidelity, availability)
-    _module("etl.bench_etl", "etl").run_etl_bench(
+    bench_of = _module("etl.bench_etl", "etl")
+    if rows is not None:
+        if mimic_iv is not None or mimic_cxr_jpg is not None:
+            raise ContractError("--rows simulates a hospital; give it without folders")
+        bench_of.run_rows_bench(settings, chosen, rows, rounds, as_json)
+        return
+    bench_of.run_etl_bench(
         settings, chosen, mimic_iv, mimic_cxr_jpg, rounds=rounds, as_json=as_json
     )
 
@@ -464,15 +501,15 @@ def bench_etl(
 @bench.command("metadata")
 def bench_metadata(
     recipe: Annotated[
-        list[str] | None, typer.Option(help="Repeatable. Default: every recipe.")
+        list[str] | None, typer.Option(help="Repeatable. Default: the recipes of the params.")
     ] = None,
     params: ParamsFile = DEFAULT_PARAMS,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
     """Doctor and plan on simulated metadata of full size: 377,110 films, 364,627 patients."""
     settings = _module("etl.params", "etl").read_params(params)
-    chosen = recipe or _module("etl.recipe", "etl").shipped_recipes()
-    _module("etl.bench_metadata", "etl").run_metadata_bench(settings, chosen, as_json=as_json)
+    bench = _module("etl.bench_metadata", "etl")
+    bench.run_metadata_bench(settings, recipe or settings.recipes, as_json=as_json)
 
 
 def main() -> None:

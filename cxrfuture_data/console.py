@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol
@@ -48,13 +48,42 @@ def silence() -> Iterator[None]:
         _is_silent.reset(token)
 
 
+_place: ContextVar[str] = ContextVar("place", default="")
+
+
+@contextmanager
+def numbered(title: str, number: int, total: int) -> Iterator[None]:
+    """Steps of the body are said to be the one ``number`` of ``total``, counted from 1."""
+    token = _place.set(f"{title}: step {number} of {total}, ")
+    try:
+        yield
+    finally:
+        _place.reset(token)
+
+
+@contextmanager
+def step(name: str) -> Iterator[Callable[[Sequence[Sequence[int]]], None]]:
+    """A line with rows and seconds for what took over ten. The body calls what is yielded with the
+    answer of DuckDB: one row, that counts the rows."""
+    started = time.monotonic()
+
+    def tell(answer: Sequence[Sequence[int]]) -> None:
+        seconds = time.monotonic() - started
+        if seconds >= SECONDS_BETWEEN_LINES:
+            rows = answer[0][0] if answer else 0
+            rate = f"{rows / seconds:,.0f} rows/s" if seconds else ""
+            say(f"{_place.get()}{name}: {rows:,} rows in {seconds:.1f} s, {rate}")
+
+    yield tell
+
+
 @contextmanager
 def progress(title: str, total: int, unit: str, is_shown: bool = True) -> Iterator[Advance]:
     """A bar on a terminal; elsewhere a line every ten seconds, and one for what took over one."""
-    if not is_shown:
+    if not is_shown or _is_silent.get():
 
         def advance_unseen(count: int = 1, note: str = "") -> None:
-            """Nothing: another rank shows the progress."""
+            """Nothing: another rank, or an outer command, shows the progress."""
 
         yield advance_unseen
         return

@@ -94,14 +94,14 @@ class Pen:
 
 @dataclass(frozen=True)
 class Axis:
-    """Hours -> x."""
+    """Hours -> x; what is before or after the axis stands at its end."""
 
     left: float
     right: float
     hours: float
 
     def x(self, hour: float) -> float:
-        return self.left + (self.right - self.left) * min(hour / self.hours, 1.0)
+        return self.left + (self.right - self.left) * min(max(hour / self.hours, 0.0), 1.0)
 
     def ticks(self, most: int) -> list[float]:
         step = next((step for step in TICKS if self.hours / step <= most), self.hours)
@@ -212,7 +212,7 @@ def _draw_label(pen: Pen, at: Point, value: int | None) -> None:
 
 
 def _draw_events(pen: Pen, top: float, window: Window, tables: Sequence[int], hours: float) -> None:
-    """A lane a table, a tick an event, hours below."""
+    """A lane a table, a tick an event and a line while it runs, hours below."""
     axis = Axis(MARGIN + 170, WIDTH - MARGIN - 12, hours)
     count = len(window.event_row)
     pen.text((MARGIN, top), f"{count:,} events in the window" if count else "Events", size=16)
@@ -225,12 +225,16 @@ def _draw_events(pen: Pen, top: float, window: Window, tables: Sequence[int], ho
         pen.text((MARGIN, lanes + LANE / 2), "none in this sample", ink=GREY, anchor="lm")
     for lane, table in enumerate(tables):
         y = lanes + lane * LANE
-        found = window.event_hours[window.event_table == table]
+        is_here = window.event_table == table
+        found, ends = window.event_hours[is_here], window.event_end_hours[is_here]
+        ink = INKS[table % len(INKS)]
         pen.text((MARGIN, y + LANE / 2), EVENT_TABLES[table], size=13, anchor="lm")
         pen.text((axis.left - 12, y + LANE / 2), str(len(found)), size=12, ink=GREY, anchor="rm")
-        for hour in found:
-            x = axis.x(float(hour))
-            pen.line([(x, y + 4), (x, y + LANE - 4)], INKS[table], 1.5)
+        for hour, end in zip(found.tolist(), ends.tolist(), strict=True):
+            x, middle = axis.x(hour), y + LANE / 2
+            pen.line([(x, y + 4), (x, y + LANE - 4)], ink, 1.5)
+            if not np.isnan(end):
+                pen.line([(x, middle), (axis.x(end), middle)], ink, 1.5)
     pen.line([(axis.left, bottom), (axis.right, bottom)], GREY)
 
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ def publish(path: Path) -> Iterator[Path]:
     try:
         yield part
     except BaseException:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # of a disk that cannot be written: the first error says more
+            part.unlink(missing_ok=True)
         raise
     with part.open("rb") as handle:
         os.fsync(handle.fileno())

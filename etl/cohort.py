@@ -5,8 +5,10 @@ from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
-from cxrfuture_data.publish import write_json
+from cxrfuture_data.console import numbered
 from cxrfuture_data.schema import ContractError
+from etl.built_recipe import RECORD, write_built
+from etl.dropped import add_dropped, create_dropped, write_dropped
 from etl.history import write_history
 from etl.ingest import require_table
 from etl.label import write_labels
@@ -28,7 +30,6 @@ from etl.sqlfile import (
 
 STAGE = "cohort"
 SAMPLES = ("pair", "stay", "image")
-RECIPE_FILE = "recipe.json"
 
 # The files of each cohort, in the order they build on each other; a table has the name of its file.
 # A unit names what one row of a file that filters is; None filters nothing.
@@ -108,9 +109,10 @@ OFFICIAL_SPLIT = "cxr_split"
 
 
 def run(params: Params, recipe: Recipe) -> None:
-    """Write pair, pair_admission, stay, image, film and split.parquet, labels and the ledger."""
+    """Write pair, pair_admission, stay, image, film and split.parquet, labels, what was
+    dropped, the ledger and the recipe's record."""
     folder = params.build(recipe.name, STAGE)
-    (folder / RECIPE_FILE).unlink(missing_ok=True)
+    (folder / RECORD).unlink(missing_ok=True)
     with open_sql(params.sql, folder / ".spill") as connection:
         tables = source_tables(params, recipe)
         bind_tables(connection, tables)
@@ -123,11 +125,12 @@ def run(params: Params, recipe: Recipe) -> None:
         admissions = PAIR_ADMISSIONS.get(recipe.rules, "cohort/pair_admission")
         path = folder / "pair_admission.parquet"
         write_parquet(connection, path, admissions, recipe.parameters)
+        write_dropped(connection, folder)
         drops += write_labels(connection, params, recipe, folder)
         if isinstance(recipe, FutureRecipe):
             write_history(connection, params.build("ingest", "omr.parquet"), folder)
         write_ledger(folder, drops)
-    write_json(folder / RECIPE_FILE, recipe.model_dump(mode="json"))  # last: a plan asks for it
+    write_built(folder, recipe)  # last: a plan asks for it
     say_rows(folder, (*SAMPLES, "film"))
 
 
@@ -162,13 +165,16 @@ def apply_rules(
     missing = {f"{kind}_sample" for kind in SAMPLES if kind not in recipe.kinds} | {"all_stay"}
     tables |= {f"cohort/no_{table}": table for table in missing - set(tables.values())}
     drops = []
-    for name, table in tables.items():
+    create_dropped(connection)
+    for number, (name, table) in enumerate(tables.items(), start=1):
         if name in COMPUTED:
             COMPUTED[name](connection, recipe)
-        create_table(connection, table, (stand_ins or {}).get(name, name), recipe.parameters)
+        with numbered(STAGE, number, len(tables)):
+            create_table(connection, table, (stand_ins or {}).get(name, name), recipe.parameters)
         unit = files.get(name)
         if unit:
             drops += count_drops(connection, Counted(STAGE, unit), name, table=table)
+            add_dropped(connection, table, unit, SAMPLES)
     return drops
 
 

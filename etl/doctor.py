@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from cxrfuture_data.schema import ContractError
-from etl import cohort, event
+from etl.cohort import NEEDED
 from etl.doctor_anomaly import Anomaly, count_anomalies
 from etl.doctor_file import DEPTHS
 from etl.doctor_film import FilmFacts, look_at_films
@@ -27,9 +27,11 @@ from etl.doctor_print import print_doctor
 from etl.doctor_problem import Problems
 from etl.doctor_release import recognise_version
 from etl.doctor_table import TableFacts, compare_with_release, look_at_tables
+from etl.film_metadata import find_film_root
 from etl.imagenome import find_files
+from etl.ingest import LABELS
 from etl.metadata import SOURCES, file_of, find_release_of
-from etl.mimic_schema import RECIPE_TABLES, TABLES
+from etl.mimic_schema import RECIPE_TABLES
 from etl.params import FIT_VAE, Params
 from etl.plan import plan_cohort, read_film_sums
 from etl.plan_cohort import PlannedCohort, require_metadata_only, tables_of_rules
@@ -87,16 +89,17 @@ def examine(params: Params, *, deep: str, all_films: bool) -> Diagnosis:
     films = None
     if cohorts and "mimic_cxr_jpg" in releases:
         paths = sorted({path for cohort in cohorts for path in cohort.films})
-        root = releases["mimic_cxr_jpg"].root
-        sums = read_film_sums(root, set(paths)) if deep == "sums" else {}
-        films = look_at_films(root, paths, sums, problems, deep=deep, all_films=all_films)
+        with problems.caught("films"):
+            films = _look_at_films(
+                params, releases["mimic_cxr_jpg"], paths, problems, deep, all_films
+            )
     needs = estimate_needs(params, every, recipes, cohorts)
     machine = look_at_machine(params.paths.build)
     compare_with_machine(params, needs, machine, problems)
     anomalies: list[Anomaly] = []
     with problems.caught("anomalies"):
         anomalies = count_anomalies(params, made)
-    lacking = {name: tables_lacking(params, name, every) for name in shipped_recipes()}
+    lacking = {name: tables_lacking(name, every) for name in shipped_recipes()}
     return Diagnosis(
         releases, versions, tables, anomalies, lacking, cohorts, films, needs, machine, problems
     )
@@ -114,6 +117,21 @@ def _say_what_is_odd(release: Release, version: Version, problems: Problems) -> 
         problems.add(source, version.warning, "take the tables of 3.1", "warning")
 
 
+def _look_at_films(
+    params: Params,
+    release: Release,
+    paths: Sequence[str],
+    problems: Problems,
+    deep: str,
+    all_films: bool,
+) -> FilmFacts:
+    """Films that lie elsewhere are not the release's own files, and have no checksums."""
+    root = find_film_root(params, release)
+    has_sums = deep == "sums" and not params.paths.films
+    sums = read_film_sums(release.root, set(paths)) if has_sums else {}
+    return look_at_films(root, paths, sums, problems, deep=deep, all_films=all_films)
+
+
 def _find_releases(params: Params, problems: Problems) -> dict[Source, Release]:
     releases = {}
     for source in SOURCES:
@@ -127,11 +145,13 @@ def _check_recipes(
 ) -> list[Recipe]:
     """The recipes of the params, and what they and the other settings name that is not there."""
     recipes = []
+    looked_at = {table.name for table in tables}  # none of a release that was not found
     for name in params.recipes:
         with problems.caught(name):
             recipe = read_recipe(name)
             recipes.append(recipe)
-            for table in set(tables_lacking(params, name, tables)) - set(RECIPE_TABLES):
+            told = set(RECIPE_TABLES) - set(LABELS)  # by their own names
+            for table in sorted((set(tables_lacking(name, tables)) - told) & looked_at):
                 next_step = "download it, or take the recipe out of params.yaml"
                 problems.add(name, f"needs {file_of(table)}, which is not there", next_step)
             if isinstance(recipe.split, BenchmarkSplitRule) and recipe.split.lists:
@@ -153,17 +173,16 @@ def _require_folder(setting: str, folder: str, problems: Problems) -> None:
         problems.add(setting, f"{folder} is no folder", f"set {setting} to one that is there")
 
 
-def tables_lacking(params: Params, name: str, tables: Sequence[TableFacts]) -> list[str]:
-    """The source tables that a recipe reads and that are not there, by name."""
+def tables_lacking(name: str, tables: Sequence[TableFacts]) -> list[str]:
+    """The source tables that a build of the recipe reads and that are not there, by name."""
     recipe = read_recipe(name)
     read = {
-        *event.source_tables(params, recipe),
-        *cohort.INGESTED,
-        *cohort.NEEDED.get(recipe.rules, ()),
+        *(table for table in RECIPE_TABLES if table not in LABELS),
+        *recipe.needed_tables,
+        *NEEDED.get(recipe.rules, ()),
         f"cxr_{recipe.labels.findings}",
     }
-    there = {table.name for table in tables if table.is_there}
-    return sorted(table for table in read if table in TABLES and table not in there)
+    return sorted(read - {table.name for table in tables if table.is_there})
 
 
 def _plan_cohorts(

@@ -7,7 +7,8 @@ from pathlib import Path
 from cxrfuture_data.console import progress
 from cxrfuture_data.publish import file_sha256
 from etl.doctor_problem import Problems
-from etl.plan_film import FilmsOnDisk, look_for_films, place_of
+from etl.film_tree import find_films
+from etl.plan_film import FilmsOnDisk, look_for_films
 from etl.sources import CHECKSUMS
 
 SAMPLED = 256
@@ -71,10 +72,11 @@ def _tell(root: Path, films: FilmsOnDisk, problems: Problems) -> None:
 
 def _hash(root: Path, paths: Sequence[str], sums: Mapping[str, str]) -> tuple[int, int]:
     """(hashed, altered) of the films with a checksum that lie there as the release's own file."""
+    tree = find_films(root)
     hashed = altered = 0
     with progress("checksums of films", len(paths), "films") as advance:
         for path in paths:
-            file = Path(place_of(root, path))
+            file = tree.place(path)
             if path in sums and file.is_file():
                 hashed += 1
                 altered += file_sha256(file) != sums[path]

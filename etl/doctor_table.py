@@ -1,16 +1,18 @@
 """The tables of a release: which are there, whole, and of how many rows."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
 from cxrfuture_data.console import progress
+from cxrfuture_data.schema import ContractError
 from etl.doctor_file import damage_at_the_ends, damage_by_checksum
 from etl.doctor_problem import Level, Problems
 from etl.doctor_release import expected_bytes
-from etl.ingest import KILOBYTE
+from etl.ingest import KILOBYTE, LABELS
 from etl.metadata import (
     SMALL_TABLES,
     file_of,
@@ -20,6 +22,7 @@ from etl.metadata import (
 )
 from etl.mimic_schema import OPTIONAL_TABLES, RECIPE_TABLES, TABLES
 from etl.params import Params
+from etl.recipe import read_recipe
 from etl.sources import Release, read_checksums
 from etl.version import Version
 from etl.version_schema import expected_rows
@@ -58,7 +61,7 @@ def look_at_tables(
             facts.append(_look_at_table(params, release, name, problems))
             continue
         facts.append(TableFacts(name, file_of(name), is_needed(params, name)))
-        if name in RECIPE_TABLES:
+        if name in RECIPE_TABLES and not _has_other_labels(release, name):
             where = release.root if table.module == "cxr" else release.root / table.module
             problems.add(
                 name,
@@ -68,15 +71,31 @@ def look_at_tables(
     return _check_sums(release, facts, problems) if deep == "sums" else facts
 
 
+def _has_other_labels(release: Release, name: str) -> bool:
+    """One labeler's labels are enough for ingest; recipes say which they read."""
+    return name in LABELS and any(other in release.tables for other in LABELS)
+
+
 def is_needed(params: Params, name: str) -> bool:
     """Whether ingest reads the table if it is there."""
-    return params.ingest.tables == "all" or name in (*RECIPE_TABLES, *OPTIONAL_TABLES)
+    return params.ingest.tables == "all" or name in wanted_tables(params)
+
+
+def wanted_tables(params: Params) -> set[str]:
+    """As ingest has it. A recipe that cannot be read is a problem by its own name."""
+    wanted = {*RECIPE_TABLES, *OPTIONAL_TABLES}
+    for name in params.recipes:
+        with suppress(ContractError):
+            wanted.update(read_recipe(name).needed_tables)
+    return wanted
 
 
 def _look_at_table(params: Params, release: Release, name: str, problems: Problems) -> TableFacts:
     path = release.tables[name]
     level: Level = "fails" if is_needed(params, name) else "warning"
-    facts = TableFacts(name, str(path.relative_to(release.root)), level == "fails", state="damaged")
+    is_inside = path.is_relative_to(release.root)  # a table made from headers is not
+    file = str(path.relative_to(release.root) if is_inside else path)
+    facts = TableFacts(name, file, level == "fails", state="damaged")
     with problems.caught(name, level):
         facts = replace(facts, size=path.stat().st_size)
         damage = damage_at_the_ends(path)

@@ -7,7 +7,7 @@ from duckdb import DuckDBPyConnection
 
 from cxrfuture_data.publish import write_json
 from cxrfuture_data.schema import VARIABLES
-from etl.event_text import text_tables, write_events
+from etl.event_text import require_text_tables, text_tables, write_events
 from etl.ledger import Drop, write_ledger
 from etl.params import Params
 from etl.recipe import FutureRecipe, Recipe
@@ -44,6 +44,7 @@ NEEDED = ("event/needed/chartevents",)
 
 def run(params: Params, recipe: Recipe) -> None:
     """Write measurement, event and text.parquet; those a recipe does not ask for are empty."""
+    require_text_tables(params, recipe)
     folder = params.build(recipe.name, STAGE)
     with open_sql(params.sql, folder / ".spill") as connection:
         bind_tables(connection, source_tables(params, recipe))

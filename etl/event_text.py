@@ -72,10 +72,15 @@ def text_tables(params: Params, recipe: Recipe) -> dict[str, Path]:
         names = [*recipe.needed_tables, "d_items", "d_labitems"]
     tables = {name: params.build("ingest", f"{name}.parquet") for name in names}
     return {
-        name: path if name in RECIPE_TABLES else require_table(params, recipe.name, name)
-        for name, path in tables.items()
-        if name not in OPTIONAL_TABLES or path.exists()
+        name: path for name, path in tables.items() if name not in OPTIONAL_TABLES or path.exists()
     }
+
+
+def require_text_tables(params: Params, recipe: Recipe) -> None:
+    """Refuse a recipe whose own tables are not ingested."""
+    for name in recipe.needed_tables:
+        if name not in (*RECIPE_TABLES, *OPTIONAL_TABLES):
+            require_table(params, recipe.name, name)
 
 
 def write_events(

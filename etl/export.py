@@ -22,12 +22,12 @@ Exporter = Callable[[Params, Recipe, Path], list[Path]]
 
 # Format -> what writes it, and the rules of the recipes it can hold.
 FORMATS: dict[str, tuple[Exporter, tuple[str, ...]]] = {
-    "meds": (export_meds.export, ("future",)),
     "npz": (export_npz.export, ("ddl_cxr", "medfuse")),
     "ddl-cxr": (export_ddl_cxr.export, ("ddl_cxr",)),
     "medfuse": (export_medfuse.export, ("medfuse",)),
     "ehrxdiff": (export_ehrxdiff.export, ("ehrxdiff",)),
     "diff3m": (export_diff3m.export, ("diff3m",)),
+    "meds": (export_meds.export, ("future",)),
 }
 WITHOUT_WINDOWS = ("meds",)  # formats that hold the tables' own rows
 

@@ -19,7 +19,7 @@ from rich.table import Table
 from cxrfuture_data.console import progress, silence
 from cxrfuture_data.publish import publish, write_json
 from etl import ingest
-from etl.fidelity_change import ROWS, Change, compare_builds, count_hours_before_first
+from etl.build_change import ROWS, Change, compare_builds, count_hours_before_first
 from etl.params import Params
 from etl.prepare import prepare_ingested
 from etl.recipe import NOT_LISTED, Recipe

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cxrfuture_data.console import progress
 from cxrfuture_data.schema import ContractError
+from etl.film_metadata import add_metadata
 from etl.ingest import KILOBYTE, find_source, finish_table, read_finished
 from etl.ingest_table import Job, read_layout
 from etl.mimic_schema import TABLES
@@ -34,8 +35,10 @@ SMALL_TABLES = (
 
 
 def find_release_of(params: Params, source: Source) -> Release:
-    """The release that params name, as ingest finds it. The seam for what ingest adds to it."""
-    return find_source(params, source)
+    """The release that params name, as ingest reads it: with a film list from DICOM headers where
+    it has none."""
+    release = find_source(params, source)
+    return add_metadata(params, release)[0] if source == "mimic_cxr_jpg" else release
 
 
 def find_releases(params: Params) -> dict[Source, Release]:

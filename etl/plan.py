@@ -13,7 +13,9 @@ from rich.console import Console
 
 from cxrfuture_data.publish import publish, write_json
 from cxrfuture_data.schema import ContractError
-from etl.cohort import OFFICIAL_SPLIT, RECIPE_FILE
+from etl.built_recipe import RECORD, is_built_by
+from etl.cohort import OFFICIAL_SPLIT
+from etl.film_metadata import find_film_root
 from etl.metadata import find_releases, read_ingested_table, read_small_table, source_of
 from etl.mimic_schema import RECIPE_TABLES
 from etl.params import Params
@@ -61,14 +63,15 @@ def run_plan(
     folder = out or params.build("plan")
     releases = find_releases(params)
     films = releases["mimic_cxr_jpg"]
-    plans = plan_films(films.root, [plan_cohort(params, releases, r, exact=exact) for r in recipes])
+    root = find_film_root(params, films)
+    plans = plan_films(root, [plan_cohort(params, releases, r, exact=exact) for r in recipes])
     sums = read_film_sums(films.root, set(plans[-1].paths))
     base = base_url(films)
     for plan in plans:
         write_lists(folder if plan.cohort is None else folder / plan.name, plan, sums, base)
     facts = {
         "plans": [facts_of_plan(plan, (rate, OTHER_RATE)) for plan in plans],
-        "root": str(films.root.resolve()),
+        "root": str(root.resolve()),
         "base": base,
         "simulated": films.simulated,
         "checksums": len(sums),
@@ -103,10 +106,10 @@ def plan_cohort(
 
 def is_built(params: Params, releases: Mapping[Source, Release], recipe: Recipe) -> bool:
     """Whether stage cohort has run for this very recipe on the tables as they now lie there."""
-    record = params.build(recipe.name, "cohort", RECIPE_FILE)
-    if not record.is_file() or json.loads(record.read_text()) != recipe.model_dump(mode="json"):
+    record = params.build(recipe.name, "cohort", RECORD)
+    if not is_built_by(params.build(recipe.name), recipe):
         return False
-    for name in (*RECIPE_TABLES, *tables_of_rules(recipe)):
+    for name in {*RECIPE_TABLES, *recipe.needed_tables, *tables_of_rules(recipe)}:
         release = releases[source_of(name)]
         if name not in release.tables:
             if name == OFFICIAL_SPLIT:

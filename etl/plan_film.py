@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from etl.film_reader import SUFFIXES, TAIL_BYTES
+from etl.film_tree import find_films
 
 # Mean of MIMIC-CXR-JPG: 570.3 GB for 377,110 films (specs peers 4.2).
 MEAN_BYTES = 1_510_000
@@ -56,21 +57,14 @@ class FilmsOnDisk:
         return self.found_bytes + self.wanted_bytes
 
 
-def place_of(root: Path, path: str) -> str:
-    """Where a film lies that the release keeps at ``path``; ``root`` holds files/.
-
-    The seam for films in another layout: no other line here puts a folder and a path together.
-    """
-    return f"{root}/{path}"
-
-
 def look_for_films(root: Path, paths: Sequence[str]) -> FilmsOnDisk:
-    """Look for films by their paths in the release.
+    """Look for films by their paths in the release, in whatever layout they lie below ``root``.
 
     As for stage image, a film may be another kind of file than its path says. A JPEG is whole if
     it has its end marker: nobody publishes the films' sizes.
     """
-    if not root.is_dir() or not any((root / "files").glob("*")):
+    tree = find_films(root)
+    if not tree.folder.is_dir() or not any(tree.folder.iterdir()):
         return FilmsOnDisk(tuple(paths), (), 0, 0)
     groups = [
         paths[start : start + FILMS_A_READER] for start in range(0, len(paths), FILMS_A_READER)
@@ -79,9 +73,7 @@ def look_for_films(root: Path, paths: Sequence[str]) -> FilmsOnDisk:
     cut: list[str] = []
     sizes: list[int] = []
     with ThreadPoolExecutor(READERS) as readers:
-        found = readers.map(
-            lambda group: [_bytes_of(place_of(root, path)) for path in group], groups
-        )
+        found = readers.map(lambda group: [_bytes_of(tree.place(path)) for path in group], groups)
         for path, size in zip(paths, (size for group in found for size in group), strict=True):
             if size is None:
                 missing.append(path)
@@ -92,9 +84,9 @@ def look_for_films(root: Path, paths: Sequence[str]) -> FilmsOnDisk:
     return FilmsOnDisk(tuple(missing), tuple(cut), len(sizes), sum(sizes))
 
 
-def _bytes_of(place: str) -> int | None:
+def _bytes_of(place: Path) -> int | None:
     """Bytes of a film: None where there is no file, 0 where it is cut short."""
-    stem = place.rpartition(".")[0]
+    stem = str(place).rpartition(".")[0]
     sizes = (_whole_bytes(stem + suffix) for suffix in SUFFIXES)
     return next((size for size in sizes if size is not None), None)
 

@@ -61,6 +61,7 @@ def read_index(path: Path) -> pl.DataFrame:
         raise ContractError(f"{path}: a row without subject_id or prediction_time; remove it")
     if rows.select(KEY).is_duplicated().any():
         raise ContractError(f"{path}: a subject_id and prediction_time stand on several rows")
+    _require_types(path, rows)
     values = [pl.col(name).cast(pl.Float64) for name in VALUES if name in rows.columns]
     label = pl.coalesce(*values) if values else pl.lit(None, dtype=pl.Float64)
     return rows.select(
@@ -68,3 +69,13 @@ def read_index(path: Path) -> pl.DataFrame:
         prediction_at=pl.col("prediction_time").cast(pl.Datetime("us")),
         label=label,
     ).sort("subject_id", "prediction_at")
+
+
+def _require_types(path: Path, rows: pl.DataFrame) -> None:
+    """Refuse columns of other types than MEDS gives them."""
+    for name, kind in rows.schema.items():
+        is_value = name in VALUES and not (kind.is_numeric() or kind in (pl.Boolean, pl.Null))
+        is_subject = name == "subject_id" and not kind.is_integer()
+        is_time = name == "prediction_time" and kind != pl.Datetime
+        if is_value or is_subject or is_time:
+            raise ContractError(f"{path}: {name} is {kind}; write it as MEDS labels have it")

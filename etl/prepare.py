@@ -12,6 +12,7 @@ from etl.params import Params
 from etl.prediction_index import index_files
 from etl.recipe import FutureRecipe, Recipe
 from etl.shard_facts import read_json
+from etl.stage_cost import measured
 
 RECORD = "tables.json"
 COHORT_RECORD = "cohort.json"
@@ -31,8 +32,9 @@ def prepare_ingested(params: Params, recipe: Recipe) -> Path:
     if read_done(folder / RECORD, made_from) is None:
         (folder / RECORD).unlink(missing_ok=True)
         (folder / COHORT_RECORD).unlink(missing_ok=True)
-        for stage in STAGES.values():
-            stage.run(params, recipe)
+        for name, stage in STAGES.items():
+            with measured(folder, name):
+                stage.run(params, recipe)
         write_done(folder / RECORD, made_from, {"recipe": recipe.name})
     return folder
 
@@ -45,7 +47,8 @@ def prepare_cohort(params: Params, recipe: Recipe) -> Path:
     if all(read_done(folder / name, made_from) is None for name in (RECORD, COHORT_RECORD)):
         (folder / RECORD).unlink(missing_ok=True)
         (folder / COHORT_RECORD).unlink(missing_ok=True)
-        cohort.run(params, recipe)
+        with measured(folder, "cohort"):
+            cohort.run(params, recipe)
         write_done(folder / COHORT_RECORD, made_from, {"recipe": recipe.name})
     return folder
 
@@ -62,5 +65,5 @@ def _made_from(params: Params, recipe: Recipe) -> str:
     labels = imagenome.facts_of_files(params.paths.chest_imagenome)
     index = recipe.cohort.index if isinstance(recipe, FutureRecipe) else ""
     listed = [file_sha256(path) for path in index_files(index)] if index else []
-    tables = source["manifest_digest"]
-    return digest(recipe.model_dump(mode="json"), tables, labels, code, listed)
+    given = (source["manifest_digest"], labels, params.paths.mimic_cxr_reports, listed)
+    return digest(recipe.model_dump(mode="json"), given, code)

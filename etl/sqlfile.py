@@ -16,12 +16,13 @@ import duckdb
 import pyarrow.parquet as pq
 from duckdb import DuckDBPyConnection
 
-from cxrfuture_data.console import console, say
+from cxrfuture_data.console import console, say, step
 from cxrfuture_data.publish import publish
 from cxrfuture_data.schema import VARIABLE_SETS, ContractError
 from etl.ledger import Drop
 from etl.params import SqlParams
 from etl.recipe import Value
+from etl.sql_error import explain
 
 Parameters = Mapping[str, Value]
 
@@ -91,10 +92,11 @@ def open_sql(params: SqlParams, spill: Path) -> Iterator[DuckDBPyConnection]:
         connection.execute(f"CREATE TEMP TYPE {name} AS ENUM ({listed})")
     try:
         yield connection
-    except duckdb.OutOfMemoryException:
-        raise ContractError(
-            f"sql.memory_limit: {params.memory_limit} is not enough; raise it, or lower sql.threads"
-        ) from None
+    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+        explained = explain(error, params, spill)
+        if explained is None:
+            raise
+        raise explained from None
     finally:
         connection.close()
         shutil.rmtree(spill, ignore_errors=True)
@@ -116,7 +118,11 @@ def create_table(
 ) -> None:
     """Keep the rows of a file, dropped ones too, under ``table``. A table has no order."""
     sql = read_sql(name)
-    connection.execute(f"CREATE TEMP TABLE {table} AS {sql.body}", _bind(sql, parameters))
+    with step(name) as tell:
+        made = connection.execute(
+            f"CREATE TEMP TABLE {table} AS {sql.body}", _bind(sql, parameters)
+        )
+        tell(made.fetchall())
 
 
 def add_rows(
@@ -264,6 +270,7 @@ def _bind(sql: SqlFile, parameters: Parameters | None) -> dict[str, Value]:
 def _copy(
     connection: DuckDBPyConnection, path: Path, query: str, parameters: dict[str, Value]
 ) -> None:
-    with publish(path) as part:
+    with step(path.name) as tell, publish(path) as part:
         quoted = str(part).replace("'", "''")
-        connection.execute(f"COPY (\n{query}\n) TO '{quoted}' ({PARQUET})", parameters)
+        made = connection.execute(f"COPY (\n{query}\n) TO '{quoted}' ({PARQUET})", parameters)
+        tell(made.fetchall())

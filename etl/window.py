@@ -9,6 +9,7 @@ from duckdb import DuckDBPyConnection
 
 from etl.ledger import Drop, write_ledger
 from etl.params import Params
+from etl.part import rate_of
 from etl.published_hours import create_pair_edges
 from etl.recipe import FutureRecipe, Recipe
 from etl.sqlfile import (
@@ -125,18 +126,24 @@ def _measure_in_parts(connection: DuckDBPyConnection, recipe: Recipe) -> None:
     )
     files = files_of(recipe)
     windows = count_rows(connection, "numbered_window") if recipe.window.hourly else 0
-    for part in range(max(1, math.ceil(windows / WINDOWS_PER_PART))):
-        connection.execute(
-            "CREATE TEMP TABLE sample_window AS SELECT numbered_window.* FROM numbered_window"
-            " INNER JOIN window_part USING (window_number) WHERE part = $part",
-            {"part": part},
-        )
-        for table, name in files.part.items():
-            create_table(connection, table, name, recipe.parameters)
-        for table, name in files.kept.items():
-            add_rows(connection, table, name, recipe.parameters)
-        for table in ("sample_window", *files.part):
-            connection.execute(f"DROP TABLE {table}")
+    with rate_of(STAGE, windows, 0, "windows") as advance:
+        for part in range(max(1, math.ceil(windows / WINDOWS_PER_PART))):
+            _measure_part(connection, recipe, files, part)
+            advance(min(WINDOWS_PER_PART, windows - part * WINDOWS_PER_PART))
+
+
+def _measure_part(connection: DuckDBPyConnection, recipe: Recipe, files: Files, part: int) -> None:
+    connection.execute(
+        "CREATE TEMP TABLE sample_window AS SELECT numbered_window.* FROM numbered_window"
+        " INNER JOIN window_part USING (window_number) WHERE part = $part",
+        {"part": part},
+    )
+    for table, name in files.part.items():
+        create_table(connection, table, name, recipe.parameters)
+    for table, name in files.kept.items():
+        add_rows(connection, table, name, recipe.parameters)
+    for table in ("sample_window", *files.part):
+        connection.execute(f"DROP TABLE {table}")
 
 
 def _count(connection: DuckDBPyConnection, recipe: Recipe) -> list[Drop]:

@@ -5,7 +5,7 @@ from tiny_mimic import tiny_params, write_tree
 from tiny_stages import admission, chart, film, heart_rates, icu_stay, patient
 
 from cxrfuture_data.schema import ContractError
-from etl.bench_etl import run_etl_bench
+from etl.bench_etl import FULL_ROWS, extrapolate, run_etl_bench, run_rows_bench
 from etl.recipe import read_recipe
 
 STAGES = ("ingest", "event", "cohort", "window")
@@ -74,3 +74,20 @@ def test_a_stage_that_fails_is_not_a_measurement(tmp_path):
 def test_tables_without_films_are_refused(tmp_path):
     with pytest.raises(ContractError, match="a cohort needs --mimic-cxr-jpg too"):
         run_etl_bench(tiny_params(tmp_path), read_recipe("ddl_cxr"), mimic_iv=tmp_path)
+
+
+def test_an_extrapolation_is_linear_in_the_rows_that_ingest_reads():
+    stages = {"ingest": {"median": 3.0}, "event": {"median": 1.0}}
+    found = extrapolate({"total": {"rows_read": FULL_ROWS // 2}, "stages": stages})
+    assert found["seconds"] == {"ingest": 6.0, "event": 2.0, "total": 8.0}
+    assert "not measured" in found["is_extrapolated"]
+
+
+def test_a_hospital_is_simulated_of_about_so_many_rows(tmp_path, capsys):
+    params = tiny_params(tmp_path)
+    run_rows_bench(params, read_recipe("ddl_cxr"), 60_000, rounds=1, as_json=True)
+    result = json.loads(capsys.readouterr().out)
+    # Dictionaries, the lists of films and labels, admissions and codes come on top.
+    assert 45_000 < result["stages"]["ingest"]["rows_read"] < 80_000
+    assert result["extrapolation"]["from_rows"] == result["stages"]["ingest"]["rows_read"]
+    assert not params.build("ingest").exists()

@@ -26,6 +26,8 @@ from etl.doctor_table import TableFacts, compare_with_release
 from etl.metadata import find_releases
 from etl.version_schema import expected_rows
 
+SOUND = gzip.compress(b"a" * 5000, mtime=0)
+
 
 def look(params, deep="none", all_films=False):
     return examine(params, deep=deep, all_films=all_films)
@@ -58,6 +60,31 @@ def test_a_missing_table_fails(tmp_path):
     assert line.endswith("download it, or set paths.mimic_iv to the folder that has it")
     with pytest.raises(ContractError, match="chartevents"):  # a run does fail there
         ingest.run(params)
+
+
+def test_a_table_that_only_one_recipe_needs_is_asked_for_by_that_recipe(tmp_path):
+    params = write_filmed_tree(tmp_path).model_copy(update={"recipes": ["ddl_cxr", "future"]})
+    found = [line.partition(",")[0] for line in lines(look(params))]
+    assert "future: needs hosp/emar.csv.gz" in found
+    assert not [line for line in found if line.startswith("ddl_cxr")]
+
+
+def test_one_labeler_is_enough_for_recipes_that_read_it(tmp_path):
+    """Ingest takes either; ddl_cxr and ehrxdiff read CheXpert's."""
+    params = write_filmed_tree(tmp_path, {"cxr_negbio": []})
+    (tmp_path / "mimic-cxr-jpg" / "mimic-cxr-2.0.0-chexpert.csv.gz").unlink()
+    assert [line.partition(";")[0] for line in lines(look(params))] == [
+        f"{name}: needs mimic-cxr-2.0.0-chexpert.csv.gz, which is not there"
+        for name in ("ddl_cxr", "ehrxdiff")
+    ]
+
+
+def test_films_may_lie_elsewhere(tmp_path):
+    params = write_filmed_tree(tmp_path)
+    (tmp_path / "mimic-cxr-jpg" / "files").rename(tmp_path / "resized")
+    assert "films: none of 2 looked for" in lines(look(params))[0]
+    paths = params.paths.model_copy(update={"films": str(tmp_path / "resized")})
+    assert lines(look(params.model_copy(update={"paths": paths}))) == []
 
 
 def test_a_missing_release_fails(tmp_path):
@@ -98,11 +125,12 @@ def test_a_truncated_large_table_fails_when_its_checksum_is_asked_for(tmp_path):
         (b"", "empty"),
         (b"<!DOCTYPE html><html>Sign in</html>", "a web page, not a table"),
         (b"subject_id,gender\n1,F\n", "not gzip"),
-        (gzip.compress(b"a" * 5000, mtime=0)[:-8] + b"\0" * 8, "ends in zeros"),
-        (gzip.compress(b"a" * 5000, mtime=0)[:-4] + b"\xff\xff\xff\xff", "truncated gzip"),
+        (SOUND[:-8] + b"\0" * 8, "ends in zeros"),
+        (SOUND[:-4] + b"\xff\xff\xff\xff", "truncated gzip"),
         (b"\x1f\x8b\x08", "only 3 bytes of gzip"),
-        (gzip.compress(b"a" * 5000, mtime=0), None),
+        (SOUND, None),
     ],
+    ids=["empty", "page", "text", "zeros", "length", "start", "sound"],
 )
 def test_the_ends_of_a_file_tell_what_it_is(tmp_path, content, damage):
     path = tmp_path / "poe.csv.gz"
@@ -351,7 +379,7 @@ def test_too_little_disk_fails_and_too_little_memory_warns(tmp_path):
 
 def test_gzip_is_checked_by_its_own_sum_where_the_release_gives_none(tmp_path):
     path = tmp_path / "poe.csv.gz"
-    content = bytearray(gzip.compress(b"a,b\n1,2\n", mtime=0))
+    content = bytearray(gzip.compress(b"a,b\n1,2\n"))
     content[-8] ^= 1
     path.write_bytes(content)
     assert "damaged gzip" in str(damage_by_checksum(path, None, lambda size: None))

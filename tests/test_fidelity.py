@@ -20,7 +20,7 @@ from tiny_stages import (
 
 from cxrfuture_data import ContractError
 from etl import fidelity
-from etl.fidelity_change import ROWS
+from etl.build_change import ROWS
 from etl.recipe import NOT_LISTED, read_recipe
 
 FILMS = [film("first", 1, 51), film("second", 20, 52)]

@@ -80,7 +80,10 @@ def test_every_dependency_has_a_tested_version():
         for line in (ROOT / "constraints.txt").read_text().splitlines()
         if "==" in line
     }
-    names = {name.split(">")[0].split("=")[0].split("<")[0].strip().lower() for name in wanted}
+    names = {
+        name.split("[")[0].split(">")[0].split("=")[0].split("<")[0].strip().lower()
+        for name in wanted
+    }
     assert names <= pinned
 
 

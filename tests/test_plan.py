@@ -83,7 +83,7 @@ def hospital(tmp_path_factory):
             out=root, mimic_iv_from=None, render=True, workers=1, patients=24, seed=5, image_size=64
         )
     )
-    return tiny_params(root, image={"workers": 1})
+    return tiny_params(root, image={"workers": 1}, ingest={"tables": "all"})
 
 
 @pytest.mark.parametrize("name", shipped_recipes())

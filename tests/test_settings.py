@@ -35,7 +35,7 @@ def changed_recipe(tmp_path):
 
 
 def test_the_shipped_params_are_complete():
-    assert read_params(ROOT / "params.yaml").recipes == ["ddl_cxr", "ehrxdiff"]
+    assert read_params(ROOT / "params.yaml").recipes == ["ddl_cxr", "ehrxdiff", "future"]
 
 
 def test_a_misspelt_key_is_named_with_the_nearest_one(changed_params):

@@ -1,12 +1,16 @@
 """A dataset of `future`: what its samples say that no other recipe's do."""
 
+from dataclasses import replace
+
 import numpy as np
 from tiny_build import build_dataset, key_of
 
 from cxrfuture_data import open_dataset
-from cxrfuture_data.batch import collate
+from cxrfuture_data.batch import collate, hour_columns
 from cxrfuture_data.labels import FINDING_CHANGES
-from cxrfuture_data.schema import COMORBIDITIES, FINDINGS, WIDE_VARIABLES
+from cxrfuture_data.manifest import Simulated
+from cxrfuture_data.picture import draw
+from cxrfuture_data.schema import COMORBIDITIES, EVENT_TABLES, FINDINGS, WIDE_VARIABLES
 
 NAMES = [variable.name for variable in WIDE_VARIABLES]
 
@@ -48,6 +52,42 @@ def test_the_window_of_future_has_its_own_variables_and_ends(tmp_path):
     # Eight training patients, two pairs each; the pair that ends in a lost film is gone.
     values = [base + s for s in range(1, 9) for base in (80, 90) for _ in range(1 if s == 3 else 2)]
     assert (moments.count, moments.mean) == (len(values), np.mean(values))
+
+
+def test_a_batch_of_future_has_a_value_and_a_flag_of_each_variable(tmp_path):
+    dataset = open_dataset(build_dataset(tmp_path, "future", shard={"workers": 1}))
+    for kind in ("pair", "stay"):
+        sample = dataset.samples("train", kind)[0]
+        batch = collate([sample], dataset)
+        assert batch.hours.shape == (1, len(sample.window.hourly), 2 * len(NAMES))
+        assert batch.hours.shape[2] == hour_columns(dataset, kind) == 142
+        assert batch.hours.dtype == np.float32
+        column = NAMES.index("Heart Rate")
+        flags = batch.hours[0, :, len(NAMES) + column]
+        assert np.flatnonzero(flags).tolist() == [1, 3]
+        values = batch.hours[0, :, column]
+        assert values[0] == 0  # before the first: the training mean
+        assert values[1] == values[2] < values[3] == values[4]
+
+
+def test_the_picture_has_a_lane_for_any_table_and_a_line_for_what_runs(tmp_path):
+    dataset = open_dataset(build_dataset(tmp_path, "future", shard={"workers": 1}))
+    pair = dataset.samples("train", "pair")[0]
+    tables = np.arange(len(EVENT_TABLES), dtype=np.uint8)
+    hours = np.full(len(tables), -2, np.float32)
+    simulated = Simulated(tables=True, films=True)
+    pictures = []
+    for end in (np.nan, np.inf):
+        events = {
+            "event_row": np.zeros(len(tables), np.int32),
+            "event_table": tables,
+            "event_hours": hours,
+            "event_end_hours": np.full(len(tables), end, np.float32),
+        }
+        window = replace(pair.window, **events)
+        pictures.append(np.asarray(draw(replace(pair, window=window), simulated)))
+    assert pictures[0].shape == pictures[1].shape
+    assert (pictures[0] != pictures[1]).any()
 
 
 def test_other_recipes_say_nothing_of_it(tmp_path):

@@ -54,8 +54,11 @@ def write_tree(root: Path, tables: Mapping[str, Rows], extension: str = ".csv.gz
 
 
 def tiny_params(root: Path, **overrides: Mapping[str, Any]) -> Params:
-    """The shipped params.yaml, its paths below ``root``; overrides are ``section={key: value}``."""
-    value = read_yaml(REPOSITORY / "params.yaml")
+    """The shipped params.yaml, its paths below ``root``; overrides are ``section={key: value}``.
+
+    Of recipes those that need no table beside RECIPE_TABLES.
+    """
+    value = read_yaml(REPOSITORY / "params.yaml") | {"recipes": ["ddl_cxr", "ehrxdiff"]}
     value["paths"] = {
         "mimic_iv": str(root / "mimic-iv"),
         "mimic_cxr_jpg": str(root / "mimic-cxr-jpg"),
@@ -63,6 +66,7 @@ def tiny_params(root: Path, **overrides: Mapping[str, Any]) -> Params:
         "mimic_cxr_reports": str(root / "mimic-cxr-reports"),
         "build": str(root / "build"),
     }
+    value["recipes"] = ["ddl_cxr", "ehrxdiff"]  # which read no table besides those of every recipe
     for section, changes in overrides.items():
         value[section] = {**value[section], **changes}
     return parse_settings(Params, value, "params.yaml")

@@ -9,7 +9,7 @@ SELECT
     || '//' || COALESCE(NULLIF(TRIM(valueuom), ''), 'UNK') AS code
     , TRY_CAST(valuenum AS FLOAT) AS numeric_value
     , CASE
-        WHEN TRY_CAST(value AS DOUBLE) IS DISTINCT FROM valuenum
+        WHEN valuenum IS NULL OR TRY_CAST(value AS DOUBLE) IS DISTINCT FROM valuenum
             THEN NULLIF(NULLIF(TRIM(value), ''), '___')
     END AS text_value
     , source_row

@@ -19,7 +19,7 @@ SELECT
     || '//' || COALESCE(NULLIF(TRIM(lab.valueuom), ''), 'UNK') AS code
     , TRY_CAST(lab.valuenum AS FLOAT) AS numeric_value
     , CASE
-        WHEN TRY_CAST(lab.value AS DOUBLE) IS DISTINCT FROM lab.valuenum
+        WHEN lab.valuenum IS NULL OR TRY_CAST(lab.value AS DOUBLE) IS DISTINCT FROM lab.valuenum
             THEN NULLIF(NULLIF(TRIM(lab.value), ''), '___')
     END AS text_value
     , lab.source_row

@@ -1,6 +1,7 @@
 -- Grain: one row per (kind, key, hour) in which anything was measured or ran.
 -- Hours are [k, k + 1) after the window's start. One column a variable of the set wide, null where it
 -- was not measured. All output is urine and what else came out; balance is intake less all output.
+-- Sums are of decimals: exact, so the order of rows means nothing.
 SELECT
     sample_window.kind
     , sample_window.key
@@ -141,13 +142,20 @@ FROM (
             AS "Urine output"
         , MAX(value) FILTER (WHERE variable = 'Fluid intake')
             AS "Fluid intake"
-        , SUM(value) FILTER (WHERE variable IN ('Urine output', 'Fluid output'))
+        , CAST(
+            SUM(CAST(value AS DECIMAL(18, 9)))
+            FILTER (WHERE variable IN ('Urine output', 'Fluid output')) AS DOUBLE
+        )
             AS "Fluid output"
-        , SUM(
-            CASE
-                WHEN variable = 'Fluid intake' THEN value
-                WHEN variable IN ('Urine output', 'Fluid output') THEN -value
-            END
+        , CAST(
+            SUM(
+                CASE
+                    WHEN variable = 'Fluid intake' THEN CAST(value AS DECIMAL(18, 9))
+                    WHEN
+                        variable IN ('Urine output', 'Fluid output')
+                        THEN -CAST(value AS DECIMAL(18, 9))
+                END
+            ) AS DOUBLE
         ) AS "Fluid balance"
         , MAX(value) FILTER (WHERE variable = 'Vasopressors')
             AS "Vasopressors"
