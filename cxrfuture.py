@@ -85,18 +85,24 @@ def simulate(
     films_as: Annotated[
         str | None, typer.Option(help="jpg, resized, flat or dicom. Default: that of the params.")
     ] = None,
+    version: Annotated[
+        str | None, typer.Option(help="Of MIMIC-IV: 2.0, 2.2, 3.0 or 3.1. Default: of the params.")
+    ] = None,
+    cxr_version: Annotated[
+        str | None, typer.Option(help="Of MIMIC-CXR-JPG: 2.0.0 or 2.1.0. Default: of the params.")
+    ] = None,
 ) -> None:
-    """A hospital from a seed, shaped like MIMIC-IV 3.1 and MIMIC-CXR-JPG 2.1.0."""
+    """A hospital from a seed, shaped like a version of MIMIC-IV and MIMIC-CXR-JPG."""
     stage = _module("etl.simulate", "etl")
     settings = _module("etl.params", "etl").read_params(params)
+    options = {"patients": patients, "seed": seed, "image_size": image_size, "films_as": films_as}
+    options |= {"version": version, "cxr_version": cxr_version}
+    given = {name: value for name, value in options.items() if value is not None}
     if out is None:
-        changes = (patients, seed, image_size, mimic_iv_from, films_as, films)
-        if changes != (None, None, None, None, None, True):
+        if given or mimic_iv_from is not None or not films:
             raise ContractError("options that change the hospital need --out; or edit params.yaml")
         stage.run(settings)
         return
-    options = {"patients": patients, "seed": seed, "image_size": image_size, "films_as": films_as}
-    given = {name: value for name, value in options.items() if value is not None}
     chosen = settings.simulate.model_dump() | given
     stage.simulate(
         stage.SimulateOptions(

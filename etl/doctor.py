@@ -38,6 +38,7 @@ from etl.plan import plan_cohort, read_film_sums
 from etl.plan_cohort import PlannedCohort, require_metadata_only, tables_of_rules
 from etl.recipe import BenchmarkSplitRule, Recipe, read_recipe, shipped_recipes
 from etl.sources import Release, Source
+from etl.version import MIXED, Version, disagreement
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Diagnosis:
     """All that was found."""
 
     releases: Mapping[Source, Release | Database]
-    versions: Mapping[Source, tuple[str, str]]
+    versions: Mapping[Source, Version]
     tables: Mapping[Source, Sequence[TableFacts]]
     anomalies: Sequence[Anomaly]
     lacking: Mapping[str, Sequence[str]]
@@ -75,13 +76,13 @@ def examine(params: Params, *, deep: str, all_films: bool) -> Diagnosis:
     problems = Problems()
     releases = _find_releases(params, problems)
     tables: dict[Source, Sequence[TableFacts]] = {}
-    versions: dict[Source, tuple[str, str]] = {}
+    versions: dict[Source, Version] = {}
     for source, release in releases.items():
         looked_at = look_at_tables(params, release, deep, problems)
         rows = {table.name: table.rows for table in looked_at if table.rows is not None}
         versions[source] = recognise_version(release, rows)
-        version = versions[source][0]
-        tables[source] = compare_with_release(release, version, looked_at, problems)
+        _say_what_is_odd(release, versions[source], problems)
+        tables[source] = compare_with_release(release, versions[source], looked_at, problems)
     every = [table for of_source in tables.values() for table in of_source]
     made = {table.name: table.parquet for table in every if table.parquet is not None}
     recipes = _check_recipes(params, every, problems)
@@ -101,6 +102,18 @@ def examine(params: Params, *, deep: str, all_films: bool) -> Diagnosis:
     return Diagnosis(
         releases, versions, tables, anomalies, lacking, cohorts, films, needs, machine, problems
     )
+
+
+def _say_what_is_odd(release: Release | Database, version: Version, problems: Problems) -> None:
+    source = release.source
+    if version.name == MIXED:
+        problems.add(source, version.evidence, "take all tables from one version")
+        return
+    claimed = disagreement(release.version, version)
+    if claimed is not None:
+        problems.add(source, claimed, "name the folder after its version", "warning")
+    if version.warning is not None:
+        problems.add(source, version.warning, "take the tables of 3.1", "warning")
 
 
 def _look_at_films(
@@ -203,8 +216,8 @@ def facts_of(found: Diagnosis) -> dict[str, Any]:
             source: {
                 "root": str(release.root),
                 "simulated": release.simulated,
-                "version": found.versions[source][0],
-                "basis": found.versions[source][1],
+                "version": found.versions[source].title,
+                "basis": found.versions[source].evidence,
                 "tables": [_table_facts(table) for table in found.tables[source]],
             }
             for source, release in found.releases.items()

@@ -1,13 +1,14 @@
 """Which release a tree is, by its rows, and how many rows and bytes each of its tables then has."""
 
 from collections.abc import Mapping
-from importlib.resources import files
-from pathlib import Path
+from contextlib import suppress
 
-from cxrfuture_data.settings import read_yaml
+from cxrfuture_data.schema import ContractError
 from etl.database import Database
-from etl.ingest import ROWS_OF_VERSION
-from etl.sources import UNKNOWN, Release
+from etl.ingest_table import read_layout
+from etl.sources import Release
+from etl.version import Version, recognise_tree
+from etl.version_schema import expected_rows
 
 # Compressed megabytes of MIMIC-IV 3.1's largest tables (specs peers 5.1).
 MEGABYTES = {
@@ -33,30 +34,13 @@ NEWEST = "3.1"
 LARGE = 10_000_000  # bytes; smaller tables are read whole
 
 
-def recognise_version(release: Release | Database, rows: Mapping[str, int]) -> tuple[str, str]:
-    """The version of a release and what says so. ``rows`` of the tables that were counted.
-
-    The seam for etl.version: the only place here that decides on a version.
-    """
-    if release.simulated:
-        return release.version, "SIMULATED.json"
-    if release.source == "mimic_iv":
-        key = (rows.get("patients", 0), rows.get("admissions", 0))
-        if key in ROWS_OF_VERSION:
-            return ROWS_OF_VERSION[key], "rows of patients and admissions"
-    elif rows.get("cxr_metadata") == expected_rows("mimic_cxr_jpg", "2.1.0")["cxr_metadata"]:
-        root = Path(release.root)
-        is_new = "cxr_radiologist" in release.tables or (root / "IMAGE_FILENAMES").exists()
-        return ("2.1.0" if is_new else "2.0.0"), "rows of the film list, files of 2.1.0"
-    if release.version != UNKNOWN:
-        return release.version, "the folder's name alone"
-    return UNKNOWN, "neither rows nor the folder's name"
-
-
-def expected_rows(source: str, version: str) -> dict[str, int]:
-    """Table -> rows in that version; empty for one we have no counts of."""
-    path = Path(str(files("etl").joinpath("release_rows.yaml")))
-    return read_yaml(path)[source].get(version, {})
+def recognise_version(release: Release | Database, rows: Mapping[str, int]) -> Version:
+    """The version of a release and what says so. ``rows`` of the tables that were counted."""
+    columns = {}
+    for name, path in release.tables.items():
+        with suppress(ContractError):  # a damaged table is a problem already, and says nothing
+            columns[name] = read_layout(name, path).header
+    return recognise_tree(release, columns, rows)
 
 
 def expected_bytes(name: str, rows: int) -> float | None:

@@ -12,7 +12,7 @@ from cxrfuture_data.schema import ContractError
 from etl.database import Database
 from etl.doctor_file import damage_at_the_ends, damage_by_checksum
 from etl.doctor_problem import Level, Problems
-from etl.doctor_release import expected_bytes, expected_rows
+from etl.doctor_release import expected_bytes
 from etl.ingest import KILOBYTE, LABELS
 from etl.metadata import (
     SMALL_TABLES,
@@ -25,6 +25,8 @@ from etl.mimic_schema import OPTIONAL_TABLES, RECIPE_TABLES, TABLES
 from etl.params import Params
 from etl.recipe import read_recipe
 from etl.sources import Release, read_checksums
+from etl.version import Version
+from etl.version_schema import expected_rows
 
 WHOLE, ENDS, SUM = "read whole", "header and ends", "checksum"
 
@@ -155,12 +157,15 @@ def _check_sums(
 
 
 def compare_with_release(
-    release: Release | Database, version: str, tables: Sequence[TableFacts], problems: Problems
+    release: Release | Database,
+    version: Version,
+    tables: Sequence[TableFacts],
+    problems: Problems,
 ) -> list[TableFacts]:
     """Rows of the version beside those found; a large file much too small was cut short."""
     if release.simulated:
         return list(tables)
-    rows = expected_rows(release.source, version)
+    rows = expected_rows(release.source, version.release_rows)
     compared = []
     for table in tables:
         expected = rows.get(table.name)
@@ -170,7 +175,7 @@ def compare_with_release(
         if table.rows is not None and table.rows != expected:
             problems.add(
                 table.name,
-                f"{table.rows:,} rows, release {version} has {expected:,}",
+                f"{table.rows:,} rows, release {version.title} has {expected:,}",
                 "a table of another release, or a part of it: download it again",
                 "warning",
             )
@@ -179,7 +184,7 @@ def compare_with_release(
         if table.rows is None and is_gzip and size is not None and table.size < 0.7 * size:
             problems.add(
                 table.name,
-                f"{table.file}: {table.size / 1e6:,.0f} MB, release {version} has about"
+                f"{table.file}: {table.size / 1e6:,.0f} MB, release {version.title} has about"
                 f" {size / 1e6:,.0f}",
                 "it seems cut short: `cxrfuture doctor --deep sums` tells, or download it again",
                 "fails" if table.is_needed else "warning",

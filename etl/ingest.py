@@ -20,18 +20,11 @@ from etl.ingest_table import Job, ingest_table, read_layout
 from etl.mimic_schema import OPTIONAL_TABLES, RECIPE_TABLES, TABLES
 from etl.params import SIMULATED, Params
 from etl.recipe import read_recipe
-from etl.sources import UNKNOWN, Release, Source, find_release, read_checksums
+from etl.sources import Release, Source, find_release, read_checksums
+from etl.version import Version, disagreement, recognise_tree, require_one_version
 
 KILOBYTE = 1024
 LABELS = ("cxr_chexpert", "cxr_negbio")
-
-# Rows of patients and admissions, by release of MIMIC-IV.
-ROWS_OF_VERSION = {
-    (364627, 546028): "3.1",
-    (299712, 431231): "2.2",
-    (315460, 454324): "2.0",
-    (100, 275): "demo-2.2",
-}
 
 
 def run(params: Params) -> None:
@@ -73,6 +66,8 @@ def ingest_releases(
     """Ingest the tables of these releases, one after the other. ``films``: what source.json says
     of MIMIC-CXR besides."""
     jobs = plan_jobs(params, releases)
+    for release in releases:
+        require_one_version(release.source, _headers(release, jobs), release.root)
     folder = params.build("ingest")
     scratch = folder / "tmp"
     shutil.rmtree(scratch, ignore_errors=True)
@@ -85,7 +80,8 @@ def ingest_releases(
                 facts[job.name] = finish_table(job, advance)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    _write_summaries(folder, releases, facts, films or {})
+    versions = {release.source: _recognise(release, jobs, facts) for release in releases}
+    _write_summaries(folder, releases, versions, facts, films or {})
 
 
 def plan_jobs(params: Params, releases: Sequence[Release | Database]) -> list[Job]:
@@ -220,6 +216,7 @@ def _remove_other_tables(folder: Path, kept: set[str]) -> None:
 def _write_summaries(
     folder: Path,
     releases: Sequence[Release | Database],
+    versions: Mapping[Source, Version],
     facts: dict[str, dict[str, Any]],
     films: Mapping[str, Any],
 ) -> None:
@@ -233,7 +230,7 @@ def _write_summaries(
     sources: dict[str, Any] = {
         release.source: {
             "root": str(release.root),
-            "version": _version(release, facts),
+            "version": versions[release.source].title,
             "simulated": release.simulated,
         }
         for release in releases
@@ -243,8 +240,23 @@ def _write_summaries(
     write_json(folder / "source.json", sources | {"manifest_digest": digest(manifest)})
 
 
-def _version(release: Release | Database, facts: dict[str, dict[str, Any]]) -> str:
-    """What the source says; where it says nothing, what the number of rows gives away."""
-    if release.version != UNKNOWN or release.source != "mimic_iv":
-        return release.version
-    return ROWS_OF_VERSION.get((facts["patients"]["rows"], facts["admissions"]["rows"]), UNKNOWN)
+def _headers(release: Release | Database, jobs: Sequence[Job]) -> dict[str, tuple[str, ...]]:
+    """Table -> columns, of the tables of this release."""
+    is_cxr = release.source == "mimic_cxr_jpg"
+    return {
+        job.name: job.layout.header for job in jobs if (TABLES[job.name].module == "cxr") == is_cxr
+    }
+
+
+def _recognise(
+    release: Release | Database, jobs: Sequence[Job], facts: Mapping[str, dict[str, Any]]
+) -> Version:
+    """Which version the ingested tables are of; said, with all that is odd about it."""
+    headers = _headers(release, jobs)
+    rows = {name: facts[name]["rows"] + facts[name]["rejects"] for name in headers}
+    version = recognise_tree(release, headers, rows)
+    say(f"{release.source}: {version.title} (by {version.evidence})")
+    for line in (disagreement(release.version, version), version.warning):
+        if line is not None:
+            say(f"{release.source}: {line}")
+    return version

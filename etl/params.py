@@ -44,6 +44,8 @@ class SimulateParams(Settings):
     seed: int
     image_size: Annotated[int, Field(ge=64, le=4096)]
     films_as: Literal["jpg", "resized", "flat", "dicom"]
+    version: Literal["2.0", "2.2", "3.0", "3.1"]
+    cxr_version: Literal["2.0.0", "2.1.0"]
 
 
 class IngestParams(Settings):

@@ -18,6 +18,7 @@ import pyarrow.csv as pacsv
 
 from cxrfuture_data.schema import ContractError
 from etl.mimic_schema import SOURCE_ROW, TABLES, output_name
+from etl.version_schema import lacked_columns
 
 ARROW_TYPES = {
     "BIGINT": pa.int64(),
@@ -58,16 +59,23 @@ class Layout:
 
     name: str
     columns: tuple[str, ...]
-    """Output columns in the order of the file."""
+    """Output columns in the order of the file; those that its version lacks are not among them."""
+    header: tuple[str, ...] = ()
+    """The same as the file spells them."""
 
     @property
     def is_reordered(self) -> bool:
-        return self.columns != TABLES[self.name].names
+        return self.columns != tuple(n for n in TABLES[self.name].names if n in self.columns)
 
     @property
     def types(self) -> dict[str, str]:
         """Output column -> DuckDB type, in the release's order."""
         return {output_name(column): kind for column, kind in TABLES[self.name].columns.items()}
+
+    @property
+    def types_found(self) -> dict[str, str]:
+        """The same, of the columns that the file has."""
+        return {column: kind for column, kind in self.types.items() if column in self.columns}
 
 
 @dataclass(frozen=True)
@@ -102,19 +110,20 @@ def match_columns(name: str, found: Sequence[str], path: Path | str) -> Layout:
     for column in found:
         if column.lower() not in known:
             raise ContractError(
-                f"{name}: unknown column {column!r} in {path}; MIMIC-IV 2.2 or later and"
+                f"{name}: unknown column {column!r} in {path}; MIMIC-IV 2.0 or later and"
                 " MIMIC-CXR-JPG 2.x are read"
             )
         if column.lower() in seen:
             raise ContractError(f"{name}: column {column!r} stands twice in {path}")
         seen.add(column.lower())
     for column in known:
-        if column not in seen:
+        if column not in seen and column not in lacked_columns(name):
             raise ContractError(
-                f"{name}: no column {known[column]!r} in {path}; MIMIC-IV 2.2 or later and"
+                f"{name}: no column {known[column]!r} in {path}; MIMIC-IV 2.0 or later and"
                 " MIMIC-CXR-JPG 2.x are read"
             )
-    return Layout(name, tuple(output_name(known[column.lower()]) for column in found))
+    columns = tuple(output_name(known[column.lower()]) for column in found)
+    return Layout(name, columns, tuple(found))
 
 
 def arrow_schema(name: str) -> pa.Schema:
@@ -128,7 +137,7 @@ def arrow_schema(name: str) -> pa.Schema:
 
 def parse_block(block: bytes, layout: Layout) -> Parsed:
     """Read one block of whole records, without its header."""
-    types = {column: ARROW_TYPES[kind] for column, kind in layout.types.items()}
+    types = {column: ARROW_TYPES[kind] for column, kind in layout.types_found.items()}
     try:
         table = _read_csv(block, layout, types, PARSE_BYTES).select(list(types))
     except pa.ArrowInvalid:
@@ -139,7 +148,7 @@ def parse_block(block: bytes, layout: Layout) -> Parsed:
 
 def parse_arrow(table: pa.Table, layout: Layout) -> Parsed:
     """Bring columns of any type, as a Parquet file may hold them, to the declared types."""
-    table = table.rename_columns(list(layout.columns)).select(list(layout.types))
+    table = table.rename_columns(list(layout.columns)).select(list(layout.types_found))
     rows = np.arange(1, table.num_rows + 1)
     return _convert(table, rows, [], layout)
 
@@ -178,7 +187,7 @@ def _parse_cell_by_cell(block: bytes, layout: Layout) -> Parsed:
         return Parsed(empty, [], 0)
     skipped: list[int] = []
     binary = dict.fromkeys(layout.columns, pa.binary())
-    table = _read_csv(block, layout, binary, len(block) + 1, skipped).select(list(layout.types))
+    table = _read_csv(block, layout, binary, len(block) + 1, skipped)
     rejects = [Reject(row, None, WRONG_FIELDS) for row in skipped]
     total = table.num_rows + len(skipped)
     rows = np.delete(np.arange(1, total + 1), np.array(skipped, dtype=np.int64) - 1)
@@ -190,12 +199,12 @@ def _convert(table: pa.Table, rows: np.ndarray, rejects: list[Reject], layout: L
     total = table.num_rows + len(rejects)
     bad: dict[int, tuple[str, str]] = {}
     columns = []
-    for column, kind in layout.types.items():
+    for column, kind in layout.types_found.items():
         values, failed, reason = _cast(table[column], kind)
         for position in failed:
             bad.setdefault(position, (column, reason))
         columns.append(values)
-    converted = pa.table(columns, names=list(layout.types))
+    converted = pa.table(columns, names=list(layout.types_found))
     rejects = rejects + [Reject(int(rows[at]), *why) for at, why in sorted(bad.items())]
     if bad:
         keep = np.setdiff1d(np.arange(len(rows)), np.fromiter(bad, dtype=np.int64))
@@ -252,6 +261,20 @@ def _without_empty_keys(
         is_there = pc.is_valid(table[first]).to_numpy()
         rejects = rejects + [Reject(int(row), first, EMPTY_KEY) for row in rows[~is_there]]
         table, rows = table.filter(pa.array(is_there)), rows[is_there]
+    if len(layout.columns) < len(declared.columns):
+        table = _with_lacked(table, layout)
     if declared.has_source_row:
         table = table.append_column(SOURCE_ROW, pa.array(rows))
     return Parsed(table.cast(arrow_schema(layout.name)), rejects, total)
+
+
+def _with_lacked(table: pa.Table, layout: Layout) -> pa.Table:
+    """Empty columns where the version has none: every version gives one schema."""
+    return pa.table(
+        {
+            column: table[column]
+            if column in layout.columns
+            else pa.nulls(table.num_rows, ARROW_TYPES[kind])
+            for column, kind in layout.types.items()
+        }
+    )

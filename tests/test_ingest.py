@@ -227,7 +227,8 @@ def test_the_source_is_described_and_its_digest_follows_its_bytes(tmp_path):
     ingest.run(params)
     source = json.loads(params.build("ingest", "source.json").read_text())
     root = str((tmp_path / "mimic-iv").resolve())
-    assert source["mimic_iv"] == {"root": root, "version": "unknown", "simulated": False}
+    version = "3.x, a subset: 0 patients"
+    assert source["mimic_iv"] == {"root": root, "version": version, "simulated": False}
     assert source["mimic_cxr_jpg"]["simulated"] is True
     assert source["mimic_cxr_jpg"]["version"] == "2.1.0"
     os.utime(tmp_path / "mimic-iv" / "icu" / "d_items.csv.gz", (0, 0))  # copied, not changed

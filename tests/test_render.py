@@ -320,7 +320,7 @@ def test_without_rendering_the_tables_are_the_same(tree, tmp_path):
     write_cxr_tree(tmp_path, *plan(), image_size=64, seed=3, workers=1, render=False)
     files, rendered = contents(tmp_path), contents(tree)
     assert not any(name.endswith(".jpg") for name in files)
-    assert len(files.pop("SHA256SUMS.txt").splitlines()) == len(files) == 5
+    assert len(files.pop("SHA256SUMS.txt").splitlines()) == len(files) == 6
     assert all(rendered[name] == content for name, content in files.items())
 
 

@@ -23,6 +23,7 @@ from etl.simulate.course import Given, run_course
 from etl.simulate.draw import Draw, Numbers
 from etl.simulate.hospital import Ids, build_hospital
 from etl.simulate.writer import open_tree
+from etl.version_schema import MIMIC_IV
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = Path(os.environ.get("MIMIC_IV_DEMO_DIR", ROOT.parent / "shared" / "data" / "mimic-iv-demo"))
@@ -123,7 +124,7 @@ def test_a_second_run_touches_nothing(tmp_path):
 
 def test_a_broken_run_leaves_no_table(tmp_path):
     def break_off() -> None:
-        with open_tree(tmp_path) as tree:
+        with open_tree(tmp_path, MIMIC_IV["3.1"]) as tree:
             tree.append("patients", pl.DataFrame({"subject_id": [10_000_001]}))
             raise RuntimeError
 

@@ -39,9 +39,10 @@ from etl.simulate.procedure import datetime_rows, procedure_rows
 from etl.simulate.report import write_report_tree
 from etl.simulate.writer import TreeWriter, open_tree
 from etl.sources import MARKER, find_release
+from etl.version_schema import MIMIC_IV
 
-VERSION = 2
-MIMIC_IV_VERSION, MIMIC_CXR_VERSION = "3.1", "2.1.0"
+VERSION = 3
+VERSIONS = {"version": ("2.0", "2.2", "3.0", "3.1"), "cxr_version": ("2.0.0", "2.1.0")}
 RECORD = "simulation.json"
 
 
@@ -59,6 +60,10 @@ class SimulateOptions:
     """False: the CSVs of the films, but no film."""
     films_as: str = JPG
     """jpg, as MIMIC-CXR-JPG; resized or flat, of half the size; dicom, as MIMIC-CXR."""
+    version: str = "3.1"
+    """Of MIMIC-IV: 2.0, 2.2, 3.0 or 3.1. The same patients and events in the columns of each."""
+    cxr_version: str = "2.1.0"
+    """Of MIMIC-CXR-JPG: 2.0.0 or 2.1.0."""
     workers: int = 1
     patients_per_group: int = 48
     """Bounds memory; the bytes do not depend on it."""
@@ -83,6 +88,8 @@ def run(params: Params) -> None:
             mimic_iv_from=Path(paths.mimic_iv) if real_tables else None,
             films=not real_films,
             films_as=params.simulate.films_as,
+            version=params.simulate.version,
+            cxr_version=params.simulate.cxr_version,
             workers=params.image.workers,
         )
     )
@@ -90,8 +97,10 @@ def run(params: Params) -> None:
 
 def simulate(options: SimulateOptions) -> None:
     """Make the trees below ``options.out``; the record comes last."""
-    if options.films_as not in FORMS:
-        raise ContractError(f"films_as is one of {', '.join(FORMS)}, found {options.films_as!r}")
+    for name, allowed in {"films_as": FORMS, **VERSIONS}.items():
+        if getattr(options, name) not in allowed:
+            found = getattr(options, name)
+            raise ContractError(f"{name} is one of {', '.join(allowed)}, found {found!r}")
     made_from = _made_from(options)
     record = options.out / RECORD
     if read_done(record, made_from) is not None:
@@ -101,7 +110,7 @@ def simulate(options: SimulateOptions) -> None:
     tables, cxr = options.out / "mimic-iv", options.out / "mimic-cxr-jpg"
     rows: dict[str, int] = {}
     if options.mimic_iv_from is None:
-        _claim(tables, options, MIMIC_IV_VERSION)
+        _claim(tables, options, options.version)
         films, studies, rows = _write_tables(tables, options)
     else:
         ids, tree = Ids(options.seed), open_existing(options.mimic_iv_from, options.patients)
@@ -110,14 +119,15 @@ def simulate(options: SimulateOptions) -> None:
         hospital = build_existing(tree, Draw(options.seed), ids)
         films, studies = film_rows(hospital, plan_studies(hospital, portable_hours(hospital)))
     if options.films:
-        _claim(cxr, options, MIMIC_CXR_VERSION)
+        _claim(cxr, options, options.cxr_version)
         write_cxr_tree(
             *(cxr, films, studies, options.image_size, options.seed, options.workers),
             render=options.render,
             films_as=options.films_as,
+            version=options.cxr_version,
         )
         reports = options.out / "mimic-cxr-reports"
-        _claim(reports, options, MIMIC_CXR_VERSION)
+        _claim(reports, options, options.cxr_version)
         write_report_tree(reports, films)
         rows |= {"films": films.height, "studies": studies.height}
         _write_truth(options.out / "truth" / "film.parquet", films)
@@ -145,12 +155,14 @@ def _made_from(options: SimulateOptions) -> str:
             stat = path.stat()
             source.append((name, stat.st_size, stat.st_mtime_ns))
     facts = (options.patients, options.seed, options.image_size, options.films, options.render)
-    return digest("simulate", VERSION, facts, source, *_form(options).values())
+    return digest("simulate", VERSION, facts, source, *_form(options).items())
 
 
 def _form(options: SimulateOptions) -> dict[str, str]:
-    """How the films are written, where that is not as MIMIC-CXR-JPG has them."""
-    return {} if options.films_as == JPG else {"films_as": options.films_as}
+    """How it is written, where that is not as the newest MIMIC-IV and MIMIC-CXR-JPG are."""
+    usual = {"films_as": JPG, "version": "3.1", "cxr_version": "2.1.0"}
+    chosen = {name: str(getattr(options, name)) for name in usual}
+    return {name: value for name, value in chosen.items() if value != usual[name]}
 
 
 def _claim(root: Path, options: SimulateOptions, version: str) -> None:
@@ -167,7 +179,10 @@ def _write_tables(
     """Every table of MIMIC-IV, group by group; returns the planned films and studies."""
     draw, ids = Draw(options.seed), Ids(options.seed)
     films, studies = [], []
-    with open_tree(root) as tree, progress("simulate", options.patients, "patients") as advance:
+    with (
+        open_tree(root, MIMIC_IV[options.version]) as tree,
+        progress("simulate", options.patients, "patients") as advance,
+    ):
         for name, frame in _dictionaries():
             tree.append(name, frame)
         for first in range(0, options.patients, options.patients_per_group):

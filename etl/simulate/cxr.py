@@ -30,10 +30,11 @@ from etl.simulate.film import (
     write_batch,
 )
 from etl.simulate.render import film_shape
+from etl.version_schema import FILE_NAMES, TEST_SET
 
 FILMS_PER_BATCH = 32
 DONE = ".done"
-METADATA, FILE_NAMES = "mimic-cxr-2.0.0-metadata.csv.gz", "IMAGE_FILENAMES"
+METADATA = "mimic-cxr-2.0.0-metadata.csv.gz"
 LISTS = ("cxr-record-list.csv.gz", "cxr-study-list.csv.gz")
 
 METADATA_COLUMNS = (
@@ -67,6 +68,7 @@ def write_cxr_tree(
     workers: int,
     render: bool = True,
     films_as: str = JPG,
+    version: str = "2.1.0",
 ) -> None:
     """Write CSVs, lists and, if ``render``, every film; a killed run resumes at its last batch."""
     films = films.sort("subject_id", "study_id", "dicom_id")
@@ -80,8 +82,9 @@ def write_cxr_tree(
     batches = plan_batches(root, films, paths, image_size, films_as, rows) if render else []
     remove_strangers(root, set(paths) if render else set(), {batch.record for batch in batches})
     hashes = write_films(batches, workers)
+    split = split_table(films, seed)
     tables = {
-        "mimic-cxr-2.0.0-split.csv.gz": split_table(films, seed),
+        "mimic-cxr-2.0.0-split.csv.gz": split,
         "mimic-cxr-2.0.0-chexpert.csv.gz": label_table(studies, ""),
         "mimic-cxr-2.0.0-negbio.csv.gz": label_table(studies, "negbio "),
     }
@@ -89,13 +92,15 @@ def write_cxr_tree(
         tables |= list_tables(films, studies, paths)
     else:
         tables[METADATA] = metadata
-    names = [*tables] if films_as == DICOM else [*tables, FILE_NAMES]
-    for name in {METADATA, FILE_NAMES, *LISTS}.difference(names):
+    is_newer = films_as != DICOM and version != "2.0.0"
+    names = [*tables, FILE_NAMES, TEST_SET] if is_newer else [*tables]
+    for name in {METADATA, FILE_NAMES, TEST_SET, *LISTS}.difference(names):
         (root / name).unlink(missing_ok=True)  # of an earlier run that wrote films otherwise
     for name, table in tables.items():
         write_csv_gz(root / name, table)
-    if FILE_NAMES in names:
+    if is_newer:
         write_lines(root / FILE_NAMES, released)
+        write_lines(root / TEST_SET, radiologist_table(studies, split).write_csv().splitlines())
     for name in names:
         hashes[name] = file_sha256(root / name)
     write_lines(root / "SHA256SUMS.txt", [f"{hashes[name]}  {name}" for name in sorted(hashes)])
@@ -266,6 +271,18 @@ def label_table(studies: pl.DataFrame, prefix: str) -> pl.DataFrame:
     """One labeller's findings: 1.0 positive, 0.0 negative, -1.0 uncertain, blank not mentioned."""
     findings = [pl.col(prefix + name).cast(pl.Float64).alias(name) for name in FINDINGS]
     return studies.select("subject_id", "study_id", *findings)
+
+
+def radiologist_table(studies: pl.DataFrame, split: pl.DataFrame) -> pl.DataFrame:
+    """One reader on the test studies: the higher of both labelers. No patient is named."""
+    tested = split.filter(split="test").select("study_id")
+    findings = [
+        pl.max_horizontal(name, f"negbio {name}")
+        .cast(pl.Float64)
+        .alias("Airspace Opacity" if name == "Lung Opacity" else name)
+        for name in FINDINGS
+    ]
+    return studies.join(tested, on="study_id", how="semi").select("study_id", *findings)
 
 
 def write_csv_gz(path: Path, table: pl.DataFrame) -> None:
