@@ -223,6 +223,8 @@ def test_every_source_gives_the_same_cohort_and_windows(sources, expected, sourc
     assert expected["ddl_cxr/window/hourly.parquet"].height > 500
     assert found.keys() == expected.keys()
     for name, table in expected.items():
+        if tree == "dicom" and name.endswith("radiologist_label.parquet"):
+            continue  # these come with MIMIC-CXR-JPG 2.1.0 only
         assert table.equals(found[name]), name
 
 

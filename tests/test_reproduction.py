@@ -180,7 +180,8 @@ def test_on_other_data_it_says_so_on_top_and_never_fails(tmp_path, capsys, monke
     built = build(tmp_path, "ddl_cxr", TABLES)
     reproduction.run_reproduction(built.params, built.recipe, strict=True, as_json=False)
     lines = capsys.readouterr().out.splitlines()
-    assert "not MIMIC-IV 2.0 + MIMIC-CXR-JPG 2.0.0: the counts cannot agree." in lines[0]
+    said = " ".join(" ".join(lines[:2]).split())
+    assert "not MIMIC-IV 2.0 + MIMIC-CXR-JPG 2.0.0: the counts cannot agree." in said
     cells = next(line.split() for line in lines if "pair total samples" in line)
     assert cells[-3:] == ["12,290", "3", "0.000"]
 
@@ -216,7 +217,7 @@ def test_files_for_dvc_hold_counts_and_no_patient(tmp_path):
         assert str(SUBJECT) not in path.read_text(), path
 
 
-@pytest.mark.parametrize("name", shipped_recipes())
+@pytest.mark.parametrize("name", [name for name in shipped_recipes() if name != "future"])
 def test_a_paper_is_found_for_every_variant_of_a_recipe(name):
     for fidelity, availability in ((None, None), ("published", None), ("published", "known")):
         found = paper_of(read_recipe(name, fidelity, availability))
