@@ -216,6 +216,8 @@ def _cast(values: pa.ChunkedArray, kind: str) -> tuple[pa.ChunkedArray, list[int
     """The values as ``kind``, the positions that cannot be, and why not."""
     if pa.types.is_timestamp(values.type) and values.type.tz:
         values = values.cast(pa.string())  # MIMIC's times have no zone; the cells are refused below
+    elif pa.types.is_timestamp(values.type) and kind == "DATE":
+        values = values.cast(pa.string())  # Arrow would cut the time of day without a word
     try:
         if not pa.types.is_binary(values.type) or kind == "VARCHAR":
             return values.cast(ARROW_TYPES[kind]), [], ""

@@ -148,6 +148,10 @@ def test_parquet_as_pandas_writes_it_is_read(tmp_path):
         ({"subject_id": pa.array([7.5])}, "1 not a whole number"),
         ({"subject_id": pa.array([7]), "anchor_year": pa.array(["often"])}, "1 not a whole number"),
         ({"subject_id": pa.array([7]), "dod": pa.array([0], pa.timestamp("us", "UTC"))}, "date"),
+        (
+            {"subject_id": pa.array([7]), "dod": pa.array([36_000], pa.timestamp("s"))},
+            "1 not a date",
+        ),
     ],
 )
 def test_parquet_cells_that_would_change_are_refused(tmp_path, columns, kind):
