@@ -19,6 +19,7 @@ METRICS = "metrics"
 OF_STAGE = "of this stage"
 OF_PROCESS = "of the process so far"
 KILOBYTES = 1024
+CLOCK_LAG = 0.02  # seconds that a file system's clock may be behind
 
 
 @contextmanager
@@ -26,10 +27,15 @@ def measured(build: Path, stage: str) -> Iterator[None]:
     """Write the cost of the body, the stage that fills ``build``/``stage``, if it succeeds."""
     scope = OF_STAGE if _reset_peak() else OF_PROCESS
     children = _children_seconds()
-    started = time.monotonic()
+    began, started = time.time(), time.monotonic()
     yield
     seconds = time.monotonic() - started
-    rows = sum(pq.read_metadata(path).num_rows for path in (build / stage).glob("*.parquet"))
+    written = [
+        path
+        for path in (build / stage).glob("*.parquet")
+        if path.stat().st_mtime >= began - CLOCK_LAG  # others were kept from an earlier run
+    ]
+    rows = sum(pq.read_metadata(path).num_rows for path in written)
     had_children = _children_seconds() > children
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     record = {

@@ -1,6 +1,7 @@
 """What a stage took, what it says meanwhile, and what it says when it cannot write."""
 
 import json
+import os
 import subprocess
 
 import pytest
@@ -36,6 +37,17 @@ def test_the_record_lies_beside_the_stages_and_counts_their_rows(tmp_path):
     assert record["peak_is"] in (OF_STAGE, OF_PROCESS)
     # Time is in no file of the stage: the same input still gives the same bytes.
     assert {path: path.read_bytes() for path in folder.glob("window/*")} == before
+
+
+def test_rows_kept_from_an_earlier_run_are_not_counted(tmp_path):
+    built = build(tmp_path, "ddl_cxr", TABLES)
+    folder = built.params.build("ddl_cxr")
+    for path in (folder / "window").glob("*.parquet"):
+        os.utime(path, (0, 0))
+    with measured(folder, "window"):
+        pass
+    record = json.loads((folder / "metrics" / "window.json").read_text())
+    assert (record["rows_written"], record["rows_per_second"]) == (0, 0.0)
 
 
 def test_the_peak_is_that_of_the_stage_where_the_kernel_can_forget(tmp_path):
