@@ -5,12 +5,13 @@ D of an event embedding. Flags named ``is_`` or ``_known`` are True where the va
 and unknown places hold 0. A is numpy's array here and torch's tensor out of the loader.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from cxrfuture_data.dataset import Dataset
 from cxrfuture_data.hourly import HourlyInput, vector
@@ -62,9 +63,7 @@ class WindowBatch(Batch[A]):
     event_runs: A  # (B, E) bool: it still runs at the window's end
     event_table: A  # (B, E) uint8, index in schema.EVENT_TABLES
     comorbidities: A  # (B, 17) bool, of earlier admissions
-    has_history: (
-        A  # (B,) bool: there were earlier admissions, so that no comorbidity says something
-    )
+    has_history: A  # (B,) bool: there were earlier admissions; else no comorbidity says nothing
     bmi: A  # (B,) float32, kg/m2
     bmi_known: A  # (B,) bool
     died: A  # (B,) bool, in hospital
@@ -176,6 +175,9 @@ def _stay_fields(stays: Sequence[StaySample]) -> dict[str, Any]:
         _NO_PHENOTYPES if stay.phenotypes is None else _PHENOTYPES(stay.phenotypes)
         for stay in stays
     ]
+    remaining, remaining_known = _known((stay.remaining_hours for stay in stays), np.float32)
+    transfer, transfer_known = _known((stay.icu_transfer for stay in stays), np.bool_)
+    readmitted, readmitted_known = _known((stay.readmitted for stay in stays), np.bool_)
     return {
         "has_previous": np.array([stay.previous is not None for stay in stays]),
         "hours_since_previous": np.array(
@@ -183,18 +185,20 @@ def _stay_fields(stays: Sequence[StaySample]) -> dict[str, Any]:
         ),
         "phenotypes": np.array(phenotypes, np.int8),
         "phenotypes_known": np.array([stay.phenotypes is not None for stay in stays]),
-        "remaining_hours": np.array([stay.remaining_hours or 0.0 for stay in stays], np.float32),
-        "remaining_known": np.array([stay.remaining_hours is not None for stay in stays]),
-        **_yes_or_no("icu_transfer", [stay.icu_transfer for stay in stays]),
-        **_yes_or_no("readmitted", [stay.readmitted for stay in stays]),
+        "remaining_hours": remaining,
+        "remaining_known": remaining_known,
+        "icu_transfer": transfer,
+        "icu_transfer_known": transfer_known,
+        "readmitted": readmitted,
+        "readmitted_known": readmitted_known,
     }
 
 
-def _yes_or_no(name: str, values: Sequence[bool | None]) -> dict[str, Array]:
-    return {
-        name: np.array([bool(value) for value in values]),
-        f"{name}_known": np.array([value is not None for value in values]),
-    }
+def _known(values: Iterable[float | None], dtype: npt.DTypeLike) -> tuple[Array, Array]:
+    """(values, 0 where not known; known), both (B,)."""
+    found = list(values)
+    known = np.array([value is not None for value in found])
+    return np.array([value or 0 for value in found], dtype), known
 
 
 def _history_fields(
@@ -202,12 +206,12 @@ def _history_fields(
 ) -> dict[str, Array]:
     histories = [sample.history for sample in samples]
     flags = [_NO_COMORBIDITIES if h is None else _COMORBIDITIES(h.comorbidities) for h in histories]
-    bmi = [None if history is None else history.bmi for history in histories]
+    bmi, bmi_known = _known((h.bmi if h is not None else None for h in histories), np.float32)
     return {
         "comorbidities": np.array(flags, bool),
         "has_history": np.array([h is not None and h.earlier_admissions > 0 for h in histories]),
-        "bmi": np.array([value or 0.0 for value in bmi], np.float32),
-        "bmi_known": np.array([value is not None for value in bmi]),
+        "bmi": bmi,
+        "bmi_known": bmi_known,
     }
 
 
@@ -242,14 +246,15 @@ def _window_fields(
         else vector(s.window.hourly, s.age, s.sex, rule)
         for s in samples
     ]
-    died = [sample.died_in_hospital for sample in samples]
+    died, died_known = _known((sample.died_in_hospital for sample in samples), np.bool_)
     hours, is_hour = _pad(rows, rule.columns)
     shape = tuple(dataset.manifest.latent_shape)
     return {
         "previous": _latents([sample.previous for sample in samples], shape),
         "hours": hours,
         "is_hour": is_hour,
-        **_yes_or_no("died", died),
+        "died": died,
+        "died_known": died_known,
         **_history_fields(samples),
         **_event_fields([sample.window for sample in samples], dataset),
     }

@@ -79,10 +79,27 @@ class HourlyInput:
     zero_beyond: float = np.inf
 
 
-def clip(hourly: Hourly, variables: Sequence[Variable] = VARIABLES) -> Hourly:
+@dataclass(frozen=True, eq=False)
+class Bounds:
+    """low, high: (V,) float64, infinite where a variable has none."""
+
+    low: npt.NDArray[np.float64]
+    high: npt.NDArray[np.float64]
+
+
+def bounds_of(variables: Sequence[Variable]) -> Bounds:
+    return Bounds(
+        low=np.array([-np.inf if v.low is None else v.low for v in variables]),
+        high=np.array([np.inf if v.high is None else v.high for v in variables]),
+    )
+
+
+_BOUNDS = bounds_of(VARIABLES)
+
+
+def clip(hourly: Hourly, bounds: Bounds = _BOUNDS) -> Hourly:
     """Values outside a variable's bounds become the bound; none is dropped (3.4). NaN stays."""
-    low = np.array([-np.inf if v.low is None else v.low for v in variables], hourly.dtype)
-    high = np.array([np.inf if v.high is None else v.high for v in variables], hourly.dtype)
+    low, high = bounds.low.astype(hourly.dtype), bounds.high.astype(hourly.dtype)
     return np.clip(hourly, low, high)
 
 

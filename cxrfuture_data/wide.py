@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cxrfuture_data.hourly import SMALLEST_STD, clip
+from cxrfuture_data.hourly import SMALLEST_STD, Bounds, bounds_of, clip
 from cxrfuture_data.manifest import WindowStatistics
 from cxrfuture_data.schema import WIDE_VARIABLES, Variable
 
@@ -19,15 +19,17 @@ Record = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class WideInput:
-    """How a model reads a record. mean, std: (V,) float64, of training windows' observed hours."""
+    """How a model reads a record. mean, std: (V,) float64, of training windows' observed hours;
+    is_zero: (V,) bool, an hour without a value is 0."""
 
-    variables: Sequence[Variable]
+    bounds: Bounds
+    is_zero: npt.NDArray[np.bool_]
     mean: npt.NDArray[np.float64]
     std: npt.NDArray[np.float64]
 
     @property
     def columns(self) -> int:
-        return 2 * len(self.variables)
+        return 2 * len(self.mean)
 
 
 def wide_input(
@@ -37,7 +39,8 @@ def wide_input(
     found = [statistics.variables[variable.name] for variable in variables]
     std = np.array([moments.std for moments in found])
     return WideInput(
-        variables=variables,
+        bounds=bounds_of(variables),
+        is_zero=np.array([variable.fill == "zero" for variable in variables]),
         mean=np.array([moments.mean for moments in found]),
         std=np.where(std > SMALLEST_STD, std, 1.0),
     )
@@ -57,12 +60,11 @@ def wide_vector(hourly: Record, rule: WideInput) -> Record:
     0 when scaled.
     """
     observed = ~np.isnan(hourly)
-    values = clip(hourly.astype(np.float64), rule.variables)
+    values = clip(hourly.astype(np.float64), rule.bounds)
     hours = np.where(observed, np.arange(len(hourly))[:, None], -1)  # (T, V)
     latest = np.maximum.accumulate(hours, axis=0)
     carried = np.take_along_axis(values, np.maximum(latest, 0), axis=0)
     carried = np.where(latest >= 0, carried, rule.mean)
-    is_zero = np.array([variable.fill == "zero" for variable in rule.variables])
-    filled = np.where(is_zero, np.where(observed, values, 0.0), carried)
+    filled = np.where(rule.is_zero, np.where(observed, values, 0.0), carried)
     scaled = (filled - rule.mean) / rule.std
     return np.concatenate([scaled, observed], axis=1).astype(np.float32)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cxrfuture_data.hourly import clip
+from cxrfuture_data.hourly import bounds_of, clip
 from cxrfuture_data.manifest import LatentStatistics, Moments, Statistics, WindowStatistics
 from cxrfuture_data.sample import Array, PairSample, Sample, StaySample, films_of
 from cxrfuture_data.schema import FILMS_OF_KIND, VARIABLE_SETS, Variable
@@ -67,6 +67,7 @@ class TrainingSums:
     def __init__(self, channels: int, variables: str) -> None:
         """``variables``: the set that hourly values are of."""
         self.variables = VARIABLE_SETS[variables]
+        self.bounds = bounds_of(self.variables)
         self.films = 0
         self.latent = Sums(np.zeros(channels))
         self.hourly = Sums(np.array([variable.default for variable in self.variables]))
@@ -75,7 +76,7 @@ class TrainingSums:
     def add(self, sample: Sample) -> None:
         self.age.add(np.array([[sample.age]]))
         if isinstance(sample, PairSample | StaySample):
-            self.hourly.add(clip(sample.window.hourly, self.variables))
+            self.hourly.add(clip(sample.window.hourly, self.bounds))
         for film in films_of(sample).values():
             mean = film.mean.reshape(len(film.mean), -1).T  # (h * w, C)
             self.latent.add(mean)
