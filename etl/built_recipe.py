@@ -26,16 +26,12 @@ class BuiltRecipe:
 
 def write_built(folder: Path, recipe: Recipe) -> None:
     """Write the record of the cohort in ``folder``."""
-    value = {"schema_version": SCHEMA_VERSION, "recipe": recipe.model_dump(mode="json")}
-    write_json(folder / RECORD, value)
+    write_json(folder / RECORD, asdict(_built_by(recipe)))
 
 
 def is_built_by(build: Path, recipe: Recipe) -> bool:
     """Whether the cohort in ``build`` is finished, and of this very recipe and this schema."""
-    if not (build / "cohort" / RECORD).is_file():
-        return False
-    made = {"schema_version": SCHEMA_VERSION, "recipe": recipe.model_dump(mode="json")}
-    return asdict(read_built(build)) == made
+    return (build / "cohort" / RECORD).is_file() and read_built(build) == _built_by(recipe)
 
 
 def read_built(build: Path) -> BuiltRecipe:
@@ -53,3 +49,7 @@ def read_built(build: Path) -> BuiltRecipe:
         raise ContractError(
             f"{path}: not a record of a recipe; run `cxrfuture cohort --recipe {build.name}` again"
         ) from None
+
+
+def _built_by(recipe: Recipe) -> BuiltRecipe:
+    return BuiltRecipe(SCHEMA_VERSION, recipe.model_dump(mode="json"))

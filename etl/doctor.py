@@ -31,13 +31,13 @@ from etl.doctor_table import TableFacts, compare_with_release, look_at_tables
 from etl.film_metadata import find_film_root
 from etl.imagenome import find_files
 from etl.ingest import LABELS
-from etl.metadata import SOURCES, file_of, films_of, find_release_of
-from etl.mimic_schema import RECIPE_TABLES
+from etl.metadata import SOURCES, films_of, find_release_of
+from etl.mimic_schema import RECIPE_TABLES, TABLES
 from etl.params import FIT_VAE, Params
-from etl.plan import plan_cohort, read_film_sums
+from etl.plan import plan_cohort
 from etl.plan_cohort import PlannedCohort, require_metadata_only, tables_of_rules
 from etl.recipe import BenchmarkSplitRule, Recipe, read_recipe, shipped_recipes
-from etl.sources import Release, Source
+from etl.sources import Release, Source, read_checksums
 from etl.version import MIXED, Version, disagreement
 
 
@@ -127,7 +127,7 @@ def _look_at_films(
     """Films that lie elsewhere are not the release's own files, and have no checksums."""
     root = find_film_root(params, release)
     has_sums = deep == "sums" and not params.paths.films
-    sums = read_film_sums(release.root, set(paths)) if has_sums else {}
+    sums = read_checksums(release.root, set(paths).__contains__) if has_sums else {}
     return look_at_films(root, paths, sums, problems, deep=deep, all_films=all_films)
 
 
@@ -152,7 +152,7 @@ def _check_recipes(
             told = set(RECIPE_TABLES) - set(LABELS)  # by their own names
             for table in sorted((set(tables_lacking(name, tables)) - told) & looked_at):
                 next_step = "download it, or take the recipe out of params.yaml"
-                problems.add(name, f"needs {file_of(table)}, which is not there", next_step)
+                problems.add(name, f"needs {TABLES[table].file}, which is not there", next_step)
             if isinstance(recipe.split, BenchmarkSplitRule) and recipe.split.lists:
                 _require_folder("split.lists", recipe.split.lists, problems)
             if recipe.window.text != "plain":
@@ -224,7 +224,9 @@ def facts_of(found: Diagnosis) -> dict[str, Any]:
         },
         "films": found.films and asdict(found.films),
         "anomalies": [asdict(anomaly) for anomaly in found.anomalies],
-        "recipes": {name: [file_of(table) for table in of] for name, of in found.lacking.items()},
+        "recipes": {
+            name: [TABLES[table].file for table in of] for name, of in found.lacking.items()
+        },
         "cohorts": [
             {"recipe": c.recipe, "exact": c.is_exact, "samples": c.total, "films": len(c.films)}
             for c in found.cohorts

@@ -1,6 +1,6 @@
 """The tables of a release: which are there, whole, and of how many rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,17 +13,16 @@ from etl.database import Database
 from etl.doctor_file import damage_at_the_ends, damage_by_checksum
 from etl.doctor_problem import Level, Problems
 from etl.doctor_release import expected_bytes
-from etl.ingest import KILOBYTE, LABELS
+from etl.ingest import KILOBYTE, LABELS, wanted_tables
 from etl.metadata import (
     SMALL_TABLES,
-    file_of,
     read_ingested_table,
     read_small_table,
     table_job,
 )
-from etl.mimic_schema import OPTIONAL_TABLES, RECIPE_TABLES, TABLES
+from etl.mimic_schema import RECIPE_TABLES, TABLES
 from etl.params import Params
-from etl.recipe import read_recipe
+from etl.recipe import Recipe, read_recipe
 from etl.sources import Release, read_checksums
 from etl.version import Version
 from etl.version_schema import expected_rows
@@ -61,7 +60,7 @@ def look_at_tables(
         if name in release.tables:
             facts.append(_look_at_table(params, release, name, problems))
             continue
-        facts.append(TableFacts(name, file_of(name), is_needed(params, name)))
+        facts.append(TableFacts(name, table.file, is_needed(params, name)))
         if name in RECIPE_TABLES and not _has_other_labels(release, name):
             _tell_missing(release, name, problems)
     if deep == "sums" and isinstance(release, Release):
@@ -90,16 +89,14 @@ def _has_other_labels(release: Release | Database, name: str) -> bool:
 
 def is_needed(params: Params, name: str) -> bool:
     """Whether ingest reads the table if it is there."""
-    return params.ingest.tables == "all" or name in wanted_tables(params)
+    return params.ingest.tables == "all" or name in wanted_tables(_readable_recipes(params))
 
 
-def wanted_tables(params: Params) -> set[str]:
-    """As ingest has it. A recipe that cannot be read is a problem by its own name."""
-    wanted = {*RECIPE_TABLES, *OPTIONAL_TABLES}
+def _readable_recipes(params: Params) -> Iterator[Recipe]:
+    """A recipe that cannot be read is a problem by its own name."""
     for name in params.recipes:
         with suppress(ContractError):
-            wanted.update(read_recipe(name).needed_tables)
-    return wanted
+            yield read_recipe(name)
 
 
 def _look_at_table(

@@ -6,7 +6,7 @@ bytes. Order of a table and its columns: etl/mimic_schema.py.
 
 import shutil
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from etl.film_metadata import add_metadata, find_film_root
 from etl.ingest_table import Job, ingest_table, read_layout
 from etl.mimic_schema import OPTIONAL_TABLES, RECIPE_TABLES, TABLES
 from etl.params import SIMULATED, Params
-from etl.recipe import read_recipe
+from etl.recipe import Recipe, read_recipe
 from etl.sources import Release, Source, find_release, read_checksums
 from etl.version import Version, disagreement, recognise_tree, require_one_version
 
@@ -87,8 +87,7 @@ def ingest_releases(
 def plan_jobs(params: Params, releases: Sequence[Release | Database]) -> list[Job]:
     """The tables to ingest, every header checked before the first long read."""
     jobs = []
-    needed = {table for name in params.recipes for table in read_recipe(name).needed_tables}
-    wanted = {*RECIPE_TABLES, *OPTIONAL_TABLES, *needed}
+    wanted = wanted_tables(map(read_recipe, params.recipes))
     for release in releases:
         if isinstance(release, Database):
             jobs += _plan_database(params, release, wanted)
@@ -107,6 +106,12 @@ def plan_jobs(params: Params, releases: Sequence[Release | Database]) -> list[Jo
             layout = read_layout(name, path)
             jobs.append(Job(name, path, layout, expected, params.ingest, params.build("ingest")))
     return jobs
+
+
+def wanted_tables(recipes: Iterable[Recipe]) -> set[str]:
+    """The tables that are ingested for these recipes, those that may be missing among them."""
+    needed = {table for recipe in recipes for table in recipe.needed_tables}
+    return {*RECIPE_TABLES, *OPTIONAL_TABLES, *needed}
 
 
 def _refuse_missing(name: str, release: Release) -> None:
@@ -150,11 +155,9 @@ def require_table(params: Params, recipe: str, name: str) -> Path:
     path = params.build("ingest", f"{name}.parquet")
     if not path.exists():
         table = TABLES[name]
-        is_cxr = table.module == "cxr"
-        release = "mimic_cxr_jpg" if is_cxr else "mimic_iv"
-        folder = "" if is_cxr else f"{table.module}/"
+        release = "mimic_cxr_jpg" if table.module == "cxr" else "mimic_iv"
         raise ContractError(
-            f"recipe {recipe} needs {folder}{table.stem}.csv.gz, which ingest has not found"
+            f"recipe {recipe} needs {table.file}, which ingest has not found"
             f" in paths.{release}; download it, name the recipe under `recipes` in params.yaml"
             " and run `cxrfuture ingest` again"
         )

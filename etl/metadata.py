@@ -61,19 +61,12 @@ def source_of(name: str) -> Source:
     return "mimic_cxr_jpg" if TABLES[name].module == "cxr" else "mimic_iv"
 
 
-def file_of(name: str) -> str:
-    """A table's file as the releases spell it."""
-    table = TABLES[name]
-    folder = "" if table.module == "cxr" else f"{table.module}/"
-    return f"{folder}{table.stem}.csv.gz"
-
-
 def table_job(params: Params, release: Release | Database, name: str) -> Job:
     """The job that ingest would have for a table of this release; its header is checked."""
     table = release.tables.get(name)
     if table is None:
         raise ContractError(
-            f"{name}: no {file_of(name)} (nor .csv or .parquet) in {release.root}; download it,"
+            f"{name}: no {TABLES[name].file} (nor .csv or .parquet) in {release.root}; download it,"
             f" or set paths.{release.source} to the folder that has it"
         )
     expected = _expected_sha256(release.root, table) if isinstance(release, Release) else None

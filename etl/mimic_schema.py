@@ -54,6 +54,12 @@ class Table:
         return tuple(output_name(column) for column in self.columns)
 
     @property
+    def file(self) -> str:
+        """The file below the release's root, as it is shipped."""
+        folder = "" if self.module == "cxr" else f"{self.module}/"
+        return f"{folder}{self.stem}.csv.gz"
+
+    @property
     def has_source_row(self) -> bool:
         """True for tables about patients: published rules depend on their row order."""
         return "subject_id" in self.columns

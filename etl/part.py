@@ -70,7 +70,7 @@ def each_in_workers(
         return
     pool = ProcessPoolExecutor(
         max_workers=min(workers, len(works)),
-        mp_context=multiprocessing.get_context("spawn"),
+        mp_context=multiprocessing.get_context("spawn"),  # forking after Polars may hang
         initializer=end_with_parent,
     )
     with pool:

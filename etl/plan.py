@@ -31,7 +31,7 @@ from etl.plan_film import FilmsOnDisk, look_for_films
 from etl.plan_print import print_plan
 from etl.prepare import prepare
 from etl.recipe import Recipe
-from etl.sources import CHECKSUMS, Release, Source
+from etl.sources import Release, Source, read_checksums
 
 HOST = "https://physionet.org/files/mimic-cxr-jpg"
 NEWEST = "2.1.0"  # its films are those of 2.0.0
@@ -66,7 +66,7 @@ def run_plan(
     films = films_of(releases)
     root = find_film_root(params, films)
     plans = plan_films(root, [plan_cohort(params, releases, r, exact=exact) for r in recipes])
-    sums = read_film_sums(films.root, set(plans[-1].paths))
+    sums = read_checksums(films.root, set(plans[-1].paths).__contains__)
     base = base_url(films)
     for plan in plans:
         write_lists(folder if plan.cohort is None else folder / plan.name, plan, sums, base)
@@ -137,21 +137,6 @@ def base_url(release: Release) -> str:
     """Where PhysioNet has the films of a release."""
     version = release.version if release.version in ("2.0.0", NEWEST) else NEWEST
     return f"{HOST}/{version}/"
-
-
-def read_film_sums(root: Path, paths: set[str]) -> dict[str, str]:
-    """Film -> sha256, as the release's SHA256SUMS.txt says; empty where it is not there."""
-    file = root / CHECKSUMS
-    if not file.is_file():
-        return {}
-    sums = {}
-    with file.open() as lines:
-        for line in lines:
-            value, _, name = line.rstrip("\n").partition(" ")
-            path = name.strip().removeprefix("*").removeprefix("./")
-            if path in paths:
-                sums[path] = value.lower()
-    return sums
 
 
 def write_lists(folder: Path, plan: Plan, sums: Mapping[str, str], base: str) -> None:

@@ -1,10 +1,7 @@
 """One shard, the unit of work: rows -> samples -> a tar, its index, and a done record."""
 
 import io
-import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +27,7 @@ from cxrfuture_data.sample import (
     Window,
 )
 from cxrfuture_data.schema import FINDINGS, VARIABLE_SETS, ContractError
-from etl.part import array_path, end_with_parent
+from etl.part import array_path, each_in_workers
 from etl.shard_sums import TrainingSums
 
 PNG_LEVEL = 3  # of zlib; 6 is a tenth smaller and takes more than twice as long
@@ -113,25 +110,8 @@ def write_shard(shard: Shard) -> dict[str, Any]:
 
 def write_shards(shards: Sequence[Shard], workers: int) -> Iterator[int]:
     """Write shards in this process or several; yields the samples of each as it is done."""
-    if workers == 1 or len(shards) <= 1:
-        yield from (write_shard(shard)["entry"]["samples"] for shard in shards)
-        return
-    pool = ProcessPoolExecutor(
-        max_workers=min(workers, len(shards)),
-        mp_context=multiprocessing.get_context("spawn"),  # forking after Polars may hang
-        initializer=end_with_parent,
-    )
-    with pool:
-        try:
-            for facts in pool.map(write_shard, shards):
-                yield facts["entry"]["samples"]
-        except BrokenProcessPool:
-            raise ContractError(
-                "shard: a worker was killed, perhaps for want of memory; lower shard.workers "
-                "and run the stage again: it goes on where it stopped"
-            ) from None
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    for facts in each_in_workers(write_shard, shards, workers, "shard.workers"):
+        yield facts["entry"]["samples"]
 
 
 class Source:

@@ -8,7 +8,7 @@ files/) itself; symlinks and read-only mounts too. Of several files of one table
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -87,8 +87,11 @@ def describe_release(source: Source, root: Path) -> Release:
     return Release(source, root, version, marker is not None, tables)
 
 
-def read_checksums(root: Path) -> dict[str, str]:
-    """File below the root -> sha256, as the release's SHA256SUMS.txt says; empty without it."""
+def read_checksums(root: Path, wanted: Callable[[str], bool] | None = None) -> dict[str, str]:
+    """File below the root -> sha256, as the release's SHA256SUMS.txt says; empty without it.
+
+    ``wanted``: whether to take a file, by default a table: the 377,110 films are named there too.
+    """
     path = root / CHECKSUMS
     if not path.is_file():
         return {}
@@ -96,8 +99,9 @@ def read_checksums(root: Path) -> dict[str, str]:
     with path.open() as lines:
         for line in lines:
             value, _, name = line.strip().partition(" ")
-            if name.endswith(EXTENSIONS):
-                sums[name.strip().removeprefix("*").removeprefix("./")] = value.lower()
+            file = name.strip().removeprefix("*").removeprefix("./")
+            if wanted(file) if wanted else file.endswith(EXTENSIONS):
+                sums[file] = value.lower()
     return sums
 
 
