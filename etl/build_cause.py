@@ -10,8 +10,9 @@ from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
-from etl.build_change import Compared, columns_of, equal, read, rows_of
+from etl.build_change import Compared, columns_of, equal, rows_of
 from etl.dropped import FILE
+from etl.sqlfile import scan
 
 OF_SAMPLES = ("patient", "film")  # there as long as any sample is
 NEVER = "dropped by no filter: never a candidate there"
@@ -97,7 +98,7 @@ def _count(compared: Compared, build: Path) -> str:
     # The last filter of one kind of sample takes none of another kind.
     own = "TRUE" if compared.table in OF_SAMPLES else f"sample = '{compared.table}'"
     return (
-        f"WITH dropped AS (SELECT * FROM {read(build / 'cohort' / FILE)}"
+        f"WITH dropped AS (SELECT * FROM {scan(build / 'cohort' / FILE)}"
         f" WHERE sample IS NULL OR {own})"
         f", first AS (SELECT number, {pick}("
         "{'position': position, 'unit': unit, 'reason': reason}) AS cause"
@@ -114,7 +115,7 @@ def _otherwise(compared: Compared, build: Path) -> str:
     for table, (name, ids) in SOURCES.items():
         path = build.parent / "ingest" / f"{table}.parquet"
         if path.exists():
-            there = f"(SELECT {name} FROM {read(path)} WHERE {name} IS NOT NULL)"
+            there = f"(SELECT {name} FROM {scan(path)} WHERE {name} IS NOT NULL)"
             missing = " OR ".join(
                 f"(gone.{column} IS NOT NULL AND gone.{column} NOT IN {there})" for column in ids
             )

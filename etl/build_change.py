@@ -12,7 +12,7 @@ from duckdb import DuckDBPyConnection
 
 from cxrfuture_data.schema import PHENOTYPES
 from etl.built_recipe import read_built
-from etl.sqlfile import bind_tables, create_table
+from etl.sqlfile import bind_tables, create_table, scan
 
 ROWS = ""
 
@@ -121,7 +121,7 @@ def match_windows(
         key = "pair_id" if compared.table == "pair" else "key"
         rows = {
             side: f"(SELECT {compared.columns}, {key} AS sample_key"
-            f" FROM {read(build / f'{compared.file}.parquet')}) AS {side}"
+            f" FROM {scan(build / f'{compared.file}.parquet')}) AS {side}"
             for side, build in builds.items()
         }
         queries += [
@@ -131,7 +131,7 @@ def match_windows(
             for kind in kinds
         ]
     there = " AND ".join(
-        f"(kind, {side}_key) IN (SELECT (kind, key) FROM {read(build / 'window/window.parquet')})"
+        f"(kind, {side}_key) IN (SELECT (kind, key) FROM {scan(build / 'window/window.parquet')})"
         for side, build in builds.items()
     )
     connection.execute(
@@ -155,7 +155,7 @@ def count_hours_before_first(connection: DuckDBPyConnection, build: Path) -> Cha
 def rows_of(compared: Compared, side: str, build: Path) -> str:
     """What a build (``side``: before or after) holds of a table, to select from; of events the
     texts that their ids read."""
-    rows = read(build / f"{compared.file}.parquet")
+    rows = scan(build / f"{compared.file}.parquet")
     if not compared.of_windows:
         return f"(SELECT {compared.columns} FROM {rows})"
     joined = (
@@ -164,7 +164,7 @@ def rows_of(compared: Compared, side: str, build: Path) -> str:
     )
     if compared.table != "event":
         return f"(SELECT matched.number, held.* EXCLUDE (kind, key) FROM {joined})"
-    texts = read(build / "event" / "text.parquet")
+    texts = scan(build / "event" / "text.parquet")
     columns = "number, event_table, event_at, source_row, text"
     return f"(SELECT {columns} FROM {joined} INNER JOIN {texts} USING (text_id))"
 
@@ -230,12 +230,6 @@ def _counts(column: str, changed: str, compared: Compared, within: str) -> list[
         f"COUNT(*) FILTER ({within} AND {changed})",
         f"COUNT({one}) FILTER ({touched})",
     ]
-
-
-def read(path: Path) -> str:
-    """A Parquet file, to select from."""
-    quoted = str(path).replace("'", "''")
-    return f"read_parquet('{quoted}')"
 
 
 def _quote(name: str) -> str:

@@ -22,12 +22,12 @@ from etl.build_change import (
     columns_of,
     compare_tables,
     match_windows,
-    read,
     rows_of,
     samples_of,
 )
 from etl.built_recipe import BuiltRecipe, read_built
 from etl.ledger import LEDGER, read_ledger
+from etl.sqlfile import scan
 
 STAGES = ("event", "cohort", "window")
 FILES = {
@@ -179,11 +179,11 @@ def _require_finished(connection: DuckDBPyConnection, build: Path) -> BuiltRecip
         if halves:
             raise ContractError(f"{halves[0]}: being written, or cut short; {advice}")
     samples = " UNION ALL ".join(
-        f"SELECT '{kind}' AS kind, {key} AS key FROM {read(build / 'cohort' / f'{kind}.parquet')}"
+        f"SELECT '{kind}' AS kind, {key} AS key FROM {scan(build / 'cohort' / f'{kind}.parquet')}"
         for kind, key in (("pair", "pair_id"), ("stay", "key"))
     )
     windows = (
-        f"SELECT kind, key FROM {read(build / 'window' / 'window.parquet')}"
+        f"SELECT kind, key FROM {scan(build / 'window' / 'window.parquet')}"
         " WHERE kind IN ('pair', 'stay')"
     )
     others = connection.execute(
@@ -249,7 +249,7 @@ def _count_unmatched(
 
 
 def _count_rows(connection: DuckDBPyConnection, path: Path) -> int:
-    return int(connection.execute(f"SELECT COUNT(*) FROM {read(path)}").fetchall()[0][0])
+    return int(connection.execute(f"SELECT COUNT(*) FROM {scan(path)}").fetchall()[0][0])
 
 
 def _compare_events(connection: DuckDBPyConnection, before: Path, after: Path) -> Change:
@@ -275,7 +275,7 @@ def _compare_events(connection: DuckDBPyConnection, before: Path, after: Path) -
 
 def _moves(connection: DuckDBPyConnection, before: Path, after: Path) -> dict[tuple[str, str], int]:
     """Patients of both builds whose split is another, by (split before, after)."""
-    a, b = (read(build / "cohort" / "split.parquet") for build in (before, after))
+    a, b = (scan(build / "cohort" / "split.parquet") for build in (before, after))
     rows = connection.execute(
         f"SELECT before.split, after.split, COUNT(*) FROM {a} AS before INNER JOIN {b} AS after"
         " ON before.subject_id = after.subject_id AND before.split <> after.split"
@@ -316,6 +316,6 @@ def _unshared(
         if not all(path.exists() for path in paths):
             names += [compared.table] if any(path.exists() for path in paths) else []
             continue
-        a, b = ({*columns_of(connection, read(path))} for path in paths)
+        a, b = ({*columns_of(connection, scan(path))} for path in paths)
         names += [f"{compared.table}.{column}" for column in sorted(a ^ b)]
     return names

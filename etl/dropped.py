@@ -10,8 +10,7 @@ from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
-from cxrfuture_data.publish import publish
-from etl.sqlfile import PARQUET
+from etl.sqlfile import write_query
 
 FILE = "dropped.parquet"
 # Column of the file -> type, and the columns of a filter's table it is read from, the first there.
@@ -66,6 +65,4 @@ def add_dropped(
 
 def write_dropped(connection: DuckDBPyConnection, folder: Path) -> None:
     """Publish the table ``dropped``; the order of all columns is one order."""
-    with publish(folder / FILE) as part:
-        quoted = str(part).replace("'", "''")
-        connection.execute(f"COPY (SELECT * FROM dropped ORDER BY ALL) TO '{quoted}' ({PARQUET})")
+    write_query(connection, folder / FILE, "SELECT * FROM dropped ORDER BY ALL")

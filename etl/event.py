@@ -7,7 +7,7 @@ from duckdb import DuckDBPyConnection
 
 from cxrfuture_data.publish import write_json
 from cxrfuture_data.schema import VARIABLES
-from etl.event_text import require_text_tables, text_tables, write_events
+from etl.event_text import STAGE, require_text_tables, text_tables, write_events
 from etl.ledger import Drop, write_ledger
 from etl.params import Params
 from etl.recipe import FutureRecipe, Recipe
@@ -24,7 +24,6 @@ from etl.sqlfile import (
 from etl.wide_measurement import TABLES as WIDE_TABLES
 from etl.wide_measurement import write_wide_measurements
 
-STAGE = "event"
 # What becomes measurements, and the tables that choose them, in the order they build on each other.
 MEASURED_TABLES = ("chartevents", "labevents", "gcs_total")
 MEASUREMENT_TABLES = {
@@ -48,13 +47,13 @@ def run(params: Params, recipe: Recipe) -> None:
     folder = params.build(recipe.name, STAGE)
     with open_sql(params.sql, folder / ".spill") as connection:
         bind_tables(connection, source_tables(params, recipe))
+        if recipe.window.events or isinstance(recipe, FutureRecipe):
+            create_filmed_admission(connection, recipe)
         if isinstance(recipe, FutureRecipe):
             drops = write_wide_measurements(connection, folder, recipe)
         else:
             drops = _write_measurements(connection, folder, recipe)
-        if recipe.window.events:
-            _create_filmed_admission(connection, recipe)
-        drops += write_events(connection, params, recipe, STAGE)
+        drops += write_events(connection, params, recipe)
     write_ledger(folder, drops)
     say_rows(folder, ("measurement", "event", "text"))
 
@@ -70,7 +69,7 @@ def source_tables(params: Params, recipe: Recipe) -> dict[str, Path]:
     return tables | text_tables(params, recipe)
 
 
-def _create_filmed_admission(connection: DuckDBPyConnection, recipe: Recipe) -> None:
+def create_filmed_admission(connection: DuckDBPyConnection, recipe: Recipe) -> None:
     """The admissions that samples may come from. EHRXDiff's pairs need two films; a stay of
     `future` one, or none where a list of predictions is given."""
     name, minimum_films = "event/filmed_admission", 2

@@ -83,11 +83,9 @@ def require_text_tables(params: Params, recipe: Recipe) -> None:
             require_table(params, recipe.name, name)
 
 
-def write_events(
-    connection: DuckDBPyConnection, params: Params, recipe: Recipe, stage: str
-) -> list[Drop]:
+def write_events(connection: DuckDBPyConnection, params: Params, recipe: Recipe) -> list[Drop]:
     """Write event.parquet and text.parquet; both are empty if the recipe asks for no events."""
-    folder = params.build(recipe.name, stage)
+    folder = params.build(recipe.name, STAGE)
     work = folder / ".text"
     pieces = None
     if recipe.window.text != PLAIN:
@@ -98,7 +96,7 @@ def write_events(
     for source in _sources(connection, params, recipe, work) if recipe.window.events else ():
         kept[source.table] = work / f"{source.table}.parquet"
         write_unsorted(connection, kept[source.table], source.sql, source.parameters)
-        counted = Counted(stage, f"{source.table} row")
+        counted = Counted(STAGE, f"{source.table} row")
         drops += count_drops(connection, counted, source.sql, parameters=source.parameters)
         (work / "cell.parquet").unlink(missing_ok=True)
         drops += source.drops
@@ -112,7 +110,7 @@ def write_events(
     else:
         write_parquet(connection, texts, "event/text", text_parameters(recipe))
     if isinstance(recipe, FutureRecipe):
-        drops += _write_fitting(connection, recipe, texts, folder, stage)
+        drops += _write_fitting(connection, recipe, texts, folder)
     else:
         write_parquet(connection, folder / "event.parquet", "event/event")
     for path in work.iterdir():
@@ -178,14 +176,14 @@ def _future_sources(
 
 
 def _write_fitting(
-    connection: DuckDBPyConnection, recipe: FutureRecipe, texts: Path, folder: Path, stage: str
+    connection: DuckDBPyConnection, recipe: FutureRecipe, texts: Path, folder: Path
 ) -> list[Drop]:
     """Write the events whose texts are within the recipe's lengths, and those texts."""
     bind_tables(connection, {"whole_text": texts})
     name, parameters = "event/future/event", recipe.parameters
     write_filtered(connection, folder / "event.parquet", name, parameters)
     write_parquet(connection, folder / "text.parquet", "event/future/text", parameters)
-    counted = Counted(stage, "event text")
+    counted = Counted(STAGE, "event text")
     return count_drops(connection, counted, name, parameters=parameters)
 
 

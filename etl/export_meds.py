@@ -24,7 +24,7 @@ from etl.recipe import Recipe
 from etl.shard_facts import licence, read_json, simulated
 from etl.shard_rows import read_table
 from etl.source_block import arrow_schema
-from etl.sqlfile import bind_tables, create_table, open_sql, read_sql
+from etl.sqlfile import bind_tables, create_table, open_sql, read_sql, scan
 
 # What gives events, and the tables each reads. Events of one time stand in this order.
 SOURCES: dict[str, tuple[str, ...]] = {
@@ -72,8 +72,7 @@ class Writer:
     def bind_subjects(self, first: int, last: int) -> None:
         """Make the rows of these patients, both ends included, readable under their tables."""
         for name, path in self.tables.items():
-            quoted = str(path).replace("'", "''")
-            rows = f"SELECT * FROM read_parquet('{quoted}')"
+            rows = f"SELECT * FROM {scan(path)}"
             if "subject_id" in pq.read_schema(path).names:
                 rows += f" WHERE subject_id BETWEEN {first} AND {last}"
                 rows += " AND subject_id IN (SELECT subject_id FROM split)"

@@ -107,10 +107,13 @@ def bind_tables(connection: DuckDBPyConnection, tables: Mapping[str, Path]) -> N
     for name, path in tables.items():
         if not path.exists():
             raise ContractError(f"{path}: no such table; run the stage `{path.parent.name}` first")
-        quoted = str(path).replace("'", "''")
-        connection.execute(
-            f"CREATE OR REPLACE VIEW \"{name}\" AS SELECT * FROM read_parquet('{quoted}')"
-        )
+        connection.execute(f'CREATE OR REPLACE VIEW "{name}" AS SELECT * FROM {scan(path)}')
+
+
+def scan(path: Path) -> str:
+    """A Parquet file, to select from."""
+    quoted = str(path).replace("'", "''")
+    return f"read_parquet('{quoted}')"
 
 
 def create_table(
@@ -138,7 +141,7 @@ def add_rows(
 
 def write_table(connection: DuckDBPyConnection, path: Path, table: str, name: str) -> None:
     """Publish ``table``, which holds the rows of a file, in the file's order."""
-    _copy(connection, path, f"SELECT * FROM {table}\nORDER BY {read_sql(name).order}", {})
+    write_query(connection, path, f"SELECT * FROM {table}\nORDER BY {read_sql(name).order}")
 
 
 def write_parquet(
@@ -146,7 +149,7 @@ def write_parquet(
 ) -> None:
     """Publish the rows of a file that filters nothing."""
     sql = read_sql(name)
-    _copy(connection, path, f"{sql.body}\nORDER BY {sql.order}", _bind(sql, parameters))
+    write_query(connection, path, f"{sql.body}\nORDER BY {sql.order}", _bind(sql, parameters))
 
 
 def write_kept(
@@ -165,7 +168,7 @@ def write_kept(
     sql = read_sql(name)
     query = f"WITH kept AS (\n{kept}\n)\n{sql.body}\nORDER BY {sql.order}"
     bound = {key: value for file in (*files, sql) for key, value in _bind(file, parameters).items()}
-    _copy(connection, path, query, bound)
+    write_query(connection, path, query, bound)
 
 
 def write_kept_tables(
@@ -176,7 +179,7 @@ def write_kept_tables(
         f"SELECT * EXCLUDE (drop_reason) FROM {table} WHERE drop_reason IS NULL" for table in tables
     )
     sql = read_sql(name)
-    _copy(connection, path, f"WITH kept AS (\n{kept}\n)\n{sql.body}\nORDER BY {sql.order}", {})
+    write_query(connection, path, f"WITH kept AS (\n{kept}\n)\n{sql.body}\nORDER BY {sql.order}")
 
 
 def write_filtered(
@@ -184,7 +187,9 @@ def write_filtered(
 ) -> None:
     """Publish the rows that a file keeps."""
     sql = read_sql(name)
-    _copy(connection, path, f"{_kept_rows(sql)}\nORDER BY {sql.order}", _bind(sql, parameters))
+    write_query(
+        connection, path, f"{_kept_rows(sql)}\nORDER BY {sql.order}", _bind(sql, parameters)
+    )
 
 
 def write_unsorted(
@@ -192,7 +197,7 @@ def write_unsorted(
 ) -> None:
     """Publish the rows that a file keeps, in no order: for a stage's own use."""
     sql = read_sql(name)
-    _copy(connection, path, _kept_rows(sql), _bind(sql, parameters))
+    write_query(connection, path, _kept_rows(sql), _bind(sql, parameters))
 
 
 def count_drops(
@@ -267,10 +272,14 @@ def _bind(sql: SqlFile, parameters: Parameters | None) -> dict[str, Value]:
     return {key: given[key] for key in sorted(sql.parameters)}
 
 
-def _copy(
-    connection: DuckDBPyConnection, path: Path, query: str, parameters: dict[str, Value]
+def write_query(
+    connection: DuckDBPyConnection,
+    path: Path,
+    query: str,
+    parameters: Parameters | None = None,
 ) -> None:
+    """Publish the rows of a query, in its order."""
     with step(path.name) as tell, publish(path) as part:
         quoted = str(part).replace("'", "''")
-        made = connection.execute(f"COPY (\n{query}\n) TO '{quoted}' ({PARQUET})", parameters)
-        tell(made.fetchall())
+        copy = f"COPY (\n{query}\n) TO '{quoted}' ({PARQUET})"
+        tell(connection.execute(copy, dict(parameters or {})).fetchall())

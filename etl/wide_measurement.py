@@ -34,15 +34,13 @@ def write_wide_measurements(
     connection: DuckDBPyConnection, folder: Path, recipe: FutureRecipe
 ) -> list[Drop]:
     """Write measurement.parquet, of no row where the recipe has no hourly record, and metrics.json;
-    returns what was dropped. Each table is read once for its rows, and twice by narrow columns."""
+    returns what was dropped. Reads the table ``filmed_admission``; each source is read once for its
+    rows, and twice by narrow columns."""
     drops: list[Drop] = []
     kept: dict[str, str] = {}
     labs = 0
     create_table(connection, "no_measurement", "event/future/no_measurement")
     if recipe.window.hourly:
-        # A list of predictions may name stays without a film.
-        films = {**recipe.parameters, "minimum_films": int(not recipe.cohort.index)}
-        create_table(connection, "wide_admission", "event/future/filmed_admission", films)
         for name in LISTS:
             create_table(connection, name, f"event/future/{name}")
         labs = count_rows(connection, "lab_admission")

@@ -14,6 +14,7 @@ from tiny_stages import HADM, ICU_ADMISSION, SUBJECT, admission, at, chart, film
 
 from cxrfuture_data.schema import WIDE_VARIABLES
 from etl import ingest
+from etl.event import create_filmed_admission
 from etl.ledger import Drop
 from etl.params import SqlParams
 from etl.recipe import FutureRecipe, read_recipe
@@ -93,6 +94,7 @@ def measure(tmp_path):
         with open_sql(params.sql, tmp_path / "spill") as connection:
             ingested = {name: params.build("ingest", f"{name}.parquet") for name in names}
             bind_tables(connection, ingested)
+            create_filmed_admission(connection, recipe)
             drops = write_wide_measurements(connection, tmp_path, recipe)
         return Measured(tmp_path, drops)
 

@@ -6,7 +6,7 @@ SELECT
 FROM labevents AS lab
 INNER JOIN wide_item AS item
     ON lab.itemid = item.itemid AND item.source = 'labevents'
-INNER JOIN wide_admission AS admission
+INNER JOIN filmed_admission AS admission
     ON
         lab.subject_id = admission.subject_id
         AND lab.charttime BETWEEN admission.begins_at AND admission.dischtime

@@ -86,7 +86,7 @@ FROM (
             ON input.itemid = item.itemid AND item.source = 'inputevents'
         INNER JOIN wide_variable AS rule
             ON item.variable = rule.variable
-        INNER JOIN wide_admission AS admission
+        INNER JOIN filmed_admission AS admission
             ON input.hadm_id = admission.hadm_id
         LEFT JOIN pressor
             ON item.transform = pressor.agent

@@ -45,7 +45,7 @@ FROM (
         ON item.variable = rule.variable
     LEFT JOIN lab_admission AS drawn_in
         ON lab.source_row = drawn_in.source_row
-    INNER JOIN wide_admission AS admission
+    INNER JOIN filmed_admission AS admission
         ON COALESCE(lab.hadm_id, drawn_in.hadm_id) = admission.hadm_id
     LEFT JOIN arterial_specimen
         ON

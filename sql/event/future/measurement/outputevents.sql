@@ -34,7 +34,7 @@ FROM (
         ON output.itemid = item.itemid AND item.source = 'outputevents'
     INNER JOIN wide_variable AS rule
         ON item.variable = rule.variable
-    INNER JOIN wide_admission AS admission
+    INNER JOIN filmed_admission AS admission
         ON output.hadm_id = admission.hadm_id
 ) AS converted
 ORDER BY hadm_id, event_at, source, source_row

@@ -12,6 +12,6 @@ LEFT JOIN wide_item AS item
     ON lab.itemid = item.itemid AND item.source = 'labevents'
 LEFT JOIN lab_admission AS drawn_in
     ON lab.source_row = drawn_in.source_row
-LEFT JOIN wide_admission AS admission
+LEFT JOIN filmed_admission AS admission
     ON COALESCE(lab.hadm_id, drawn_in.hadm_id) = admission.hadm_id
 ORDER BY source_row

@@ -9,6 +9,6 @@ SELECT
 FROM outputevents AS charted
 LEFT JOIN wide_item AS item
     ON charted.itemid = item.itemid AND item.source = 'outputevents'
-LEFT JOIN wide_admission AS admission
+LEFT JOIN filmed_admission AS admission
     ON charted.hadm_id = admission.hadm_id
 ORDER BY source_row
