@@ -47,7 +47,8 @@ def write_wide_measurements(
         kept = SOURCES
     for source, table in kept.items():
         drops += _create_source(connection, source, table)
-    tables = ["no_measurement", *kept.values()]
+    # DuckDB's sort of a union that begins with an empty source never spills.
+    tables = list(kept.values()) or ["no_measurement"]
     write_kept_tables(
         connection, folder / "measurement.parquet", "event/future/measurement", tables
     )
