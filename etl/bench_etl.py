@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -179,7 +180,7 @@ def _rows(paths: Iterable[Path]) -> int:
 
 
 def _table(result: dict[str, Any]) -> Table:
-    table = Table("", *COLUMNS)
+    table = Table("", *COLUMNS, box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     for name, facts in result["stages"].items():
         table.add_row(name, *_cells(facts))
     table.add_row("total", *_cells(result["total"]), end_section=True)
