@@ -69,7 +69,7 @@ def attrition_table(title: str, drops: Sequence[Drop]) -> Table:
     caption = f"{title}: what each filter removed"
     table = Table(title=caption, title_justify="left", box=box.SIMPLE_HEAD)
     for name in ("stage", "unit", "reason"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for name in ("before", "removed", "%", "after"):
         table.add_column(name, justify="right")
     shown = None

@@ -48,10 +48,8 @@ def measured(build: Path, stage: str) -> Iterator[None]:
         "largest_child_mb": round(usage.ru_maxrss / KILOBYTES, 1) if had_children else None,
     }
     write_json(build / METRICS / f"{stage}.json", record)
-    say(
-        f"{stage}: {seconds:.1f} s, {record['rows_per_second']:,.0f} rows/s,"
-        f" {record['peak_mb']:,.0f} MB at most ({scope})"
-    )
+    rate = f" {record['rows_per_second']:,.0f} rows/s," if rows else ""
+    say(f"{stage}: {seconds:.1f} s,{rate} {record['peak_mb']:,.0f} MB at most ({scope})")
 
 
 def _reset_peak() -> bool:
