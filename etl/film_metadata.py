@@ -18,7 +18,6 @@ import pyarrow.parquet as pq
 from cxrfuture_data.console import say
 from cxrfuture_data.publish import digest, publish, read_done, write_done
 from cxrfuture_data.schema import ContractError
-from etl.film_header import HeaderPart, read_part
 from etl.film_list import LISTERS, REPEATED, FilmFile, list_films
 from etl.film_tree import FilmTree, find_films
 from etl.mimic_schema import TABLES
@@ -124,6 +123,9 @@ def plan_parts(films: list[FilmFile], tree: FilmTree, folder: Path) -> list[Part
 
 def read_parts(parts: Sequence[Part], tree: FilmTree, workers: int) -> None:
     """Read the headers of the parts that are not done."""
+    # pydicom takes a third of a second to import, and most trees have no header to read.
+    from etl.film_header import HeaderPart, read_part
+
     left = {part.number: part for part in parts if part.facts() is None}
     count = sum(len(part.there) for part in parts)
     kept = count - sum(len(part.there) for part in left.values())
