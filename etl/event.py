@@ -91,7 +91,6 @@ def _write_measurements(connection: DuckDBPyConnection, folder: Path, recipe: Re
             create_table(connection, table, name, parameters)
         labs = count_rows(connection, "lab_admission")
     names = [f"event/measurement/{table}" for table in tables]
-    # DuckDB's sort of a union that begins with an empty source never spills.
     write_kept(
         connection,
         folder / "measurement.parquet",

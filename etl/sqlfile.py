@@ -139,6 +139,19 @@ def add_rows(
     connection.execute(f"INSERT INTO {table} {sql.body}", bound)
 
 
+def write_query(
+    connection: DuckDBPyConnection,
+    path: Path,
+    query: str,
+    parameters: Parameters | None = None,
+) -> None:
+    """Publish the rows of a query, in its order."""
+    with step(path.name) as tell, publish(path) as part:
+        quoted = str(part).replace("'", "''")
+        copy = f"COPY (\n{query}\n) TO '{quoted}' ({PARQUET})"
+        tell(connection.execute(copy, dict(parameters or {})).fetchall())
+
+
 def write_table(connection: DuckDBPyConnection, path: Path, table: str, name: str) -> None:
     """Publish ``table``, which holds the rows of a file, in the file's order."""
     write_query(connection, path, f"SELECT * FROM {table}\nORDER BY {read_sql(name).order}")
@@ -161,7 +174,8 @@ def write_kept(
 ) -> None:
     """Publish a file that reads ``kept``: the rows its source files keep, one after the other.
 
-    The source files have equal columns.
+    The source files have equal columns. One that never has a row stands alone: DuckDB's sort of a
+    union that begins with an empty source does not spill.
     """
     files = [read_sql(source) for source in sources]
     kept = "\nUNION ALL BY NAME\n".join(_kept_rows(file) for file in files)
@@ -270,16 +284,3 @@ def _bind(sql: SqlFile, parameters: Parameters | None) -> dict[str, Value]:
     if missing:
         raise ContractError(f"sql/{sql.name}.sql reads {missing[0]!r}; set it in the recipe")
     return {key: given[key] for key in sorted(sql.parameters)}
-
-
-def write_query(
-    connection: DuckDBPyConnection,
-    path: Path,
-    query: str,
-    parameters: Parameters | None = None,
-) -> None:
-    """Publish the rows of a query, in its order."""
-    with step(path.name) as tell, publish(path) as part:
-        quoted = str(part).replace("'", "''")
-        copy = f"COPY (\n{query}\n) TO '{quoted}' ({PARQUET})"
-        tell(connection.execute(copy, dict(parameters or {})).fetchall())

@@ -5,11 +5,11 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from cxrfuture_data.publish import write_json
+from etl.event_text import STAGE
 from etl.ledger import Drop
 from etl.recipe import FutureRecipe
 from etl.sqlfile import Counted, count_drops, count_rows, create_table, write_kept_tables
 
-STAGE = "event"
 # Source -> the table that its rows are kept in, in the order they build on each other.
 SOURCES = {
     "chartevents": "wide_chart",
@@ -37,22 +37,21 @@ def write_wide_measurements(
     returns what was dropped. Reads the table ``filmed_admission``; each source is read once for its
     rows, and twice by narrow columns."""
     drops: list[Drop] = []
-    kept: dict[str, str] = {}
+    tables = ["no_measurement"]
     labs = 0
-    create_table(connection, "no_measurement", "event/future/no_measurement")
     if recipe.window.hourly:
         for name in LISTS:
             create_table(connection, name, f"event/future/{name}")
         labs = count_rows(connection, "lab_admission")
-        kept = SOURCES
-    for source, table in kept.items():
-        drops += _create_source(connection, source, table)
-    # DuckDB's sort of a union that begins with an empty source never spills.
-    tables = list(kept.values()) or ["no_measurement"]
+        for source, table in SOURCES.items():
+            drops += _create_source(connection, source, table)
+        tables = list(SOURCES.values())
+    else:
+        create_table(connection, "no_measurement", "event/future/no_measurement")
     write_kept_tables(
         connection, folder / "measurement.parquet", "event/future/measurement", tables
     )
-    for table in ("no_measurement", *kept.values()):
+    for table in tables:
         connection.execute(f"DROP TABLE {table}")
     write_json(folder / "metrics.json", {"labs_given_an_admission_by_time": labs})
     return drops

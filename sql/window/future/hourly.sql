@@ -5,96 +5,29 @@
 SELECT
     sample_window.kind
     , sample_window.key
-    , pivoted.hour
-    , pivoted."Heart Rate"
-    , pivoted."Respiratory rate"
-    , pivoted."Oxygen saturation"
-    , pivoted."Temperature"
-    , pivoted."Systolic blood pressure"
-    , pivoted."Diastolic blood pressure"
-    , pivoted."Mean blood pressure"
-    , pivoted."Central venous pressure"
-    , pivoted."GCS eye opening"
-    , pivoted."GCS motor response"
-    , pivoted."GCS verbal response"
-    , pivoted."GCS total"
-    , pivoted."RASS"
-    , pivoted."Fraction inspired oxygen"
-    , pivoted."Oxygen flow"
-    , pivoted."PEEP"
-    , pivoted."Tidal volume set"
-    , pivoted."Tidal volume observed"
-    , pivoted."Minute volume"
-    , pivoted."Respiratory rate set"
-    , pivoted."Peak inspiratory pressure"
-    , pivoted."Plateau pressure"
-    , pivoted."Mean airway pressure"
-    , pivoted."pH"
-    , pivoted."PaO2"
-    , pivoted."PaCO2"
-    , pivoted."Base excess"
-    , pivoted."Calculated total CO2"
-    , pivoted."Lactate"
-    , pivoted."SaO2"
-    , pivoted."Sodium"
-    , pivoted."Potassium"
-    , pivoted."Chloride"
-    , pivoted."Bicarbonate"
-    , pivoted."Urea nitrogen"
-    , pivoted."Creatinine"
-    , pivoted."Glucose"
-    , pivoted."Calcium"
-    , pivoted."Ionised calcium"
-    , pivoted."Magnesium"
-    , pivoted."Phosphate"
-    , pivoted."Anion gap"
-    , pivoted."Albumin"
-    , pivoted."Bilirubin"
-    , pivoted."AST"
-    , pivoted."ALT"
-    , pivoted."Alkaline phosphatase"
-    , pivoted."LDH"
-    , pivoted."Troponin T"
-    , pivoted."NT-proBNP"
-    , pivoted."Creatine kinase"
-    , pivoted."Creatine kinase MB"
-    , pivoted."C-reactive protein"
-    , pivoted."White blood cells"
-    , pivoted."Haemoglobin"
-    , pivoted."Haematocrit"
-    , pivoted."Platelets"
-    , pivoted."Neutrophils"
-    , pivoted."Lymphocytes"
-    , pivoted."INR"
-    , pivoted."Prothrombin time"
-    , pivoted."Partial thromboplastin time"
-    , pivoted."Fibrinogen"
-    , pivoted."D-dimer"
-    , pivoted."Urine output"
-    , pivoted."Fluid intake"
-    , CAST(
-        CASE
-            WHEN "Urine output" IS NOT NULL OR "Fluid output" IS NOT NULL
-                THEN
-                    CAST(COALESCE("Urine output", 0) AS DECIMAL(18, 9))
-                    + CAST(COALESCE("Fluid output", 0) AS DECIMAL(18, 9))
-        END AS DOUBLE
-    ) AS "Fluid output"
-    , CAST(
-        CASE
-            WHEN
-                "Urine output" IS NOT NULL
-                OR "Fluid output" IS NOT NULL
-                OR "Fluid intake" IS NOT NULL
-                THEN
-                    CAST(COALESCE("Fluid intake", 0) AS DECIMAL(18, 9))
-                    - CAST(COALESCE("Urine output", 0) AS DECIMAL(18, 9))
-                    - CAST(COALESCE("Fluid output", 0) AS DECIMAL(18, 9))
-        END AS DOUBLE
-    ) AS "Fluid balance"
-    , pivoted."Vasopressors"
-    , pivoted."Weight"
-    , pivoted."Height"
+    , pivoted.* EXCLUDE (window_number)
+    REPLACE (
+        CAST(
+            CASE
+                WHEN pivoted."Urine output" IS NOT NULL OR pivoted."Fluid output" IS NOT NULL
+                    THEN
+                        CAST(COALESCE(pivoted."Urine output", 0) AS DECIMAL(18, 9))
+                        + CAST(COALESCE(pivoted."Fluid output", 0) AS DECIMAL(18, 9))
+            END AS DOUBLE
+        ) AS "Fluid output"
+        , CAST(
+            CASE
+                WHEN
+                    pivoted."Urine output" IS NOT NULL
+                    OR pivoted."Fluid output" IS NOT NULL
+                    OR pivoted."Fluid intake" IS NOT NULL
+                    THEN
+                        CAST(COALESCE(pivoted."Fluid intake", 0) AS DECIMAL(18, 9))
+                        - CAST(COALESCE(pivoted."Urine output", 0) AS DECIMAL(18, 9))
+                        - CAST(COALESCE(pivoted."Fluid output", 0) AS DECIMAL(18, 9))
+            END AS DOUBLE
+        ) AS "Fluid balance"
+    )
 FROM hourly_value
 PIVOT (
     MAX(value)
@@ -166,6 +99,7 @@ PIVOT (
         , 'Urine output'
         , 'Fluid intake'
         , 'Fluid output'
+        , 'Fluid balance'
         , 'Vasopressors'
         , 'Weight'
         , 'Height'
