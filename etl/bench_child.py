@@ -18,7 +18,6 @@ from typing import Any
 import duckdb
 
 from cxrfuture_data.schema import ContractError
-from etl import ingest
 from etl.database_url import is_database, show_url
 from etl.mimic_schema import TABLES
 from etl.params import Params
@@ -54,6 +53,7 @@ def choose_releases(
 ) -> list[Release]:
     """Those in the folders; without folders those of params."""
     if mimic_iv is None and mimic_cxr_jpg is None:
+        ingest = stage_module(INGEST)
         return [
             ingest.find_source(params, "mimic_iv"),
             ingest.find_source(params, "mimic_cxr_jpg"),
@@ -132,7 +132,7 @@ def _copy_bare(work: Work) -> None:
         connection.execute(f"SET memory_limit = '{params.ingest.memory_limit}'")
         if params.ingest.threads:
             connection.execute(f"SET threads = {params.ingest.threads}")
-        for job in ingest.plan_jobs(params, work.releases):
+        for job in stage_module(INGEST).plan_jobs(params, work.releases):
             target = folder / f"{job.name}.parquet"
             if job.path.suffix == ".parquet":
                 read = "read_parquet($path)"
@@ -150,7 +150,7 @@ def _do(work: Work) -> None:
     if work.name == BARE_COPY:
         _copy_bare(work)
     elif work.name == INGEST:
-        ingest.ingest_releases(work.params, work.releases)
+        stage_module(INGEST).ingest_releases(work.params, work.releases)
     else:
         stage_module(work.name).run(work.params, work.recipe)
 

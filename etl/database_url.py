@@ -1,12 +1,16 @@
-"""The URL of a database: what the drivers get, and what may be shown, which has no password."""
+"""The URL of a database: what the drivers get, and what may be shown, which has no password.
+
+Every stage imports this with the params, so SQLAlchemy comes only with a URL.
+"""
 
 import re
+from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
-
 from cxrfuture_data.schema import ContractError
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 SETTING = "paths.mimic_iv (or MIMIC_IV_DIR)"
 FORM = "postgresql://user@host:5432/database"
@@ -32,8 +36,11 @@ def holds_secret(url: str) -> bool:
     return bool(_secrets(url))
 
 
-def read_url(url: str) -> URL:
+def read_url(url: str) -> "URL":
     """The parsed URL. An error shows no more of it than may be shown."""
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
     try:
         parsed = make_url(url).set(drivername="postgresql")
     except (ArgumentError, ValueError):  # their texts hold the URL

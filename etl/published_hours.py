@@ -9,7 +9,7 @@ with pandas 2.0.3, whose reading of 200,000 such hours this repeats.
 
 from collections.abc import Iterable
 
-import polars as pl
+import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
 from etl.recipe import Recipe
@@ -90,16 +90,16 @@ def create_edges(connection: DuckDBPyConnection, recipe: Recipe, windows: str) -
     """
     query = _SECONDS_OF_EDGES.format(windows=windows)
     rows = [edges(seconds) for seconds in _seconds(connection, recipe, query)]
-    types = {"seconds": pl.Int64} | dict.fromkeys(list(edges(0))[1:], pl.Boolean)
-    _create(connection, "published_edge", pl.DataFrame(rows, schema=types))
+    types = {"seconds": pa.int64()} | dict.fromkeys(list(edges(0))[1:], pa.bool_())
+    _create(connection, "published_edge", pa.Table.from_pylist(rows, pa.schema(types)))
 
 
 def create_hours(connection: DuckDBPyConnection, recipe: Recipe) -> None:
     """The table ``published_hour`` of the measurements in ``windowed_measurement``, or empty."""
     seconds = list(_seconds(connection, recipe, _SECONDS_OF_MEASUREMENTS))
     columns = {"seconds": seconds, "hours": [charted_hours(second) for second in seconds]}
-    types = {"seconds": pl.Int64, "hours": pl.Float64}
-    _create(connection, "published_hour", pl.DataFrame(columns, schema=types))
+    types = {"seconds": pa.int64(), "hours": pa.float64()}
+    _create(connection, "published_hour", pa.table(columns, pa.schema(types)))
 
 
 def _seconds(connection: DuckDBPyConnection, recipe: Recipe, query: str) -> Iterable[int]:
@@ -108,7 +108,7 @@ def _seconds(connection: DuckDBPyConnection, recipe: Recipe, query: str) -> Iter
     return [row[0] for row in connection.execute(query).fetchall() if row[0] is not None]
 
 
-def _create(connection: DuckDBPyConnection, table: str, rows: pl.DataFrame) -> None:
+def _create(connection: DuckDBPyConnection, table: str, rows: pa.Table) -> None:
     connection.register("computed", rows)
     connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT * FROM computed")
     connection.unregister("computed")
