@@ -5,6 +5,7 @@ of a database, one receives. Memory is bounded by a few blocks and the rows of o
 """
 
 import os
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -38,6 +39,8 @@ from etl.source_file import SourceFile
 FORMAT = 1  # raise it when the same source would give other bytes
 MOST_PARSERS = 4  # inflating is serial and keeps no more than these busy
 ROWS_PER_BATCH = 1 << 17
+
+_SORTING = threading.Lock()  # a sort may take all of the memory limit: one at a time
 
 # Times that should not run backwards and sometimes do: counted, kept.
 INTERVALS = {"admissions": ("admittime", "dischtime"), "icustays": ("intime", "outtime")}
@@ -226,7 +229,7 @@ def _finish_order(job: Job, part: Path, is_sorted: bool) -> int:
     scratch.mkdir(parents=True, exist_ok=True)
     unsorted = scratch / f"{job.name}.parquet"
     part.replace(unsorted)
-    with duckdb.connect() as connection:
+    with _SORTING, duckdb.connect() as connection:
         connection.execute(f"SET memory_limit = '{job.settings.memory_limit}'")
         connection.execute("SET temp_directory = $folder", {"folder": str(scratch)})
         if job.settings.threads:
