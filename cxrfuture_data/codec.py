@@ -81,6 +81,15 @@ def load_codec(folder: Path, device: str = "cpu") -> Codec:
     )
 
 
+def latent_shape(folder: Path, size: int) -> tuple[tuple[int, int, int], float]:
+    """(C, h, w) of the latent of a square image, and the scale of latents; only the config is
+    read."""
+    _require(folder)
+    config = json.loads((folder / CONFIG_FILE).read_text())
+    side = size // 2 ** (len(config["block_out_channels"]) - 1)
+    return (int(config["latent_channels"]), side, side), float(config["scaling_factor"])
+
+
 def weights_digest(folder: Path) -> str:
     """sha256, in hex, over the config and the weights: what a cached latent depends on."""
     _require(folder)

@@ -1,164 +1,179 @@
 """Distinct event texts -> one fp16 vector each, in a table that windows point into."""
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.lib.format import write_array_header_1_0
+from numpy.typing import NDArray
 
+from cxrfuture_data.cache_rows import STAGE_RECORD, CacheRows, Space, read_space
 from cxrfuture_data.console import say
-from cxrfuture_data.publish import digest, publish, read_done, write_done
+from cxrfuture_data.publish import digest, file_sha256, publish, read_done, write_done
 from cxrfuture_data.schema import ContractError
-from etl.embedder import Embedder, open_embedder
-from etl.params import EmbedParams, Params
-from etl.part import array_path, rate_of, record_path, remove_parts_from
+from etl.cache import Cache, open_cache, stage_rows
+from etl.embedder import Embedder, ModelFacts, Vectors, open_embedder
+from etl.params import Params
+from etl.part import rate_of
 from etl.recipe import Recipe
+from etl.sqlfile import bind_tables, count_rows, open_sql, write_parquet
 
-
-@dataclass(frozen=True, kw_only=True)
-class TextPart:
-    """One unit of work: a run of the sorted texts."""
-
-    number: int
-    folder: Path
-    texts: tuple[str, ...]
-    made_from: str
-
-    @property
-    def array(self) -> Path:
-        return array_path(self.folder, self.number)
-
-    @property
-    def record(self) -> Path:
-        return record_path(self.folder, self.number)
-
-    def is_done(self) -> bool:
-        return read_done(self.record, self.made_from) is not None and self.array.exists()
+TEXTS_AT_ONCE = 1 << 15  # sorted by length and held in memory together
+ROWS_AT_ONCE = 1 << 16  # of the table
+TEXT_FILE = "text.parquet"
+TABLE_FILE = "table.npy"
 
 
 def run(params: Params, recipe: Recipe) -> None:
-    """Embed every distinct text of the recipe's windows; parts that are done are kept."""
+    """Embed every distinct text of the recipe's windows that the cache does not hold."""
     embedder = open_embedder(params.embed)
-    numbers, texts = read_texts(
-        params.build(recipe.name, "window", "window_event.parquet"),
-        params.build(recipe.name, "event", "text.parquet"),
-    )
-    hashes = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
     folder = params.build(recipe.name, "embed")
-    parts = plan_parts(texts, hashes, folder / "part", params.embed, embedder)
-    embed_parts(parts, embedder, folder / "done.json")
-    remove_parts_from(folder / "part", len(parts))
-
-    dim = write_table(folder / "table.npy", parts, embedder.facts.dim)
-    write_texts(folder / "text.parquet", texts, hashes)
-    with publish(folder / "text_row.parquet") as part:
-        numbers.write_parquet(part)
-    model = asdict(embedder.facts) | {"dim": dim}
-    facts: dict[str, Any] = {"model": model, "texts": len(texts)}
+    count = write_texts(params, recipe, folder)
+    cache = open_cache(params)
+    model = embedder.facts
+    texts = folder / TEXT_FILE
+    made_from = digest(file_sha256(texts), file_sha256(folder / "text_row.parquet"), model.digest)
+    space = known_space(cache, model)
+    is_missing = find_missing(texts, cache, space)
+    if not is_missing.any() and _is_done(folder, made_from):
+        say(f"embed: {count:,} texts, all embedded before")
+        return
+    (folder / STAGE_RECORD).unlink(missing_ok=True)
+    if is_missing.any():
+        space = embed_missing(texts, is_missing, embedder, cache)
+    if space is None:  # no text at all, and a model that never answered
+        space = embedding_space(model, model.dim or 0)
+    cache.ledger.register(space)
+    write_table(folder / TABLE_FILE, texts, count, cache.rows(space))
+    facts: dict[str, Any] = {
+        "model": asdict(model) | {"dim": space.shape[0]},
+        "texts": count,
+        **stage_rows(cache, space, folder),
+    }
     if params.embed.backend == "remote":
         facts["attestation"] = params.embed.remote.attestation
         facts["base_url"] = params.embed.remote.base_url
-    write_done(folder / "done.json", digest([part.made_from for part in parts]), facts)
-    say(f"embed: {len(texts):,} texts, {dim} numbers each")
+    write_done(folder / STAGE_RECORD, made_from, facts)
+    say(
+        f"embed: {count:,} texts, {int(is_missing.sum()):,} of them embedded now,"
+        f" {space.shape[0]} numbers each"
+    )
 
 
-def read_texts(events: Path, texts: Path) -> tuple[pl.DataFrame, list[str]]:
-    """The distinct texts of the windows' events, in the order of their UTF-8 bytes.
+def write_texts(params: Params, recipe: Recipe, folder: Path) -> int:
+    """Publish the distinct texts of the windows' events and which of them each text_id reads; how
+    many there are."""
+    tables = {
+        "window_event": params.build(recipe.name, "window", "window_event.parquet"),
+        "text": params.build(recipe.name, "event", "text.parquet"),
+    }
+    with open_sql(params.sql, folder / ".spill") as connection:
+        bind_tables(connection, tables)
+        write_parquet(connection, folder / TEXT_FILE, "embed/text")
+        bind_tables(connection, {"distinct_text": folder / TEXT_FILE})
+        write_parquet(connection, folder / "text_row.parquet", "embed/text_row")
+        return count_rows(connection, "distinct_text")
 
-    Also which of them each text_id reads: (text_id, row), sorted. Two ids may read alike.
+
+def embedding_space(model: ModelFacts, dim: int) -> Space:
+    """Where the vectors of a model lie: fp16 (dim,)."""
+    return Space("embedding", {"model": model.name, "digest": model.digest}, (dim,), "float16")
+
+
+def known_space(cache: Cache, model: ModelFacts) -> Space | None:
+    """The space of a model's vectors. One that has not said yet how long its vectors are may have
+    one of an earlier run."""
+    if model.dim is not None:
+        return embedding_space(model, model.dim)
+    wanted = embedding_space(model, 0)
+    for path in sorted((cache.folder / wanted.kind).glob("*")):
+        found = read_space(path)
+        if found.facts == wanted.facts:
+            return found
+    return None
+
+
+def find_missing(texts: Path, cache: Cache, space: Space | None) -> NDArray[np.bool_]:
+    """Of each distinct text, whether the cache holds no vector."""
+    hashes = pl.read_parquet(texts, columns=["sha256"])["sha256"]
+    if space is None:
+        return np.ones(len(hashes), bool)
+    rows = cache.rows(space)
+    found = [rows.find(part.to_list()) < 0 for part in _slices(hashes)]
+    return np.concatenate([np.zeros(0, bool), *found])
+
+
+def embed_missing(
+    texts: Path, is_missing: NDArray[np.bool_], embedder: Embedder, cache: Cache
+) -> Space:
+    """Embed the texts that are missing, at least one; the space that their vectors went to.
+
+    Each batch is kept as soon as it is there, so a run that breaks off loses one.
     """
-    for path in (events, texts):
-        if not path.exists():
-            raise ContractError(f"{path}: no such file; run `cxrfuture {path.parent.name}` first")
-    used = pl.scan_parquet(events).select("text_id").unique()
-    found = pl.scan_parquet(texts).join(used, on="text_id", how="semi").sort("text", "text_id")
-    rows = found.with_columns((pl.col("text").rank("dense") - 1).cast(pl.Int32).alias("row"))
-    read = rows.collect()
-    distinct = read["text"].unique(maintain_order=True).to_list()
-    return read.select("text_id", "row").sort("text_id"), distinct
+    left = int(is_missing.sum())
+    with rate_of("embed", len(is_missing), len(is_missing) - left, "texts") as advance:
+        batches = embed_batches(texts, is_missing, embedder)
+        first = next(batches)
+        space = embedding_space(embedder.facts, first[1].shape[1])
+        with cache.write(space) as writer:
+            for hashes, vectors in chain([first], batches):
+                writer.add(hashes, to_halves(vectors, space.shape[0], embedder.facts.name))
+                advance(len(hashes))
+    return space
 
 
-def plan_parts(
-    texts: Sequence[str],
-    hashes: Sequence[str],
-    folder: Path,
-    params: EmbedParams,
-    embedder: Embedder,
-) -> list[TextPart]:
-    """Cut the texts into parts, each with a digest of its texts and of the model."""
-    # Batches change MiniLM's numbers in the seventh digit; a service's answers cost money to redo.
-    batch_size = params.batch_size if params.backend == "minilm" else None
-    parts = []
-    for number, start in enumerate(range(0, len(texts), params.texts_per_part)):
-        end = start + params.texts_per_part
-        parts.append(
-            TextPart(
-                number=number,
-                folder=folder,
-                texts=tuple(texts[start:end]),
-                made_from=digest(embedder.facts.digest, batch_size, hashes[start:end]),
-            )
+def embed_batches(
+    texts: Path, is_missing: NDArray[np.bool_], embedder: Embedder
+) -> Iterator[tuple[list[str], Vectors]]:
+    """The hashes of some missing texts and their vectors, as the model gives them."""
+    rows = pl.scan_parquet(texts)
+    for start in range(0, len(is_missing), TEXTS_AT_ONCE):
+        mask = is_missing[start : start + TEXTS_AT_ONCE]
+        if not mask.any():
+            continue
+        some = rows.slice(start, TEXTS_AT_ONCE).collect().filter(pl.Series(mask))
+        hashes = some["sha256"].to_numpy()
+        for places, vectors in embedder.embed_each(some["text"].to_list()):
+            yield hashes[places].tolist(), vectors
+
+
+def to_halves(vectors: Vectors, dim: int, model: str) -> NDArray[np.float16]:
+    """fp16 (N, dim), if the vectors are so long and fp16 can hold them."""
+    if vectors.shape[1] != dim:
+        raise ContractError(
+            f"embed: model {model!r} gave vectors of length {vectors.shape[1]} after those of"
+            f" {dim}; it changed under its name: name another in embed and run the stage again"
         )
-    return parts
-
-
-def embed_parts(parts: Sequence[TextPart], embedder: Embedder, record: Path) -> None:
-    """Embed the parts that are not done; the stage's record goes before its first part changes."""
-    left = [part for part in parts if not part.is_done()]
-    if not left:
-        return
-    record.unlink(missing_ok=True)
-    count = sum(len(part.texts) for part in parts)
-    kept = count - sum(len(part.texts) for part in left)
-    with rate_of("embed", count, kept, "texts") as advance:
-        for part in left:
-            embed_part(part, embedder)
-            advance(len(part.texts))
-
-
-def embed_part(part: TextPart, embedder: Embedder) -> None:
-    """Publish a part's vectors as fp16 (N, D), then its record."""
-    part.record.unlink(missing_ok=True)  # never an old record beside a new array
-    vectors = embedder.embed(part.texts)
     with np.errstate(over="ignore"):
         halves = vectors.astype(np.float16)
     if not np.isfinite(halves).all():
         raise ContractError(
-            f"embed: model {embedder.facts.name!r} gave a number that fp16 cannot hold "
+            f"embed: model {model!r} gave a number that fp16 cannot hold "
             f"(largest {np.abs(vectors).max():.3g}, fp16 ends at 65504); choose another model"
         )
-    with publish(part.array) as path, path.open("wb") as handle:
-        np.save(handle, halves, allow_pickle=False)
-    write_done(part.record, part.made_from)
+    return halves
 
 
-def write_table(path: Path, parts: Sequence[TextPart], dim: int | None) -> int:
-    """Join the parts into one fp16 (R, D) file, one part in memory at a time; gives D."""
-    widths = sorted({np.load(part.array, mmap_mode="r").shape[1] for part in parts})
-    if len(widths) > 1:
-        raise ContractError(
-            f"{path.parent}: parts have vectors of lengths {widths}, so the model changed under "
-            "its name; remove the folder and run the stage again"
-        )
-    dim = widths[0] if widths else dim or 0
-    rows = sum(len(part.texts) for part in parts)
-    header = {"descr": "<f2", "fortran_order": False, "shape": (rows, dim)}
+def write_table(path: Path, texts: Path, count: int, rows: CacheRows) -> None:
+    """The vectors of all texts in their order, fp16 (R, D), a slice in memory at a time."""
+    header = {"descr": "<f2", "fortran_order": False, "shape": (count, rows.space.shape[0])}
+    hashes = pl.read_parquet(texts, columns=["sha256"])["sha256"]
     with publish(path) as table, table.open("wb") as handle:
         write_array_header_1_0(handle, header)
-        for part in parts:
-            handle.write(np.load(part.array).astype("<f2").tobytes())
-    return dim
+        for part in _slices(hashes):
+            handle.write(rows.read(part.to_list()).astype("<f2").tobytes())
 
 
-def write_texts(path: Path, texts: Sequence[str], hashes: Sequence[str]) -> None:
-    """The table's rows by number, hash and text."""
-    table = pl.DataFrame(
-        {"row": range(len(texts)), "sha256": list(hashes), "text": list(texts)},
-        schema={"row": pl.Int32, "sha256": pl.String, "text": pl.String},
+def _slices(hashes: pl.Series) -> Iterator[pl.Series]:
+    for start in range(0, len(hashes), ROWS_AT_ONCE):
+        yield hashes.slice(start, ROWS_AT_ONCE)
+
+
+def _is_done(folder: Path, made_from: str) -> bool:
+    return (
+        read_done(folder / STAGE_RECORD, made_from) is not None and (folder / TABLE_FILE).exists()
     )
-    with publish(path) as part_file:
-        table.write_parquet(part_file)

@@ -1,16 +1,27 @@
-"""Films -> square grey images: one row an attempt, with its outcome."""
+"""Films -> square grey images in the cache, and a table with the outcome of every attempt."""
 
 import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
+from cxrfuture_data.cache_rows import KEY_DIGITS, STAGE_RECORD, Space
 from cxrfuture_data.console import say
-from cxrfuture_data.publish import digest, publish, write_done
+from cxrfuture_data.publish import digest, publish, read_done, write_done
 from cxrfuture_data.schema import ContractError
-from etl.film_part import FilmPart, fingerprint, write_part
-from etl.film_reader import OUTCOMES, Preprocessing
+from etl.cache import Cache, open_cache, stage_rows
+from etl.film_reader import MISSING, OUTCOMES, Preprocessing
+from etl.film_task import (
+    Attempt,
+    Film,
+    FilmTask,
+    image_space,
+    installed_decoders,
+    is_final,
+    read_films,
+)
 from etl.film_tree import (
     FilmTree,
     Located,
@@ -23,7 +34,7 @@ from etl.film_tree import (
 )
 from etl.ledger import Drop, write_ledger
 from etl.params import Params
-from etl.part import each_in_workers, rate_of, remove_parts_from
+from etl.part import each_in_workers, rate_of
 from etl.recipe import ImageRule, Recipe
 
 FILM_COLUMNS = {
@@ -32,49 +43,82 @@ FILM_COLUMNS = {
     "reason": pl.String,
     "width": pl.Int32,
     "height": pl.Int32,
+    "bits": pl.Int32,
     "sha256": pl.String,
-    "part": pl.Int32,
-    "row": pl.Int32,
+    "mean": pl.Float64,
+    "deviation": pl.Float64,
+    "black": pl.Float64,
+    "white": pl.Float64,
+    "likeness": pl.Float64,
+    "inverted": pl.Boolean,
+    "spine": pl.Float64,
+    "view_suspected": pl.Boolean,
+    "dhash": pl.String,
 }
 
 
 def run(params: Params, recipe: Recipe) -> None:
-    """Read every film of the cohort; parts that are done already are kept."""
+    """Read every film of the cohort that the cache does not hold; files are known by size and
+    time, so a second run opens none."""
     root = read_film_root(params)
-    films = read_films(params.build(recipe.name, "cohort"))
+    films = read_cohort(params.build(recipe.name, "cohort"))
     folder = params.build(recipe.name, "image")
     rule = preprocessing(recipe.image)
     tree = find_films(root)
     located = locate_films(films, tree)
-    chosen = choose_films(located)
-    sizes = measure_films(chosen, read_shapes(params, [dicom_id for dicom_id, _ in chosen]))
+    listed = list_files(located, tree)
+    cache, space = open_cache(params), image_space(rule)
+    cache.ledger.register(space)
+    decoders = installed_decoders()
+    made_from = digest([vars(film) for film in listed], films["split"].to_list(), decoders)
+    made_from = digest(made_from, str(tree.folder), space.digest)
+    attempts = known_attempts(listed, cache, space, tree, decoders)
+    left = [film for film in listed if film.name is not None and film.name not in attempts]
+    if not left and read_done(folder / STAGE_RECORD, made_from) is not None:
+        say(f"image: {len(listed):,} films, all read before")
+        return
+    sizes = measure_films(choose_films(located), read_shapes(params, located))
     require_large_enough(tree, sizes, rule.size)
     say(f"image: {describe_films(tree, located, sizes)}")
-    parts = plan_parts(located, folder, rule, params.image.films_per_part)
-    read_parts(parts, params.image.workers, folder / "done.json")
-    remove_parts_from(folder, len(parts))
-
-    rows = [row for part in parts for row in part.rows() or []]
-    counts = Counter(row["outcome"] for row in rows)
-    if rows and not counts["ok"]:
-        found = ", ".join(f"{counts[name]} {name}" for name in OUTCOMES if counts[name])
-        raise ContractError(
-            f"{root}: none of {len(rows)} films can be used ({found}); set paths.mimic_cxr_jpg "
-            "(or MIMIC_CXR_JPG_DIR) to the folder that holds files/p10, or paths.films (or "
-            "MIMIC_CXR_FILMS_DIR) to that of films that lie elsewhere"
+    (folder / STAGE_RECORD).unlink(missing_ok=True)
+    size = params.image.films_per_shard
+    tasks = [
+        FilmTask(
+            cache=cache,
+            space=space,
+            folder=tree.folder,
+            films=tuple(left[start : start + size]),
+            rule=rule,
+            decoders=decoders,
         )
-    table = pl.DataFrame(rows, schema=FILM_COLUMNS).with_columns(films["split"])
+        for start in range(0, len(left), size)
+    ]
+    attempts |= read_tasks(tasks, len(listed), len(listed) - len(left), params.image.workers)
+    table = list_attempts(listed, attempts, films["split"])
+    counts = Counter(table["outcome"].to_list())
+    _refuse_nothing(counts, root)
     with publish(folder / "film.parquet") as part_file:
         table.write_parquet(part_file)
     write_ledger(folder, count_drops(counts))
-    made_from = digest([part.made_from for part in parts])
     facts = {
         "preprocessing": rule.facts(),
         "outcomes": {name: counts[name] for name in OUTCOMES},
         "films": facts_of_films(tree, located, sizes),
+        **stage_rows(cache, space, folder),
     }
-    write_done(folder / "done.json", made_from, facts)
-    say(f"image: {counts['ok']:,} of {len(rows):,} films are ok")
+    write_done(folder / STAGE_RECORD, made_from, facts)
+    say(f"image: {counts['ok']:,} of {len(listed):,} films are ok")
+
+
+def _refuse_nothing(counts: Counter[str], root: Path) -> None:
+    if not counts or counts["ok"]:
+        return
+    found = ", ".join(f"{counts[name]} {name}" for name in OUTCOMES if counts[name])
+    raise ContractError(
+        f"{root}: none of {counts.total()} films can be used ({found}); set paths.mimic_cxr_jpg "
+        "(or MIMIC_CXR_JPG_DIR) to the folder that holds files/p10, or paths.films (or "
+        "MIMIC_CXR_FILMS_DIR) to that of films that lie elsewhere"
+    )
 
 
 def preprocessing(rule: ImageRule) -> Preprocessing:
@@ -97,8 +141,9 @@ def read_film_root(params: Params) -> Path:
     return root
 
 
-def read_shapes(params: Params, chosen: list[str]) -> dict[str, tuple[int, int]]:
+def read_shapes(params: Params, located: Located) -> dict[str, tuple[int, int]]:
     """Rows and columns that the metadata give to films, by dicom_id."""
+    chosen = [dicom_id for dicom_id, _ in located]
     path = params.build("ingest", "cxr_metadata.parquet")
     if not path.exists():
         return {}
@@ -107,7 +152,7 @@ def read_shapes(params: Params, chosen: list[str]) -> dict[str, tuple[int, int]]
     return {dicom_id: (rows, columns) for dicom_id, rows, columns in shapes.iter_rows()}
 
 
-def read_films(cohort: Path) -> pl.DataFrame:
+def read_cohort(cohort: Path) -> pl.DataFrame:
     """dicom_id, path and split of the cohort's films, in the cohort's order."""
     path = cohort / "film.parquet"
     if not path.exists():
@@ -125,31 +170,68 @@ def locate_films(films: pl.DataFrame, tree: FilmTree) -> Located:
     return [(dicom_id, tree.locate(path)) for dicom_id, path in rows]
 
 
-def plan_parts(
-    located: Located, folder: Path, rule: Preprocessing, films_per_part: int
-) -> list[FilmPart]:
-    """Cut the films, in their order, into parts; the cut does not depend on the workers."""
-    parts = []
-    for number, start in enumerate(range(0, len(located), films_per_part)):
-        chosen = tuple(located[start : start + films_per_part])
-        made_from = fingerprint(chosen, rule)
-        parts.append(
-            FilmPart(number=number, folder=folder, films=chosen, rule=rule, made_from=made_from)
-        )
-    return parts
+def list_files(located: Located, tree: FilmTree) -> list[Film]:
+    """Each film's file as it lies there now."""
+    films = []
+    for dicom_id, path in located:
+        try:
+            status = path.stat() if path is not None else None
+        except OSError:  # gone since it was located, or not ours to see: reading it will say
+            status = None
+        if path is None or status is None:
+            films.append(Film(dicom_id, None if path is None else path.name))
+            continue
+        name = str(path.relative_to(tree.folder))
+        films.append(Film(dicom_id, name, status.st_size, status.st_mtime_ns))
+    return films
 
 
-def read_parts(parts: list[FilmPart], workers: int, record: Path) -> None:
-    """Write the parts that are not done. The stage's record goes before its first part changes."""
-    left = [part for part in parts if part.rows() is None]
-    if not left:
-        return
-    record.unlink(missing_ok=True)
-    count = sum(len(part.films) for part in parts)
-    kept = count - sum(len(part.films) for part in left)
+def known_attempts(
+    films: Sequence[Film], cache: Cache, space: Space, tree: FilmTree, decoders: Sequence[str]
+) -> dict[str, Attempt]:
+    """By name, what came of files that are as they were when they were read; none whose image the
+    cache has lost."""
+    seen = cache.ledger.files(str(tree.folder))
+    facts = cache.ledger.attempts(space)
+    known = {}
+    for film in films:
+        file = seen.get(film.name) if film.name is not None else None
+        if file is None or (file.bytes, file.mtime_ns) != (film.bytes, film.mtime_ns):
+            continue
+        found = facts.get(file.sha256[:KEY_DIGITS])
+        if found is not None and is_final(found, decoders):
+            known[file.name] = Attempt(file.sha256, found)
+    hashes = [one.sha256 for one in known.values() if one.sha256 and one.facts["outcome"] == "ok"]
+    lost = cache.rows(space).find(hashes) < 0
+    if lost.any():
+        gone = {sha256 for sha256, is_lost in zip(hashes, lost, strict=True) if is_lost}
+        cache.ledger.forget(space, sorted(gone))
+        known = {name: one for name, one in known.items() if one.sha256 not in gone}
+    return known
+
+
+def read_tasks(
+    tasks: Sequence[FilmTask], count: int, kept: int, workers: int
+) -> dict[str, Attempt]:
+    """What came of the files of the tasks, by name."""
+    attempts: dict[str, Attempt] = {}
     with rate_of("image", count, kept, "films") as advance:
-        for films in each_in_workers(write_part, left, workers, "image.workers"):
-            advance(films)
+        for found in each_in_workers(read_films, tasks, workers, "image.workers"):
+            attempts |= found
+            advance(len(found))
+    return attempts
+
+
+def list_attempts(
+    films: Sequence[Film], attempts: Mapping[str, Attempt], splits: pl.Series
+) -> pl.DataFrame:
+    """One row a film, in their order."""
+    rows = []
+    for film in films:
+        attempt = attempts.get(film.name) if film.name is not None else None
+        facts = MISSING.columns() if attempt is None else attempt.facts
+        rows.append({**facts, "sha256": attempt and attempt.sha256, "dicom_id": film.dicom_id})
+    return pl.DataFrame(rows, schema=FILM_COLUMNS).with_columns(splits)
 
 
 def count_drops(counts: Counter[str]) -> list[Drop]:

@@ -1,9 +1,12 @@
 """Images -> mean and log-variance of the autoencoder's posterior, once a film, in fp16."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -11,87 +14,105 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from cxrfuture_data.codec import Codec, load_codec, weights_digest
+from cxrfuture_data.cache_rows import STAGE_RECORD, CacheRows, Space, open_stage_rows
+from cxrfuture_data.codec import Codec, latent_shape, load_codec, weights_digest
 from cxrfuture_data.console import say
-from cxrfuture_data.publish import digest, publish, read_done, write_done
+from cxrfuture_data.publish import digest, publish, write_done
 from cxrfuture_data.schema import LATENT_PARTS, ContractError
+from etl.cache import Cache, open_cache, stage_rows
 from etl.image import preprocessing
 from etl.params import Params
-from etl.part import array_path, rate_of, record_path, remove_parts_from
+from etl.part import rate_of
 from etl.recipe import Recipe
 
-LATENT_COLUMNS = {
-    "dicom_id": pl.String,
-    "cache_key": pl.String,
-    "part": pl.Int32,
-    "row": pl.Int32,
-}
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True, kw_only=True)
-class LatentPart:
-    """One unit of work. ``places`` are (part, row) of the films in the image stage's arrays."""
+class LatentTask:
+    """Films to encode into one shard of the cache, by the sha256 of their files."""
 
-    number: int
-    folder: Path
-    dicom_ids: tuple[str, ...]
-    cache_keys: tuple[str, ...]
-    places: tuple[tuple[int, int], ...]
-
-    @property
-    def array(self) -> Path:
-        return array_path(self.folder, self.number)
-
-    @property
-    def record(self) -> Path:
-        return record_path(self.folder, self.number)
-
-    @property
-    def made_from(self) -> str:
-        return digest(self.cache_keys, LATENT_PARTS)
-
-    def is_done(self) -> bool:
-        return read_done(self.record, self.made_from) is not None and self.array.exists()
+    cache: Cache
+    space: Space
+    hashes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """The autoencoder, the images it reads and how many it takes at once."""
+    """An autoencoder on one device. Batches are always of ``batch_size``, so a film's numbers do
+    not depend on how many others are left to encode."""
 
     codec: Codec
     weights: Path
-    images: Path
     batch_size: int
+    precision: str
+
+    def encode(self, images: NDArray[np.uint8]) -> NDArray[np.float16]:
+        """uint8 (B, H, W), B at most the batch size -> fp16 (B, 2, C, h, w)."""
+        missing = self.batch_size - len(images)
+        whole = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
+        dtype = PRECISIONS[self.precision]
+        is_lower = dtype is not torch.float32
+        with torch.autocast(self.codec.device.type, dtype, enabled=is_lower):
+            mean, logvar = self.codec.encode(torch.from_numpy(whole))  # (B, C, h, w) each
+        latents = torch.stack([mean, logvar], 1)[: len(images)].cpu().numpy()
+        return to_halves(latents, self.weights)
 
 
 def run(params: Params, recipe: Recipe) -> None:
-    """Encode every film that the image stage read; parts that are done are kept."""
+    """Encode every film that the image stage read and the cache does not hold."""
     images, folder = params.build(recipe.name, "image"), params.build(recipe.name, "latent")
     rule = preprocessing(recipe.image).facts()
     require_images(images, rule)
     weights = params.weights_of(recipe.name)
-    weights_hash = weights_digest(weights)
     films = read_films(images)
-    keys = [digest(sha256, rule, weights_hash) for sha256 in films["sha256"]]
-    parts = plan_parts(films, keys, folder, params.latent.films_per_part)
-
-    left = [part for part in parts if not part.is_done()]
-    if left:
-        (folder / "done.json").unlink(missing_ok=True)  # before the first part changes
-        codec = load_codec(weights, "cuda" if torch.cuda.is_available() else "cpu")
-        encode_parts(parts, left, Encoder(codec, weights, images, params.latent.batch_size))
-    remove_parts_from(folder, len(parts))
+    cache = open_cache(params)
+    space = latent_space(weights, rule, recipe.image.size, params.latent.precision)
+    cache.ledger.register(space)
+    hashes = films["sha256"].unique(maintain_order=True).to_list()
+    found = cache.rows(space).find(hashes)
+    left = [sha256 for sha256, at in zip(hashes, found.tolist(), strict=True) if at < 0]
+    size = params.latent.films_per_shard
+    tasks = [
+        LatentTask(cache=cache, space=space, hashes=tuple(left[start : start + size]))
+        for start in range(0, len(left), size)
+    ]
+    if tasks:
+        (folder / STAGE_RECORD).unlink(missing_ok=True)
+        encoders = load_encoders(weights, params)
+        with rate_of("latent", len(hashes), len(hashes) - len(left), "films") as advance:
+            encode_tasks(tasks, encoders, open_stage_rows(images), advance)
     with publish(folder / "latent.parquet") as path:
-        list_latents(parts).write_parquet(path)
-    shape = list(np.load(parts[0].array, mmap_mode="r").shape[2:]) if parts else None
-    facts = {"weights_digest": weights_hash, "preprocessing": rule, "shape": shape}
-    write_done(folder / "done.json", digest([part.made_from for part in parts]), facts)
-    say(f"latent: {len(keys):,} films, shape {shape}")
+        films.write_parquet(path)
+    facts = {
+        "weights_digest": space.facts["weights"],
+        "scale": space.facts["scale"],
+        "precision": params.latent.precision,
+        "dtype": space.dtype,
+        "preprocessing": rule,
+        "shape": list(space.shape[1:]) if films.height else None,
+        **stage_rows(cache, space, folder),
+    }
+    write_done(folder / STAGE_RECORD, digest(films.rows(), space.digest), facts)
+    say(f"latent: {films.height:,} films, {len(left):,} of them encoded, shape {facts['shape']}")
+
+
+def latent_space(weights: Path, rule: dict[str, Any], size: int, precision: str) -> Space:
+    """Where the latents of an autoencoder and a preprocessing lie: fp16 (2, C, h, w)."""
+    shape, scale = latent_shape(weights, size)
+    facts = {
+        "weights": weights_digest(weights),
+        "scale": scale,
+        "preprocessing": rule,
+        "parts": list(LATENT_PARTS),
+        "precision": precision,
+    }
+    return Space("latent", facts, (len(LATENT_PARTS), *shape), "float16")
 
 
 def require_images(images: Path, rule: dict[str, Any]) -> None:
     """Refuse images that are not there, not whole, or made by another image rule."""
-    record = images / "done.json"
+    record = images / STAGE_RECORD
     if not record.exists():
         raise ContractError(f"{record}: no such file; run `cxrfuture image` first")
     found = json.loads(record.read_text())["preprocessing"]
@@ -102,67 +123,85 @@ def require_images(images: Path, rule: dict[str, Any]) -> None:
 
 
 def read_films(images: Path) -> pl.DataFrame:
-    """The films that have an image: dicom_id, sha256, part, row."""
+    """dicom_id and sha256 of the films that have an image."""
     films = pl.read_parquet(images / "film.parquet")
-    return films.filter(pl.col("outcome") == "ok").select("dicom_id", "sha256", "part", "row")
+    return films.filter(pl.col("outcome") == "ok").select("dicom_id", "sha256")
 
 
-def plan_parts(
-    films: pl.DataFrame, keys: Sequence[str], folder: Path, films_per_part: int
-) -> list[LatentPart]:
-    """Cut the films, in their order, into parts."""
-    parts = []
-    for number, start in enumerate(range(0, films.height, films_per_part)):
-        chosen = films[start : start + films_per_part]
-        parts.append(
-            LatentPart(
-                number=number,
-                folder=folder,
-                dicom_ids=tuple(chosen["dicom_id"]),
-                cache_keys=tuple(keys[start : start + films_per_part]),
-                places=tuple(chosen.select("part", "row").iter_rows()),
-            )
-        )
-    return parts
+def load_encoders(weights: Path, params: Params) -> list[Encoder]:
+    """One on every visible GPU, or one on the CPU."""
+    count = torch.cuda.device_count()
+    devices = [f"cuda:{number}" for number in range(count)] or ["cpu"]
+    latent = params.latent
+    return [
+        Encoder(load_codec(weights, device), weights, latent.batch_size, latent.precision)
+        for device in devices
+    ]
 
 
-def encode_parts(parts: Sequence[LatentPart], left: Sequence[LatentPart], by: Encoder) -> None:
-    """Encode the parts that are left, and report how far all of them are."""
-    count = sum(len(part.places) for part in parts)
-    kept = count - sum(len(part.places) for part in left)
-    with rate_of("latent", count, kept, "films") as advance:
-        for part in left:
-            encode_part(part, by, advance)
+def encode_tasks(
+    tasks: Sequence[LatentTask],
+    encoders: Sequence[Encoder],
+    images: CacheRows,
+    advance: Callable[[int], None],
+) -> None:
+    """Encode the tasks, each on whichever encoder is free."""
+    free: SimpleQueue[Encoder] = SimpleQueue()
+    for encoder in encoders:
+        free.put(encoder)
+    lock = threading.Lock()
+
+    def tell(films: int) -> None:
+        with lock:
+            advance(films)
+
+    def encode(task: LatentTask) -> None:
+        encoder = free.get()
+        try:
+            encode_task(task, encoder, images, tell)
+        finally:
+            free.put(encoder)
+
+    with ThreadPoolExecutor(len(encoders)) as pool:
+        futures = [pool.submit(encode, task) for task in tasks]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
-def encode_part(part: LatentPart, by: Encoder, advance: Callable[[int], None]) -> None:
-    """Publish a part's latents as fp16 (n, 2, C, h, w), then its record."""
-    part.record.unlink(missing_ok=True)  # never an old record beside a new array
-    batches = []
-    for images in read_batches(part.places, by.images, by.batch_size):
-        mean, logvar = by.codec.encode(torch.from_numpy(images))  # (B, C, h, w) each
-        batches.append(to_halves(torch.stack([mean, logvar], 1).cpu().numpy(), by.weights))
-        advance(len(images))
-    with publish(part.array) as path, path.open("wb") as handle:
-        np.save(handle, np.concatenate(batches), allow_pickle=False)
-    write_done(part.record, part.made_from)
+def encode_task(
+    task: LatentTask, encoder: Encoder, images: CacheRows, advance: Callable[[int], None]
+) -> None:
+    """Encode films into one shard. The next batch is read and the last one written meanwhile."""
+    batches = [
+        task.hashes[start : start + encoder.batch_size]
+        for start in range(0, len(task.hashes), encoder.batch_size)
+    ]
+    with task.cache.write(task.space) as writer, ThreadPoolExecutor(1) as writing:
+        written: Future[None] | None = None
+        for hashes, pixels in read_ahead(images, batches):
+            latents = encoder.encode(pixels)
+            if written is not None:
+                written.result()
+            written = writing.submit(writer.add, hashes, latents)
+            advance(len(hashes))
+        if written is not None:
+            written.result()
 
 
-def read_batches(
-    places: Sequence[tuple[int, int]], folder: Path, batch_size: int
-) -> Iterator[NDArray[np.uint8]]:
-    """uint8 (B, size, size), from the arrays of the image stage; one of them open at a time."""
-    number, images = -1, np.zeros((0, 0, 0), np.uint8)
-    batch: list[NDArray[np.uint8]] = []
-    for part, row in places:
-        if part != number:
-            number, images = part, np.load(array_path(folder, part), mmap_mode="r")
-        batch.append(images[row])
-        if len(batch) == batch_size:
-            yield np.stack(batch)
-            batch = []
-    if batch:
-        yield np.stack(batch)
+def read_ahead(
+    images: CacheRows, batches: Sequence[tuple[str, ...]]
+) -> Iterator[tuple[tuple[str, ...], NDArray[np.uint8]]]:
+    """Each batch and its images, uint8 (B, H, W); the next is read while one is used."""
+    with ThreadPoolExecutor(1) as reading:
+        ahead = [reading.submit(images.read, batch) for batch in batches[:1]]
+        for number, batch in enumerate(batches):
+            pixels = ahead.pop().result()
+            ahead += [reading.submit(images.read, one) for one in batches[number + 1 : number + 2]]
+            yield batch, pixels
 
 
 def to_halves(latents: NDArray[np.float32], weights: Path) -> NDArray[np.float16]:
@@ -180,13 +219,3 @@ def to_halves(latents: NDArray[np.float32], weights: Path) -> NDArray[np.float16
             "ends at 65504; set its scaling_factor, or latent.weights"
         )
     return halves
-
-
-def list_latents(parts: Sequence[LatentPart]) -> pl.DataFrame:
-    """Where each film's latent lies."""
-    rows = [
-        (dicom_id, key, part.number, row)
-        for part in parts
-        for row, (dicom_id, key) in enumerate(zip(part.dicom_ids, part.cache_keys, strict=True))
-    ]
-    return pl.DataFrame(rows, schema=LATENT_COLUMNS, orient="row")

@@ -62,9 +62,14 @@ class SqlParams(Settings):
     threads: Count
 
 
+class CacheParams(Settings):
+    folder: str = ""  # "" is cache/ below the build
+    ledger: str = ""  # "" is SQLite in the folder
+
+
 class ImageParams(Settings):
     workers: Positive
-    films_per_part: Positive
+    films_per_shard: Positive
 
 
 class RemoteEmbedder(Settings):
@@ -93,7 +98,8 @@ class FitVaeParams(Settings):
 class LatentParams(Settings):
     weights: str  # "fit_vae", or a folder saved by diffusers' AutoencoderKL
     batch_size: Positive
-    films_per_part: Positive
+    films_per_shard: Positive
+    precision: Literal["fp32", "bf16", "fp16"]
 
 
 class ShardParams(Settings):
@@ -115,6 +121,7 @@ class Params(Settings):
     simulate: SimulateParams
     ingest: IngestParams
     sql: SqlParams
+    cache: CacheParams
     image: ImageParams
     embed: EmbedParams
     fit_vae: FitVaeParams

@@ -29,7 +29,7 @@ def read_rows(folder: Path, kind: str) -> tuple[pl.DataFrame, list[Drop]]:
     """The samples of a kind whose films are all usable, ordered by key; and what was dropped.
 
     Columns: key, split, ids, age, sex, the kind's own; ``<role>_study_id, _dicom_id, _at, _view,
-    _part, _row, _latent_part, _latent_row, _<finding>, _attributes`` per film; and the window's,
+    _sha256, _<finding>, _attributes`` per film; and the window's,
     ``changes`` (pair), ``phenotypes`` (stay), ``history``: structs, null where unknown.
     """
     rows = read_table(folder / "cohort" / f"{kind}.parquet").rename(
@@ -91,8 +91,7 @@ def _join_films(
     films = read_table(folder / "image" / "film.parquet").select(
         pl.col("dicom_id").alias(f"{role}_dicom_id"),
         pl.col("outcome"),
-        pl.col("part").alias(f"{role}_part"),
-        pl.col("row").alias(f"{role}_row"),
+        pl.col("sha256").alias(f"{role}_sha256"),
     )
     rows = rows.join(films, on=f"{role}_dicom_id", how="left")
     problem = f"{kind} samples name a {role} film that image never tried"
@@ -107,14 +106,12 @@ def _join_films(
 
 def _join_latents(rows: pl.DataFrame, folder: Path, kind: str, role: str) -> pl.DataFrame:
     latents = read_table(folder / "latent" / "latent.parquet").select(
-        pl.col("dicom_id").alias(f"{role}_dicom_id"),
-        pl.col("part").alias(f"{role}_latent_part"),
-        pl.col("row").alias(f"{role}_latent_row"),
+        pl.col("dicom_id").alias(f"{role}_dicom_id"), pl.col("sha256").alias("encoded")
     )
     rows = rows.join(latents, on=f"{role}_dicom_id", how="left")
     problem = f"{kind} samples have no latent of the {role}"
-    _require(_with_film(rows, role), f"{role}_latent_row", problem, "latent")
-    return rows
+    _require(_with_film(rows, role), "encoded", problem, "latent")
+    return rows.drop("encoded")
 
 
 def _join_labels(rows: pl.DataFrame, folder: Path, role: str) -> pl.DataFrame:

@@ -12,6 +12,7 @@ import polars as pl
 import webdataset
 from PIL import Image
 
+from cxrfuture_data.cache_rows import CacheRows, open_stage_rows
 from cxrfuture_data.index import index_tar, write_index
 from cxrfuture_data.manifest import index_name
 from cxrfuture_data.publish import file_sha256, publish, read_done, write_done
@@ -27,7 +28,7 @@ from cxrfuture_data.sample import (
     Window,
 )
 from cxrfuture_data.schema import FINDINGS, VARIABLE_SETS, ContractError
-from etl.part import array_path, each_in_workers
+from etl.part import each_in_workers
 from etl.shard_sums import TrainingSums
 
 PNG_LEVEL = 3  # of zlib; 6 is a tenth smaller and takes more than twice as long
@@ -120,7 +121,6 @@ class Source:
     def __init__(self, shard: Shard) -> None:
         self.shard = shard
         self._names = [variable.name for variable in VARIABLE_SETS[shard.variables]]
-        self._arrays: dict[Path, Array] = {}
 
     @cached_property
     def _hourly(self) -> Mapping[Any, pl.DataFrame]:
@@ -161,10 +161,11 @@ class Source:
         )
 
     def _film(self, row: Mapping[str, Any], role: str) -> Film:
-        latent = self._array("latent", row[f"{role}_latent_part"])[row[f"{role}_latent_row"]]
+        sha256 = row[f"{role}_sha256"]
+        latent = self._latents.read([sha256])[0]
         png = None
         if self.shard.keep_films:
-            png = encode_png(self._array("image", row[f"{role}_part"])[row[f"{role}_row"]])
+            png = encode_png(self._images.read([sha256])[0])
         return Film(
             study_id=row[f"{role}_study_id"],
             dicom_id=row[f"{role}_dicom_id"],
@@ -208,11 +209,13 @@ class Source:
     def _no_events(self) -> pl.DataFrame:
         return pl.read_parquet(self.shard.work / EVENT_FILE, n_rows=0)
 
-    def _array(self, stage: str, part: int) -> Array:
-        path = array_path(self.shard.build / stage, part)
-        if path not in self._arrays:
-            self._arrays[path] = np.load(path, mmap_mode="r", allow_pickle=False)
-        return self._arrays[path]
+    @cached_property
+    def _images(self) -> CacheRows:
+        return open_stage_rows(self.shard.build / "image")
+
+    @cached_property
+    def _latents(self) -> CacheRows:
+        return open_stage_rows(self.shard.build / "latent")
 
     def _by_key(self, path: Path, order: str) -> Mapping[Any, pl.DataFrame]:
         """The rows of the shard's samples. The file is sorted, so most of it is never read."""

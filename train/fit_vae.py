@@ -17,6 +17,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 from torch.nn.functional import l1_loss
 
+from cxrfuture_data.cache_rows import CacheRows, open_stage_rows
 from cxrfuture_data.codec import to_pixels
 from cxrfuture_data.console import progress
 from cxrfuture_data.publish import write_json
@@ -28,31 +29,25 @@ VALID_FILMS = 64  # enough for a mean to two digits, and seconds on a laptop
 
 @dataclass(frozen=True)
 class Films:
-    """The readable films of one split, left on disk in the image stage's parts."""
+    """The readable films of one split, left on disk in the cache."""
 
-    parts: dict[int, np.ndarray]  # part -> uint8 (n, H, W)
-    places: list[tuple[int, int]]  # (part, row) of each film
+    rows: CacheRows
+    hashes: list[str]
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.hashes)
 
     def read(self, index: int) -> np.ndarray:
         """uint8 (H, W)."""
-        part, row = self.places[index]
-        return np.asarray(self.parts[part][row])
+        return np.asarray(self.rows.read([self.hashes[index]])[0])
 
 
 def open_films(images: Path, split: str) -> Films:
     """The films of a split that the image stage could read, in its order."""
-    names = ["outcome", "split", "part", "row"]
+    names = ["outcome", "split", "sha256"]
     rows = pq.read_table(images / "film.parquet", columns=names).to_pylist()
     kept = [row for row in rows if row["outcome"] == "ok" and row["split"] == split]
-    places = [(int(row["part"]), int(row["row"])) for row in kept]
-    parts = {
-        part: np.load(images / f"part-{part:05d}.npy", mmap_mode="r", allow_pickle=False)
-        for part in sorted({part for part, _ in places})
-    }
-    return Films(parts, places)
+    return Films(open_stage_rows(images), [row["sha256"] for row in kept])
 
 
 def fit_vae(images: Path, out: Path, config: VaeConfig, seed: int) -> None:

@@ -1,0 +1,164 @@
+"""Rows of the cache, read by the hash of what each was made from. Needs numpy only.
+
+A space holds rows of one shape that were made in one way: images by one preprocessing, latents by
+one autoencoder, embeddings by one model. Its folder holds ``space.json`` and any number of shards,
+each with rows one after the other (``NAME.rows``) and, in the same order, what finds and proves
+them (``NAME.index``). Writers only append, rows first, so a row that is in an index is whole; what
+a killed writer left behind the last index entry is never read. etl/cache.py writes.
+"""
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxrfuture_data.publish import digest
+from cxrfuture_data.schema import ContractError
+
+SPACE_FILE = "space.json"
+ROWS_SUFFIX = ".rows"
+INDEX_SUFFIX = ".index"
+STAGE_RECORD = "done.json"
+# A key is the first half of a sha256: no two of 700 million texts share one (odds 1 to 10^21).
+KEY_DIGITS = 32
+ENTRY = np.dtype([("high", ">u8"), ("low", ">u8"), ("crc32", "<u4")])
+MEND = "run `cxrfuture cache verify --repair`, then the stage again"
+
+
+@dataclass(frozen=True)
+class Space:
+    """Where rows of one kind go: ``kind`` is image, latent or embedding, ``facts`` all that decides
+    a row besides what it is made from, ``shape`` and ``dtype`` those of a row."""
+
+    kind: str
+    facts: Mapping[str, Any]
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def digest(self) -> str:
+        """Of all of it."""
+        return digest(self.kind, dict(self.facts), list(self.shape), self.dtype)
+
+    @property
+    def name(self) -> str:
+        """The folder of the space below the cache's."""
+        return f"{self.kind}/{self.digest[:16]}"
+
+    @property
+    def row_bytes(self) -> int:
+        """Of one row."""
+        return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+
+
+def read_space(folder: Path) -> Space:
+    """The space of a folder of the cache."""
+    path = folder / SPACE_FILE
+    try:
+        value = json.loads(path.read_text())
+        return Space(value["kind"], value["facts"], tuple(value["shape"]), value["dtype"])
+    except FileNotFoundError:
+        raise ContractError(
+            f"{path}: no such file; the cache was moved or removed, run the stage again"
+        ) from None
+    except (json.JSONDecodeError, KeyError, TypeError):
+        raise ContractError(f"{path}: does not describe rows of the cache; {MEND}") from None
+
+
+def parse_keys(hashes: Sequence[str]) -> NDArray[np.uint64]:
+    """Hexadecimal sha256 sums -> (N, 2): the high and low 64 bits of their keys."""
+    data = bytes.fromhex("".join(sha256[:KEY_DIGITS] for sha256 in hashes))
+    return np.frombuffer(data, ">u8").reshape(-1, 2).astype(np.uint64)
+
+
+def read_index(path: Path) -> NDArray[Any]:
+    """The whole entries of an index file; one that a killed writer left half is not there."""
+    data = path.read_bytes()
+    return np.frombuffer(data, ENTRY, count=len(data) // ENTRY.itemsize)
+
+
+class CacheRows:
+    """The rows that a space held when it was opened."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.space = read_space(folder)
+        self._names = sorted(path.stem for path in folder.glob(f"*{INDEX_SUFFIX}"))
+        indexes = [read_index(folder / f"{name}{INDEX_SUFFIX}") for name in self._names]
+        entries = np.concatenate([np.zeros(0, ENTRY), *indexes])
+        lengths = [len(index) for index in indexes]
+        shard = np.repeat(np.arange(len(indexes), dtype=np.int32), lengths)
+        row = np.concatenate([np.zeros(0, np.int64), *map(np.arange, lengths)])
+        high, low = entries["high"].astype(np.uint64), entries["low"].astype(np.uint64)
+        # Stable: of rows that two writers made alike, the first shard's comes first.
+        order = np.lexsort((low, high))
+        self._high, self._low = high[order], low[order]
+        self._shard, self._row = shard[order], row[order]
+        self._crc32 = entries["crc32"][order]
+
+    def __len__(self) -> int:
+        return len(self._high)
+
+    def find(self, hashes: Sequence[str]) -> NDArray[np.int64]:
+        """Positions of the rows made from what has these sha256 sums; -1 where there is none."""
+        keys = parse_keys(hashes)
+        high, low = keys[:, 0], keys[:, 1]
+        at = np.searchsorted(self._high, high)
+        found = np.full(len(keys), -1, np.int64)
+        left = np.flatnonzero(at < len(self))
+        while len(left):  # once, but where keys share their high half
+            left = left[self._high[at[left]] == high[left]]
+            is_same = self._low[at[left]] == low[left]
+            found[left[is_same]] = at[left[is_same]]
+            left = left[~is_same]
+            at[left] += 1
+            left = left[at[left] < len(self)]
+        return found
+
+    def read(self, hashes: Sequence[str]) -> NDArray[Any]:
+        """(N, *shape): the rows made from what has these sha256 sums, in this order."""
+        found = self.find(hashes)
+        if len(found) and found.min() < 0:
+            missing = hashes[int(np.argmin(found))]
+            raise ContractError(
+                f"{self.folder}: no row for {missing[:12]}, {(found < 0).sum():,} of {len(found):,}"
+                " are missing; the cache has lost rows since the stage ran, run the stage again"
+            )
+        out = np.empty((len(found), self.space.row_bytes), np.uint8)
+        for shard in np.unique(self._shard[found]).tolist():
+            places = np.flatnonzero(self._shard[found] == shard)
+            rows = self._row[found[places]]
+            path = self.folder / f"{self._names[shard]}{ROWS_SUFFIX}"
+            data = _map_rows(path, self.space.row_bytes)
+            if int(rows.max()) >= len(data):
+                raise ContractError(f"{path}: ends before row {rows.max()}; {MEND}")
+            out[places] = data[rows]
+        for number, crc32 in enumerate(self._crc32[found].tolist()):
+            if zlib.crc32(out[number].data) != crc32:
+                raise ContractError(
+                    f"{self.folder}: the row for {hashes[number][:12]} is damaged; {MEND}"
+                )
+        return out.reshape(-1).view(self.space.dtype).reshape(len(found), *self.space.shape)
+
+
+def _map_rows(path: Path, row_bytes: int) -> NDArray[np.uint8]:
+    """(rows, row_bytes), on disk until it is looked at; without what is left of half a row."""
+    size = path.stat().st_size if path.exists() else 0
+    shape = (size // row_bytes, row_bytes)
+    return np.memmap(path, np.uint8, "r", shape=shape) if shape[0] else np.zeros(shape, np.uint8)
+
+
+def open_stage_rows(stage: Path) -> CacheRows:
+    """The rows that a stage's ``done.json`` points to."""
+    record = stage / STAGE_RECORD
+    if not record.exists():
+        raise ContractError(f"{record}: no such file; run `cxrfuture {stage.name}` first")
+    rows = json.loads(record.read_text()).get("rows")
+    if not isinstance(rows, str):
+        raise ContractError(f"{record}: says no rows; run `cxrfuture {stage.name}` again")
+    return CacheRows(stage / rows)

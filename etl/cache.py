@@ -1,0 +1,169 @@
+"""The cache of images, latents and embeddings: each made once, shared by recipes and builds.
+
+Rows are keyed by the hash of what they were made from, in a space named after how
+(cxrfuture_data/cache_rows.py). Every writer appends to a shard of its own, so any number of
+processes, on machines that share the folder, may write at once; a killed one loses what it had not
+added.
+"""
+
+import json
+import os
+import socket
+import time
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from io import FileIO
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxrfuture_data.cache_rows import (
+    ENTRY,
+    INDEX_SUFFIX,
+    ROWS_SUFFIX,
+    SPACE_FILE,
+    CacheRows,
+    Space,
+    parse_keys,
+)
+from cxrfuture_data.schema import ContractError
+from etl.cache_ledger import Ledger, sqlite_url
+from etl.params import Params
+
+SECONDS_BETWEEN_SYNCS = 1.0  # what a power cut may cost; a killed process loses less
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A folder of spaces and the ledger's address. Goes to workers as it is."""
+
+    folder: Path
+    ledger: Ledger
+
+    def space_folder(self, space: Space) -> Path:
+        """The folder of a space, made and described if it is not there."""
+        folder = self.folder / space.name
+        if not (folder / SPACE_FILE).exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            part = folder / f"{SPACE_FILE}.{_writer()}"  # others may be writing the same
+            part.write_text(json.dumps(asdict(space), indent=1, sort_keys=True) + "\n")
+            part.replace(folder / SPACE_FILE)
+        return folder
+
+    def rows(self, space: Space) -> CacheRows:
+        """What the space holds now."""
+        return CacheRows(self.space_folder(space))
+
+    def write(self, space: Space) -> "ShardWriter":
+        """A shard of the space to append to; claimed with the first row."""
+        return ShardWriter(self, space)
+
+
+def open_cache(params: Params) -> Cache:
+    """The cache that the params name, made if it is not there."""
+    folder = Path(params.cache.folder) if params.cache.folder else params.build("cache")
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder = folder.resolve()
+    return Cache(folder, Ledger(params.cache.ledger or sqlite_url(folder)))
+
+
+def stage_rows(cache: Cache, space: Space, stage: Path) -> dict[str, Any]:
+    """What a stage's record says of its rows: the space, and its folder seen from the stage's."""
+    folder = os.path.relpath(cache.space_folder(space), stage.resolve())
+    return {"space": space.digest, "rows": folder}
+
+
+class ShardWriter:
+    """Appends rows and their index entries. Nothing is claimed or made without a row."""
+
+    def __init__(self, cache: Cache, space: Space) -> None:
+        self._cache = cache
+        self._space = space
+        self._shard: OpenShard | None = None
+        self._synced_at = 0.0
+        self.rows = 0
+
+    def add(self, hashes: Sequence[str], rows: NDArray[Any]) -> None:
+        """Append (N, *shape) rows made from what has these sha256 sums; readers see them now."""
+        if rows.shape != (len(hashes), *self._space.shape) or rows.dtype != self._space.dtype:
+            raise ContractError(
+                f"cache: rows of {rows.dtype} {rows.shape[1:]} for {len(hashes)} keys; the space"
+                f" {self._space.name} takes {self._space.dtype} {self._space.shape}"
+            )
+        if not len(hashes):
+            return
+        if self._shard is None:
+            self._shard = claim_shard(self._cache, self._space)
+        data = np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data
+        _write_all(self._shard.rows, data)
+        is_due = time.monotonic() - self._synced_at >= SECONDS_BETWEEN_SYNCS
+        if is_due:
+            os.fsync(self._shard.rows.fileno())  # rows before the entries that promise them
+        _write_all(self._shard.index, memoryview(make_entries(hashes, data)))
+        self.rows += len(hashes)
+        if is_due:
+            os.fsync(self._shard.index.fileno())
+            self._cache.ledger.count_rows(self._shard.number, self.rows, is_open=True)
+            self._synced_at = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        if self._shard is None:
+            return
+        for file in (self._shard.rows, self._shard.index):
+            with file:
+                os.fsync(file.fileno())
+        self._cache.ledger.count_rows(self._shard.number, self.rows, is_open=False)
+
+
+@dataclass(frozen=True)
+class OpenShard:
+    """The two files of a shard, unbuffered: what is written survives the process."""
+
+    number: int
+    rows: FileIO
+    index: FileIO
+
+
+def claim_shard(cache: Cache, space: Space) -> OpenShard:
+    """New files under a number of their own; those of a lost ledger are passed over."""
+    folder = cache.space_folder(space)
+    while True:
+        number = cache.ledger.claim_shard(space, _writer())
+        try:
+            rows = FileIO(folder / f"{number:08d}{ROWS_SUFFIX}", "x")
+        except FileExistsError:
+            cache.ledger.count_rows(number, 0, is_open=False)
+            continue
+        return OpenShard(number, rows, FileIO(folder / f"{number:08d}{INDEX_SUFFIX}", "x"))
+
+
+def make_entries(hashes: Sequence[str], data: memoryview) -> bytes:
+    """The index entries of rows that lie one after the other in ``data``."""
+    size = len(data) // len(hashes)
+    keys = parse_keys(hashes)
+    entries = np.zeros(len(hashes), ENTRY)
+    entries["high"], entries["low"] = keys[:, 0], keys[:, 1]
+    starts = range(0, len(data), size)
+    entries["crc32"] = [zlib.crc32(data[start : start + size]) for start in starts]
+    return entries.tobytes()
+
+
+def _writer() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _write_all(file: FileIO, data: memoryview) -> None:
+    while len(data):
+        data = data[file.write(data) :]
