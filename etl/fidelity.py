@@ -28,9 +28,10 @@ from etl.sqlfile import open_sql
 FOLDER = "fidelity"
 PUBLISHED, UNNAMED, ALL = "published", "unnamed", "corrected"
 
-# Corrections that no table shows, because they act where samples are read.
-IN_THE_LOADER = {
+# Corrections that no table shows, because they act where films or samples are read.
+NOT_IN_TABLES = {
     "age_and_sex_in_every_hour": "in the loader",
+    "films_smoothed": "in the films",
     "training_normaliser": "in the loader: moments",
 }
 HOURS_BEFORE_FIRST = "age_and_sex_in_every_hour"
@@ -119,7 +120,7 @@ def _recipes(recipe: Recipe, names: Sequence[str], *, together: bool) -> dict[st
     }
     for name in names:
         chosen = recipe.with_corrections([name])
-        if name not in IN_THE_LOADER:
+        if name not in NOT_IN_TABLES:
             variants[name] = chosen
     if together:
         variants[ALL] = recipe.with_corrections(recipe.corrections)
@@ -137,7 +138,7 @@ def _compare(params: Params, before: Path, after: Path) -> list[Change]:
 def _effect(recipe: Recipe, name: str, changes: list[Change]) -> Effect:
     sections = {UNNAMED: "", ALL: "all"}
     section = sections.get(name, recipe.corrections.get(name, NOT_LISTED))
-    return Effect(name, section, IN_THE_LOADER.get(name, ""), changes)
+    return Effect(name, section, NOT_IN_TABLES.get(name, ""), changes)
 
 
 def write_effects(path: Path, effects: Iterable[Effect]) -> None:

@@ -16,7 +16,7 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_modality_lut, apply_voi
 from pydicom.uid import HTJ2K, UID, HTJ2KLossless, HTJ2KLosslessRPCL, JPEGExtended12Bit
 
-from etl.film_reader import FilmError, Pixels, stretch_range
+from etl.film_reader import FilmError, Pixels, require_size, stretch_range
 
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings quote the header
 
@@ -29,8 +29,8 @@ HIGH_THROUGHPUT = (HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL)
 GDCM, OPENJPEG, LIBJPEG = "python-gdcm", "pylibjpeg[openjpeg]", "pylibjpeg[libjpeg]"
 
 
-def decode_dicom(data: bytes) -> Pixels:
-    """uint8 (height, width) as a viewer would show it, bone bright."""
+def decode_dicom(data: bytes) -> tuple[Pixels, int]:
+    """uint8 (height, width) as a viewer would show it, bone bright; and the bits of a value."""
     dataset = dcmread(BytesIO(data))
     if "PixelData" not in dataset:
         # pydicom leaves out an element that the file ends in.
@@ -38,6 +38,7 @@ def decode_dicom(data: bytes) -> Pixels:
             raise FilmError("truncated", "DICOM that ends in its pixel data")
         raise FilmError("unreadable", "DICOM without pixel data")
     stored = stored_values(dataset)
+    bits = int(dataset.BitsStored)
     low, high = int(stored.min()), int(stored.max())
     if high - low >= MAXIMUM_VALUES:
         raise FilmError("unreadable", "more than 16 bits a pixel")
@@ -45,8 +46,8 @@ def decode_dicom(data: bytes) -> Pixels:
     if dataset.PhotometricInterpretation == INVERTED:
         table = 255 - table
     if low < 0:
-        return table[stored.astype(np.int32) - low]
-    return np.concatenate([np.zeros(low, np.uint8), table])[stored]
+        return table[stored.astype(np.int32) - low], bits
+    return np.concatenate([np.zeros(low, np.uint8), table])[stored], bits
 
 
 def stored_values(dataset: Any) -> NDArray[np.integer[Any]]:
@@ -55,6 +56,7 @@ def stored_values(dataset: Any) -> NDArray[np.integer[Any]]:
         raise FilmError("unreadable", "DICOM in colour")
     if int(dataset.get("NumberOfFrames") or 1) != 1:
         raise FilmError("unreadable", "DICOM with several frames")
+    require_size(int(dataset.Columns), int(dataset.Rows))
     syntax = UID(dataset.file_meta.TransferSyntaxUID)
     require_decoder(syntax, int(dataset.BitsStored))
     try:

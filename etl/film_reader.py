@@ -6,7 +6,7 @@ DICOM file.
 
 import hashlib
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,55 +15,49 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
+from etl.film_frame import GAP, Decoded, frame_film, scaled_size
+from etl.film_frame import Preprocessing as Preprocessing
+from etl.film_quality import Quality, measure_quality
+
 Pixels = NDArray[np.uint8]
 
 OUTCOMES = ("ok", "missing", "unreadable", "truncated", "constant")
 SUFFIXES = (".jpg", ".png", ".dcm")  # the first that exists is read
 
-# Part of every cache key: raise it when the same file would give other pixels.
-READER_VERSION = 1
-
-# A JPEG is decoded at 1/2, 1/4 or 1/8 while that leaves this many times the size wanted.
-DRAFT_GAP = 2
-FULL_GAP = 1_000_000  # "area" counts whole source pixels, so it is given all of them
+# Refused before they are decoded, or read. MIMIC-CXR's largest films have some 15 million pixels.
+MAXIMUM_PIXELS = 100_000_000
+MAXIMUM_BYTES = 512_000_000
+TOO_LARGE = f"more than {MAXIMUM_PIXELS // 1_000_000} million pixels"
 
 TAIL_BYTES = 4096
-RESAMPLE = {
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "area": Image.Resampling.BOX,
-    "lanczos": Image.Resampling.LANCZOS,
-}
+MODE_BITS = {"1": 1, "I;16": 16, "I;16B": 16, "I": 16, "F": 32}
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False  # else half a film would be grey, and count as read
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preprocessing:
-    """What decides the pixels besides the file: the recipe's image rule and the reader's version.
-
-    fit: "crop" brings the shorter side to ``size`` and keeps the centre, "stretch" both sides.
-    """
-
-    size: int
-    fit: str
-    resample: str
-
-    def facts(self) -> dict[str, Any]:
-        """As it stands in records and cache keys."""
-        return asdict(self) | {"reader": READER_VERSION}
-
-
-@dataclass(frozen=True, kw_only=True)
 class Reading:
-    """One attempt. ``width`` and ``height`` are the file's own; ``pixels`` only if it is ok."""
+    """One attempt. ``width``, ``height`` and ``bits`` are the file's own; ``quality`` and
+    ``pixels`` (size, size) are there only if it is ok."""
 
     outcome: str
     reason: str | None = None
     width: int | None = None
     height: int | None = None
+    bits: int | None = None
     sha256: str | None = None
+    quality: Quality | None = None
     pixels: Pixels | None = None
+
+    def columns(self) -> dict[str, Any]:
+        """Everything but the pixels, as a row of a table; None where it is not known."""
+        facts = {name: value for name, value in vars(self).items() if name not in UNLISTED}
+        of_quality = asdict(self.quality) if self.quality else dict.fromkeys(QUALITY_COLUMNS)
+        return facts | of_quality
+
+
+UNLISTED = ("quality", "pixels")
+QUALITY_COLUMNS = tuple(field.name for field in fields(Quality))
 
 
 class FilmError(Exception):
@@ -75,18 +69,7 @@ class FilmError(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True)
-class Decoded:
-    """An 8-bit grey image, perhaps decoded at a fraction of the file's ``width`` x ``height``.
-
-    ``across`` and ``down`` are the file's sides in pixels of ``grey``; not whole if it was scaled.
-    """
-
-    grey: Image.Image
-    width: int
-    height: int
-    across: float
-    down: float
+MISSING = Reading(outcome="missing", reason="no file")
 
 
 def locate_film(root: Path, path: str) -> Path | None:
@@ -101,34 +84,45 @@ def locate_film(root: Path, path: str) -> Path | None:
 def read_film(path: Path | None, rule: Preprocessing) -> Reading:
     """Read a film; whatever is wrong with it becomes an outcome, never an exception."""
     try:
-        data = path.read_bytes() if path is not None else None
+        if path is None:
+            return MISSING
+        if path.stat().st_size > MAXIMUM_BYTES:
+            return Reading(outcome="unreadable", reason=f"more than {MAXIMUM_BYTES:,} bytes")
+        data = path.read_bytes()
     except FileNotFoundError:
-        data = None
+        return MISSING
     except OSError as error:
         return Reading(outcome="unreadable", reason=type(error).__name__)
-    if data is None:
-        return Reading(outcome="missing", reason="no file")
-    sha256 = hashlib.sha256(data).hexdigest()
-    width = height = None
+    return read_bytes(data, rule)
+
+
+def read_bytes(data: bytes, rule: Preprocessing) -> Reading:
+    """As read_film, of a film's bytes, wherever they come from."""
+    known: dict[str, Any] = {"sha256": hashlib.sha256(data).hexdigest()}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's quote values of the header
             film = decode_film(data, rule)
-        width, height = film.width, film.height
-        darkest, brightest = film.grey.getextrema()
-        if darkest == brightest:
+        known |= {"width": film.width, "height": film.height, "bits": film.bits}
+        image = frame_film(film, rule)
+        # An image of several values is of such a film; one of a single value may be a dull centre.
+        if is_constant(image) and is_constant(film.grey):
             raise FilmError("constant", "every pixel has one value")
-        pixels = np.asarray(frame_film(film, rule))
+        quality = measure_quality(image)
     except FilmError as error:
-        return Reading(
-            outcome=error.outcome, reason=error.reason, width=width, height=height, sha256=sha256
-        )
+        return Reading(outcome=error.outcome, reason=error.reason, **known)
     except Exception as error:
         # Decoders raise anything on a broken file; one film must not stop 377,000 others.
         outcome = "truncated" if "truncated" in str(error) else "unreadable"
         reason = "data end early" if outcome == "truncated" else type(error).__name__
-        return Reading(outcome=outcome, reason=reason, sha256=sha256)
-    return Reading(outcome="ok", width=width, height=height, sha256=sha256, pixels=pixels)
+        return Reading(outcome=outcome, reason=reason, sha256=known["sha256"])
+    return Reading(outcome="ok", quality=quality, pixels=np.asarray(image), **known)
+
+
+def is_constant(image: Image.Image) -> bool:
+    """Whether every pixel of an 8-bit grey image has one value."""
+    darkest, brightest = image.getextrema()
+    return darkest == brightest
 
 
 def decode_film(data: bytes, rule: Preprocessing) -> Decoded:
@@ -148,28 +142,40 @@ def decode_film(data: bytes, rule: Preprocessing) -> Decoded:
     if data[128:132] == b"DICM":
         from etl.film_dicom import decode_dicom
 
-        pixels = decode_dicom(data)
+        pixels, bits = decode_dicom(data)
         height, width = pixels.shape
-        return Decoded(Image.fromarray(pixels), width, height, width, height)
+        return Decoded(Image.fromarray(pixels), width, height, width, height, bits)
     raise FilmError("unreadable", "neither JPEG, PNG nor DICOM")
 
 
 def decode_image(data: bytes, rule: Preprocessing) -> Decoded:
     """A JPEG or PNG as 8-bit grey. 16-bit values are scaled from the film's own lowest..highest."""
-    with Image.open(BytesIO(data), formats=("JPEG", "PNG")) as film:
+    try:
+        opened = Image.open(BytesIO(data), formats=("JPEG", "PNG"))
+    except Image.DecompressionBombError:
+        raise FilmError("unreadable", TOO_LARGE) from None
+    with opened as film:
         width, height = film.size
+        require_size(width, height)
         across, down = float(width), float(height)
-        wide, high = scaled_size(width, height, rule)
-        gap = FULL_GAP if rule.resample == "area" else DRAFT_GAP
-        drafted = film.draft("L", (wide * gap, high * gap))
-        if drafted is not None:
-            across, down = drafted[1][2:]
+        bits = MODE_BITS.get(film.mode, 8)
+        if rule.is_scaled:
+            wide, high = scaled_size(width, height, rule)
+            drafted = film.draft("L", (wide * GAP, high * GAP))
+            if drafted is not None:
+                across, down = drafted[1][2:]
         film.load()
         if film.mode.startswith(("I", "F")):
             grey = Image.fromarray(stretch_range(np.asarray(film)))
         else:
-            grey = film.convert("L")
-    return Decoded(grey, width, height, across, down)
+            grey = film if film.mode == "L" else film.convert("L")
+    return Decoded(grey, width, height, across, down, bits)
+
+
+def require_size(width: int, height: int) -> None:
+    """Refuse what would take too much memory; a header of some bytes can ask for any size."""
+    if width * height > MAXIMUM_PIXELS:
+        raise FilmError("unreadable", TOO_LARGE)
 
 
 def stretch_range(values: NDArray[Any]) -> Pixels:
@@ -178,26 +184,3 @@ def stretch_range(values: NDArray[Any]) -> Pixels:
     if low == high:
         return np.zeros(values.shape, np.uint8)
     return np.rint((values.astype(np.float64) - low) * 255.0 / (high - low)).astype(np.uint8)
-
-
-def scaled_size(width: int, height: int, rule: Preprocessing) -> tuple[int, int]:
-    """Width and height after scaling, before the crop; the longer side is rounded down."""
-    if rule.fit == "stretch":
-        return rule.size, rule.size
-    shorter = min(width, height)
-    return rule.size * width // shorter, rule.size * height // shorter
-
-
-def frame_film(film: Decoded, rule: Preprocessing) -> Image.Image:
-    """Scale and crop in one resampling: only the pixels that stay are computed."""
-    size = rule.size
-    wide, high = scaled_size(film.width, film.height, rule)
-    left, top = round((wide - size) / 2), round((high - size) / 2)
-    x, y = film.across / wide, film.down / high  # pixels of the source to one of the result
-    box = (
-        left * x,
-        top * y,
-        min((left + size) * x, film.grey.width),
-        min((top + size) * y, film.grey.height),
-    )
-    return film.grey.resize((size, size), RESAMPLE[rule.resample], box=box)

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cxrfuture_data.schema import EVENT_TABLES, ContractError
 from cxrfuture_data.settings import Settings, parse_settings, read_yaml
@@ -59,6 +59,7 @@ EhrxdiffCorrection = Literal[
     "durations_left_out",
     "event_time_with_fraction",
     "film_time_with_fraction",
+    "films_smoothed",
     "one_sample_per_admission",
     "results_by_time",
     "results_when_stored",
@@ -143,12 +144,22 @@ class LabelRule(Settings):
 class ImageRule(Settings):
     """How a film becomes a square grey image.
 
-    crop: shorter side to ``size``, then the centre. stretch: both sides to ``size``.
+    crop: shorter side to ``size``, then the centre. stretch: both sides to ``size``. Resampling is
+    Pillow's, which smooths what it shrinks; opencv_1024 is that of EHRXDiff's script
+    (etl/film_cubic.py). scaled: a film is decoded at a fraction of its size where that leaves twice
+    the size wanted; exact: whole (docs/films.md says what the difference is).
     """
 
     size: Annotated[int, Field(ge=32, le=1024, multiple_of=8)]
     fit: Literal["crop", "stretch"]
-    resample: Literal["bilinear", "bicubic", "area", "lanczos"]
+    resample: Literal["bilinear", "bicubic", "area", "lanczos", "opencv_1024"]
+    decode: Literal["scaled", "exact"]
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        if self.resample == "opencv_1024" and (self.fit, self.decode) != ("stretch", "exact"):
+            raise ValueError("resample opencv_1024 needs fit stretch and decode exact")
+        return self
 
 
 class DdlCxrCohort(Settings):
@@ -253,6 +264,13 @@ class Recipe(Settings):
         return self.model_copy(update={"fidelity": "corrected", "corrections": chosen})
 
     @property
+    def image_rule(self) -> ImageRule:
+        """The rule of ``image`` as the fidelity has it: the papers' code decodes films whole."""
+        if self.fidelity == "corrected":
+            return self.image
+        return self.image.model_copy(update={"decode": "exact"})
+
+    @property
     def needed_tables(self) -> tuple[str, ...]:
         """Source tables that these rules read besides those that every recipe may read."""
         return ()
@@ -285,6 +303,13 @@ class EhrxdiffRecipe(Recipe):
     rules: Literal["ehrxdiff"]
     cohort: EhrxdiffCohort
     corrections: dict[EhrxdiffCorrection, Section]
+
+    @property
+    def image_rule(self) -> ImageRule:
+        """As of every recipe; films that the authors' script has shrunk are not smoothed."""
+        if self.is_in_force("films_smoothed"):
+            return self.image
+        return self.image.model_copy(update={"resample": "opencv_1024", "decode": "exact"})
 
     @property
     def parameters(self) -> dict[str, Value]:
