@@ -25,6 +25,8 @@ app = typer.Typer(
 )
 bench = typer.Typer(help="Speed, as ratios taken in one run, with peak memory.")
 app.add_typer(bench, name="bench")
+cache = typer.Typer(help="Images, latents and embeddings that were made once.")
+app.add_typer(cache, name="cache")
 
 ParamsFile = Annotated[Path, typer.Option("--params", help="The settings of every stage.")]
 RecipeName = Annotated[str, typer.Option("--recipe", help="A recipe's name, or a path to a .yaml.")]
@@ -452,6 +454,45 @@ def plan_downloads(
     ]
     plan = _module("etl.plan", "etl")
     plan.run_plan(settings, chosen, out=out, rate=rate, exact=exact, as_json=as_json)
+
+
+@cache.command("stats")
+def cache_stats(
+    params: ParamsFile = DEFAULT_PARAMS,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """What the cache holds, how it was made, and when it was last used."""
+    settings = _module("etl.params", "etl").read_params(params)
+    _module("etl.cache_print", "etl").print_stats(settings, as_json)
+
+
+@cache.command("verify")
+def cache_verify(
+    params: ParamsFile = DEFAULT_PARAMS,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Take damaged rows out; stages make them again.")
+    ] = False,
+) -> None:
+    """Check every row against its checksum; exit code 1 where one is damaged."""
+    settings = _module("etl.params", "etl").read_params(params)
+    _module("etl.cache_print", "etl").verify_cache(settings, repair)
+
+
+@cache.command("gc")
+def cache_gc(
+    params: ParamsFile = DEFAULT_PARAMS,
+    build: Annotated[
+        list[Path] | None,
+        typer.Option(help="Another build that uses the cache. Repeatable."),
+    ] = None,
+    days: Annotated[
+        float, typer.Option(min=0, help="Leave what a stage used within so many days.")
+    ] = 7,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove, not only list.")] = False,
+) -> None:
+    """Rows that no build uses any more, and what killed writers left."""
+    settings = _module("etl.params", "etl").read_params(params)
+    _module("etl.cache_print", "etl").collect_garbage(settings, build or [], days, remove)
 
 
 @bench.command("ingest")

@@ -134,7 +134,7 @@ class CacheRows:
             places = np.flatnonzero(self._shard[found] == shard)
             rows = self._row[found[places]]
             path = self.folder / f"{self._names[shard]}{ROWS_SUFFIX}"
-            data = _map_rows(path, self.space.row_bytes)
+            data = map_rows(path, self.space.row_bytes)
             if int(rows.max()) >= len(data):
                 raise ContractError(f"{path}: ends before row {rows.max()}; {MEND}")
             out[places] = data[rows]
@@ -146,7 +146,7 @@ class CacheRows:
         return out.reshape(-1).view(self.space.dtype).reshape(len(found), *self.space.shape)
 
 
-def _map_rows(path: Path, row_bytes: int) -> NDArray[np.uint8]:
+def map_rows(path: Path, row_bytes: int) -> NDArray[np.uint8]:
     """(rows, row_bytes), on disk until it is looked at; without what is left of half a row."""
     size = path.stat().st_size if path.exists() else 0
     shape = (size // row_bytes, row_bytes)

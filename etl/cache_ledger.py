@@ -5,6 +5,7 @@ found without it, and shards are claimed on disk too.
 """
 
 import json
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from cxrfuture_data.cache_rows import KEY_DIGITS, Space
 from cxrfuture_data.schema import ContractError
@@ -37,7 +38,9 @@ from etl.database_url import show_url
 
 LEDGER_FILE = "ledger.sqlite"
 SECONDS_TO_WAIT = 120  # for another writer of the same SQLite file
-ROWS_AT_ONCE = 500  # names in one statement
+KEYS_AT_ONCE = 500  # in one statement
+
+_OPENING = threading.Lock()
 
 METADATA = MetaData()
 SPACE = Table(
@@ -140,12 +143,13 @@ class Ledger:
             facts = connection.execute(query).scalar()
         return None if facts is None else json.loads(facts)
 
-    def forget(self, space: str, keys: Sequence[str]) -> None:
+    def forget(self, space: Space, hashes: Sequence[str]) -> None:
         """Attempts whose rows are lost will be made again."""
+        keys = [sha256[:KEY_DIGITS] for sha256 in hashes]
         with self._begin() as connection:
-            for start in range(0, len(keys), ROWS_AT_ONCE):
-                chosen = ATTEMPT.c.key.in_(keys[start : start + ROWS_AT_ONCE])
-                connection.execute(ATTEMPT.delete().where(ATTEMPT.c.space == space, chosen))
+            for start in range(0, len(keys), KEYS_AT_ONCE):
+                chosen = ATTEMPT.c.key.in_(keys[start : start + KEYS_AT_ONCE])
+                connection.execute(ATTEMPT.delete().where(ATTEMPT.c.space == space.name, chosen))
 
     def files(self, folder: str) -> dict[str, FileSeen]:
         """Name -> file of all that were hashed below a folder of films."""
@@ -187,8 +191,13 @@ def sqlite_url(folder: Path) -> str:
     return f"sqlite:///{folder / LEDGER_FILE}"
 
 
-@lru_cache(maxsize=4)
 def _engine(url: str) -> Engine:
+    with _OPENING:
+        return _open(url)
+
+
+@lru_cache(maxsize=4)
+def _open(url: str) -> Engine:
     if url.startswith("sqlite"):
         engine = create_engine(url, connect_args={"timeout": SECONDS_TO_WAIT})
 
@@ -200,7 +209,10 @@ def _engine(url: str) -> Engine:
 
     else:
         engine = create_engine(url)
-    METADATA.create_all(engine)
+    try:
+        METADATA.create_all(engine)
+    except DatabaseError:  # another writer made the tables meanwhile
+        METADATA.create_all(engine)
     return engine
 
 

@@ -83,22 +83,25 @@ def locate_film(root: Path, path: str) -> Path | None:
 
 def read_film(path: Path | None, rule: Preprocessing) -> Reading:
     """Read a film; whatever is wrong with it becomes an outcome, never an exception."""
+    data = MISSING if path is None else load_film(path)
+    return data if isinstance(data, Reading) else read_bytes(data, rule)
+
+
+def load_film(path: Path) -> bytes | Reading:
+    """A file's bytes, or why there are none."""
     try:
-        if path is None:
-            return MISSING
         if path.stat().st_size > MAXIMUM_BYTES:
             return Reading(outcome="unreadable", reason=f"more than {MAXIMUM_BYTES:,} bytes")
-        data = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         return MISSING
     except OSError as error:
         return Reading(outcome="unreadable", reason=type(error).__name__)
-    return read_bytes(data, rule)
 
 
-def read_bytes(data: bytes, rule: Preprocessing) -> Reading:
-    """As read_film, of a film's bytes, wherever they come from."""
-    known: dict[str, Any] = {"sha256": hashlib.sha256(data).hexdigest()}
+def read_bytes(data: bytes, rule: Preprocessing, sha256: str | None = None) -> Reading:
+    """As read_film, of a film's bytes, wherever they come from. Whoever has their hash gives it."""
+    known: dict[str, Any] = {"sha256": sha256 or hashlib.sha256(data).hexdigest()}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's quote values of the header

@@ -63,7 +63,7 @@ def run(params: Params, recipe: Recipe) -> None:
     root = read_film_root(params)
     films = read_cohort(params.build(recipe.name, "cohort"))
     folder = params.build(recipe.name, "image")
-    rule = preprocessing(recipe.image)
+    rule = preprocessing(recipe.image_rule)
     tree = find_films(root)
     located = locate_films(films, tree)
     listed = list_files(located, tree)
@@ -123,7 +123,7 @@ def _refuse_nothing(counts: Counter[str], root: Path) -> None:
 
 def preprocessing(rule: ImageRule) -> Preprocessing:
     """The recipe's image rule as the reader takes it."""
-    return Preprocessing(size=rule.size, fit=rule.fit, resample=rule.resample)
+    return Preprocessing(**rule.model_dump())
 
 
 def read_film_root(params: Params) -> Path:

@@ -62,7 +62,7 @@ class Encoder:
 def run(params: Params, recipe: Recipe) -> None:
     """Encode every film that the image stage read and the cache does not hold."""
     images, folder = params.build(recipe.name, "image"), params.build(recipe.name, "latent")
-    rule = preprocessing(recipe.image).facts()
+    rule = preprocessing(recipe.image_rule).facts()
     require_images(images, rule)
     weights = params.weights_of(recipe.name)
     films = read_films(images)

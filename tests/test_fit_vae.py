@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from tiny_cache import make_cache, put_rows
 from tiny_train import vae_config
 
 from cxrfuture_data.codec import load_codec
@@ -16,24 +17,21 @@ from train.settings import VaeConfig, read_config
 
 
 def write_images(folder, size=32):
-    """Films 0..15 in two parts: bright on the left (even) or on the right (odd). 14, 15: valid.
+    """Films 0..15: bright on the left (even) or on the right (odd). 14, 15: valid.
 
     Film 16 could not be read, and film 17 is a test patient's.
     """
-    folder.mkdir()
     films = np.zeros((17, size, size), np.uint8)
     films[0::2, :, : size // 2] = 255
     films[1::2, :, size // 2 :] = 255
-    np.save(folder / "part-00000.npy", films[:10])
-    np.save(folder / "part-00001.npy", films[10:])
-    places = [(0, row) for row in range(10)] + [(1, row) for row in range(6)]
-    places += [(None, None), (1, 6)]
+    hashes = [f"{number:02d}" * 32 for number in range(18)]
+    rows_made = hashes[:16] + hashes[17:]
+    put_rows(folder, make_cache(folder.parent / "cache"), rows_made, films)
     rows = {
         "dicom_id": [f"d{number}" for number in range(18)],
         "outcome": ["ok"] * 16 + ["truncated", "ok"],
         "split": ["train"] * 14 + ["valid"] * 2 + ["train", "test"],
-        "part": [part for part, _ in places],
-        "row": [row for _, row in places],
+        "sha256": hashes,
     }
     pq.write_table(pa.table(rows), folder / "film.parquet")
     return folder
@@ -90,8 +88,8 @@ def test_a_crop_larger_than_the_films_is_refused(images, tmp_path):
 
 def test_no_film_of_a_training_patient_is_refused(tmp_path):
     folder = tmp_path / "image"
-    folder.mkdir()
-    empty = {name: pa.array([], pa.string()) for name in ("outcome", "split", "part", "row")}
+    put_rows(folder, make_cache(tmp_path / "cache"), [], np.zeros((0, 32, 32), np.uint8))
+    empty = {name: pa.array([], pa.string()) for name in ("outcome", "split", "sha256")}
     pq.write_table(pa.table(empty), folder / "film.parquet")
     with pytest.raises(ContractError, match="no readable film of a training patient"):
         fit_vae(folder, tmp_path / "out", vae_config(), seed=1)

@@ -1,6 +1,7 @@
 """The image stage: one row an attempt, and the same bytes however the work is cut or broken off."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,9 +13,11 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from cxrfuture_data.cache_rows import open_stage_rows, read_index
 from cxrfuture_data.schema import ContractError
 from cxrfuture_data.settings import parse_settings, read_yaml
-from etl import image
+from etl import cache_ledger, film_task, image
+from etl.film_reader import load_film, read_bytes
 from etl.ledger import read_ledger
 from etl.params import Params
 from etl.recipe import read_recipe
@@ -23,10 +26,10 @@ ROOT = Path(__file__).resolve().parent.parent
 RECIPE = read_recipe("ddl_cxr")
 
 
-def read_test_params(build, workers=1, films_per_part=4):
+def read_test_params(build, workers=1, films_per_shard=4):
     value = read_yaml(ROOT / "params.yaml")
     value["paths"] |= {"build": str(build)}
-    value["image"] = {"workers": workers, "films_per_part": films_per_part}
+    value["image"] = {"workers": workers, "films_per_shard": films_per_shard}
     return parse_settings(Params, value, "test")
 
 
@@ -58,10 +61,16 @@ def write_film(path, seed, width=320, height=400):
 
 
 def result_bytes(build):
-    """What the stage promises: arrays, the film table and the ledger."""
+    """What the stage promises: table, ledger, and an image of each film that is ok."""
     folder = build / RECIPE.name / "image"
-    paths = [*sorted(folder.glob("part-*.npy")), folder / "film.parquet", folder / "ledger.json"]
-    return {path.name: path.read_bytes() for path in paths}
+    paths = [folder / "film.parquet", folder / "ledger.json"]
+    table = pl.read_parquet(folder / "film.parquet").filter(outcome="ok")
+    images = open_stage_rows(folder).read(table["sha256"].to_list())
+    return {path.name: path.read_bytes() for path in paths} | {"images": images.tobytes()}
+
+
+def shards_of(build):
+    return sorted((build / "cache" / "image").glob("*/*.rows"))
 
 
 def read_table(build):
@@ -92,15 +101,15 @@ def test_every_attempt_has_a_row_in_the_cohort_s_order(tmp_path, ten_films):
     assert table["outcome"].to_list() == [
         *("ok", "constant", "ok", "ok", "ok", "unreadable", "truncated", "ok", "missing", "ok")
     ]
-    # Parts of four in that order; d8 of the first part and d4, d3 of the second have no image.
-    assert table["part"].to_list() == [0, None, 0, 0, 1, None, None, 1, None, 2]
-    assert table["row"].to_list() == [0, None, 1, 2, 0, None, None, 1, None, 0]
     assert table["split"].to_list() == ["train"] * 2 + ["test"] * 4 + ["train"] * 4
     assert table.filter(dicom_id="d0").select("width", "height").row(0) == (320, 400)
     assert table.filter(dicom_id="d1")["sha256"].to_list() == [None]
-    arrays = [np.load(tmp_path / RECIPE.name / "image" / f"part-0000{n}.npy") for n in range(3)]
-    assert [array.shape for array in arrays] == [(3, 224, 224), (2, 224, 224), (1, 224, 224)]
-    assert {array.dtype for array in arrays} == {np.dtype(np.uint8)}
+    is_ok = table["outcome"] == "ok"
+    assert table["dhash"].is_null().to_list() == (~is_ok).to_list()
+    images = open_stage_rows(tmp_path / RECIPE.name / "image").read(
+        table.filter(is_ok)["sha256"].to_list()
+    )
+    assert (images.shape, images.dtype) == ((6, 224, 224), np.uint8)
 
 
 def test_lost_films_are_in_the_ledger(tmp_path, ten_films):
@@ -125,18 +134,93 @@ def test_one_and_two_workers_give_the_same_bytes(tmp_path, ten_films):
     assert result_bytes(tmp_path / "workers1") == result_bytes(tmp_path / "workers2")
 
 
-def test_a_second_run_reads_nothing_and_a_changed_film_only_its_part(tmp_path, ten_films):
+def opened(monkeypatch):
+    """The names of the files that are read from now on, in this process."""
+    names = []
+
+    def load(path):
+        names.append(path.name)
+        return load_film(path)
+
+    monkeypatch.setattr(film_task, "load_film", load)
+    return names
+
+
+def test_a_second_run_opens_no_film_and_a_changed_one_alone_is_read(
+    tmp_path, ten_films, monkeypatch
+):
     write_cohort(tmp_path, ten_films, tmp_path / "cxr")
     params = read_test_params(tmp_path)
+    names = opened(monkeypatch)
     image.run(params, RECIPE)
-    parts = sorted((tmp_path / RECIPE.name / "image").glob("part-*.npy"))
-    before = [path.stat().st_mtime_ns for path in parts]
+    assert sorted(names) == sorted(f"{dicom}.jpg" for _, dicom in ten_films)
+    before = result_bytes(tmp_path)
+    names.clear()
+    monkeypatch.setattr(image, "measure_films", None)  # looks into headers
     image.run(params, RECIPE)
-    assert [path.stat().st_mtime_ns for path in parts] == before
+    assert names == []
+    monkeypatch.undo()
+    names = opened(monkeypatch)
     write_film(tmp_path / "cxr" / "files" / "d5.jpg", 99)
     image.run(params, RECIPE)
-    after = [path.stat().st_mtime_ns for path in parts]
-    assert [old == new for old, new in zip(before, after, strict=True)] == [True, False, True]
+    assert names == ["d5.jpg"]
+    assert result_bytes(tmp_path)["images"] != before["images"]
+
+
+def test_bytes_that_were_read_before_are_not_decoded_again(tmp_path, ten_films, monkeypatch):
+    files = tmp_path / "cxr" / "files"
+    (files / "d1.jpg").write_bytes((files / "d0.jpg").read_bytes())
+    write_cohort(tmp_path, ten_films, tmp_path / "cxr")
+    decoded = []
+
+    def read(data, rule, sha256):
+        decoded.append(sha256)
+        return read_bytes(data, rule, sha256)
+
+    monkeypatch.setattr(film_task, "read_bytes", read)
+    image.run(read_test_params(tmp_path), RECIPE)
+    assert len(decoded) == len(set(decoded)) == 9
+    table = read_table(tmp_path)
+    assert table["sha256"][0] == table["sha256"][1]
+    assert table["outcome"].to_list() == ["ok"] * 10
+    decoded.clear()
+    for path in files.iterdir():  # copied again: other times, the same bytes
+        os.utime(path, (1, 1))
+    image.run(read_test_params(tmp_path), RECIPE)
+    assert decoded == []
+
+
+def test_another_build_and_recipe_share_the_images(tmp_path, ten_films, monkeypatch):
+    for name in ("one", "two"):
+        write_cohort(tmp_path / name, ten_films, tmp_path / "cxr")
+        params = read_test_params(tmp_path / name)
+        shared = params.cache.model_copy(update={"folder": str(tmp_path / "cache")})
+        names = opened(monkeypatch)
+        image.run(params.model_copy(update={"cache": shared}), RECIPE)
+        assert len(names) == (10 if name == "one" else 0)
+    assert result_bytes(tmp_path / "one") == result_bytes(tmp_path / "two")
+
+
+def test_images_that_the_cache_lost_are_read_again(tmp_path, ten_films):
+    write_cohort(tmp_path, ten_films, tmp_path / "cxr")
+    image.run(read_test_params(tmp_path), RECIPE)
+    whole = result_bytes(tmp_path)
+    shards_of(tmp_path)[1].with_suffix(".index").unlink()
+    with pytest.raises(ContractError, match="are missing; the cache has lost rows"):
+        result_bytes(tmp_path)
+    image.run(read_test_params(tmp_path), RECIPE)
+    assert result_bytes(tmp_path) == whole
+
+
+def test_a_lost_ledger_costs_time_and_nothing_else(tmp_path, ten_films):
+    write_cohort(tmp_path, ten_films, tmp_path / "cxr")
+    image.run(read_test_params(tmp_path), RECIPE)
+    whole = result_bytes(tmp_path)
+    for path in (tmp_path / "cache").glob("ledger.sqlite*"):
+        path.unlink()
+    cache_ledger._open.cache_clear()
+    image.run(read_test_params(tmp_path), RECIPE)
+    assert result_bytes(tmp_path) == whole
 
 
 def test_a_film_that_appears_later_is_read(tmp_path, ten_films):
@@ -148,16 +232,6 @@ def test_a_film_that_appears_later_is_read(tmp_path, ten_films):
     (tmp_path / "away.jpg").rename(film)
     image.run(read_test_params(tmp_path), RECIPE)
     assert read_table(tmp_path)["outcome"].to_list()[9] == "ok"
-
-
-def test_parts_of_a_longer_run_are_removed(tmp_path, ten_films):
-    write_cohort(tmp_path, ten_films, tmp_path / "cxr")
-    image.run(read_test_params(tmp_path), RECIPE)
-    write_cohort(tmp_path, ten_films[:4], tmp_path / "cxr")
-    image.run(read_test_params(tmp_path), RECIPE)
-    folder = tmp_path / RECIPE.name / "image"
-    assert [path.name for path in folder.glob("part-*")] == ["part-00000.npy"]
-    assert [path.name for path in (folder / "done").iterdir()] == ["part-00000.json"]
 
 
 RUN_IN_A_CHILD = """
@@ -176,13 +250,16 @@ def processes_of(group):
     return sum(row[0] == str(group) and not row[1].startswith("Z") for row in rows)
 
 
+def rows_of(build):
+    return sum(len(read_index(path)) for path in (build / "cache" / "image").glob("*/*.index"))
+
+
 def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path):
     films = [(1, f"d{number}") for number in range(120)]
     files = tmp_path / "cxr" / "files"
-    for number in range(3):
-        write_film(files / f"d{number}.jpg", number, 1500, 1800)
-    for number in range(3, 120):
-        (files / f"d{number}.jpg").hardlink_to(files / f"d{number % 3}.jpg")
+    write_film(files / "d0.jpg", 0, 1500, 1800)
+    for number in range(1, 120):  # the same film, other bytes
+        (files / f"d{number}.jpg").write_bytes((files / "d0.jpg").read_bytes() + bytes([number]))
     for name in ("killed", "whole"):
         write_cohort(tmp_path / name, films, tmp_path / "cxr")
     script = tmp_path / "child.py"
@@ -194,7 +271,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path):
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    while len(list(folder.glob("done/*.json"))) < 3 and child.poll() is None:
+    while rows_of(tmp_path / "killed") < 20 and child.poll() is None:
         time.sleep(0.005)
     child.send_signal(signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL
@@ -204,7 +281,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path):
     while processes_of(child.pid) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert processes_of(child.pid) == 0  # its workers noticed and stopped
-    assert 3 <= len(list(folder.glob("done/*.json"))) < 30
+    assert 20 <= rows_of(tmp_path / "killed") < 120
 
     for name in ("killed", "whole"):
         image.run(read_test_params(tmp_path / name), RECIPE)
@@ -214,7 +291,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path):
 
 def test_workers_start_without_the_heavy_libraries():
     listed = subprocess.run(
-        [sys.executable, "-c", "import sys, etl.film_part; print(*sys.modules)"],
+        [sys.executable, "-c", "import sys, etl.film_task; print(*sys.modules)"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -251,4 +328,4 @@ def test_a_cohort_without_films_gives_an_empty_table(tmp_path):
     path = tmp_path / RECIPE.name / "cohort" / "film.parquet"
     pl.read_parquet(path).clear().write_parquet(path)
     image.run(read_test_params(tmp_path), RECIPE)
-    assert read_table(tmp_path).shape == (0, 9)
+    assert read_table(tmp_path).shape == (0, len(image.FILM_COLUMNS) + 1)

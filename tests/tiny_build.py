@@ -15,11 +15,13 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from tiny_cache import make_cache, put_rows
 from tiny_mimic import tiny_params
 
 from cxrfuture_data.labels import ATTRIBUTES, CHANGE_ATTRIBUTES
 from cxrfuture_data.schema import FINDINGS, PHENOTYPES, STATIC, VARIABLE_SETS, VARIABLES
 from etl import shard
+from etl.cache import Cache
 from etl.params import Params
 from etl.recipe import Recipe, read_recipe
 
@@ -69,7 +71,7 @@ def write_build(root: Path, name: str, **overrides: Any) -> tuple[Params, Recipe
     _write_json(params.build("ingest", "source.json"), source)
     _write_cohort(folder / "cohort", recipe)
     _write_windows(folder / "window", recipe)
-    _write_films(folder)
+    _write_films(folder, make_cache(params.build("cache")))
     _write_embeddings(folder)
     drop = {"stage": "cohort", "unit": "pair", "reason": "gap", "before": 30, "removed": 6}
     _write_json(folder / "cohort" / "ledger.json", [drop | {"after": 24}])
@@ -338,46 +340,37 @@ def _write_windows(folder: Path, recipe: Recipe) -> None:
     _write(folder / "window_event.parquet", events, keys | {"position": pl.Int32} | times | rest)
 
 
-def _write_films(folder: Path) -> None:
-    """Two parts of images; the latents lie in one part, in the opposite order."""
+def _write_films(folder: Path, cache: Cache) -> None:
+    """Images and latents lie in the cache in opposite orders."""
     films = [(subject, number, f"dicom-{subject}-{number}") for subject, number in _films()]
     lost = f"dicom-{LOST_PATIENT}-2"
     kept = [found for found in films if found[2] != lost]
-    half = -(-len(kept) // 2)
-    places = {
-        found[2]: divmod(i, half) if i < half else (1, i - half) for i, found in enumerate(kept)
-    }
+    hashes = [hashlib.sha256(dicom_id.encode()).hexdigest() for _, _, dicom_id in kept]
     rows = [
         {
             "dicom_id": dicom_id,
-            "outcome": "ok" if dicom_id in places else "truncated",
-            "reason": None if dicom_id in places else "ends early",
+            "outcome": "truncated" if dicom_id == lost else "ok",
+            "reason": "ends early" if dicom_id == lost else None,
             "width": 300,
             "height": 200,
             "sha256": hashlib.sha256(dicom_id.encode()).hexdigest(),
-            "part": places.get(dicom_id, (None, None))[0],
-            "row": places.get(dicom_id, (None, None))[1],
             "split": SPLIT_OF[subject],
         }
         for subject, _, dicom_id in films
     ]
     _write(folder / "image" / "film.parquet", rows)
-    for part, chosen in enumerate((kept[:half], kept[half:])):
-        pixels = [np.full((SIZE, SIZE), film_level(s, k), np.uint8) for s, k, _ in chosen]
-        np.save(folder / "image" / f"part-{part:05d}.npy", np.stack(pixels))
-    (folder / "latent").mkdir(parents=True, exist_ok=True)
+    pixels = [np.full((SIZE, SIZE), film_level(s, k), np.uint8) for s, k, _ in kept]
+    put_rows(folder / "image", cache, hashes, np.stack(pixels))
     latents = np.zeros((len(kept), 2, *LATENT), np.float16)
-    for row, (subject, number, _) in enumerate(reversed(kept)):
-        latents[row, 0] = film_level(subject, number) / 100
-        latents[row, 1] = -20.0
-    np.save(folder / "latent" / "part-00000.npy", latents)
+    latents[:, 0] = np.array([film_level(s, k) / 100 for s, k, _ in kept])[:, None, None, None]
+    latents[:, 1] = -20.0
     table = [
-        {"dicom_id": dicom_id, "cache_key": dicom_id, "part": 0, "row": row}
-        for row, (_, _, dicom_id) in enumerate(reversed(kept))
+        {"dicom_id": dicom_id, "sha256": sha256}
+        for (_, _, dicom_id), sha256 in zip(kept, hashes, strict=True)
     ]
     _write(folder / "latent" / "latent.parquet", table)
-    done = {"made_from": "x", "weights_digest": "1" * 64, "preprocessing": {}, "shape": LATENT}
-    _write_json(folder / "latent" / "done.json", done)
+    done = {"weights_digest": "1" * 64, "preprocessing": {}, "shape": LATENT}
+    put_rows(folder / "latent", cache, hashes[::-1], latents[::-1], done)
 
 
 def _write_embeddings(folder: Path) -> None:
