@@ -29,7 +29,7 @@ MAGIC, VERSION = b"CXRL", 1
 ROWS, COLUMNS = 0, 1
 HEADER, LENGTH = ">4sBBII", ">I"
 # Differences are noise, in which no string comes twice, but black borders are runs.
-DEFLATE = {"level": 1, "strategy": zlib.Z_RLE, "memLevel": 9}
+STRATEGY, MEMORY, ZLIB_LEVEL = zlib.Z_RLE, 9, 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +38,10 @@ class Levels:
 
     data: bytes
     ends: Mapping[int, int]
+
+    @property
+    def is_whole(self) -> bool:
+        return len(self.data) == max(self.ends.values())
 
     @property
     def largest(self) -> int:
@@ -227,7 +231,7 @@ def _unpack(part: memoryview, shape: Shape) -> list[Array]:
 
 
 def _deflate(data: bytes) -> bytes:
-    deflate = zlib.compressobj(**DEFLATE)
+    deflate = zlib.compressobj(ZLIB_LEVEL, memLevel=MEMORY, strategy=STRATEGY)
     return deflate.compress(data) + deflate.flush()
 
 
