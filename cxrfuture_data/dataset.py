@@ -200,10 +200,9 @@ class Samples(Sequence[Sample]):
         index = self._index(shard)
         column = index.members.index(name)
         size = int(index.sizes[row, column])
-        if prefix is not None:
-            size = min(size, prefix)
-        member = os.pread(self._file(shard), size, int(index.offsets[row, column]))
-        if len(member) != size:
+        wanted = size if prefix is None else prefix
+        member = os.pread(self._file(shard), min(wanted, size), int(index.offsets[row, column]))
+        if len(member) != wanted:
             raise ContractError(
                 f"{self._folder.name}/{self._names[shard]}: ends within sample "
                 f"{index.keys[row]}; run `cxrfuture verify`"

@@ -1,5 +1,6 @@
 import struct
 import zlib
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -132,7 +133,7 @@ def header(version=1, count=3, height=256, width=256):
 def with_part(number, part):
     """The film with another part, and a header that agrees with it."""
     cuts = [26, *ENDS.values()]
-    parts = [DATA[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+    parts = [DATA[start:end] for start, end in pairwise(cuts)]
     parts[number] = part
     return DATA[:14] + struct.pack(">3I", *map(len, parts)) + b"".join(parts)
 
@@ -145,7 +146,10 @@ DAMAGES = {
     "another version": (header(version=2), "version 2, this reader knows 1"),
     "a level too many": (header(count=4), "damaged: 4 levels"),
     "no rows": (header(height=0), "damaged: a film of 0 x 256"),
-    "a bomb": (header(height=2**32 - 1, width=2**32 - 1, count=28), "damaged: a film of 4294967295"),
+    "a bomb": (
+        header(height=2**32 - 1, width=2**32 - 1, count=28),
+        "damaged: a film of 4294967295",
+    ),
     "a part of noise": (with_part(1, b"noise"), "damaged: Error -3"),
     "a part too short": (with_part(1, zlib.compress(b"short")), "a part of 5 bytes, not 24,576"),
     "a part that swells": (with_part(2, zlib.compress(bytes(10**7))), "98,305 bytes, not 98,304"),
@@ -172,7 +176,9 @@ def test_a_flipped_bit_is_found(at):
 
 
 def test_a_size_that_is_not_offered_is_named_with_those_that_are():
-    with pytest.raises(ContractError, match=r"no level of 200 pixels; this film has \[64, 128, 256"):
+    with pytest.raises(
+        ContractError, match=r"no level of 200 pixels; this film has \[64, 128, 256"
+    ):
         decode_level(DATA, 200)
 
 

@@ -8,6 +8,7 @@ from safetensors.numpy import load, save
 
 from cxrfuture_data import ContractError, Film, ImageSample, PairSample, StaySample, Window
 from cxrfuture_data.labels import ATTRIBUTES, CHANGE_ATTRIBUTES
+from cxrfuture_data.level import Levels
 from cxrfuture_data.record import decode, encode, members_of
 from cxrfuture_data.sample import History
 from cxrfuture_data.schema import (
@@ -33,7 +34,7 @@ HISTORY = History(
 PHENOTYPED = {name: i % 2 for i, name in enumerate(PHENOTYPES)}
 
 
-def film(number, png=b"png"):
+def film(number, png=b"png", levels=None):
     return Film(
         study_id=number,
         dicom_id=f"d{number}",
@@ -44,6 +45,7 @@ def film(number, png=b"png"):
         mean=np.full((4, 2, 2), number, np.float16),
         logvar=np.full((4, 2, 2), -1, np.float16),
         png=png,
+        levels=levels,
     )
 
 
@@ -133,6 +135,46 @@ def test_members_are_those_of_the_kind_and_equal_samples_give_equal_bytes(kind):
     assert tuple(members) == members_of(kind, films="png")
     assert members == encode(sample_of(kind), films="png")
     assert set(load(members["tensors.safetensors"])) == set(TENSORS_OF_KIND[kind])
+
+
+def test_levels_survive_their_bytes_and_a_prefix_of_them_will_do():
+    levels = Levels(b"0123456789", {64: 4, 128: 10})
+    films = {"previous": film(0, None, levels), "target": film(12, None, levels)}
+    sample = sample_of("pair", **films)
+    members = encode(sample, films="levels")
+    assert tuple(members) == members_of("pair", films="levels")
+    assert members["target.levels"] == b"0123456789"
+    assert json.loads(members["sample.json"])["target"]["levels"] == [[64, 4], [128, 10]]
+    assert plain(decode(members)) == plain(sample)
+    assert decode(members | {"target.levels": b"0123"}).target.levels.largest == 64
+    without = {name: data for name, data in members.items() if ".levels" not in name}
+    assert decode(without).target.levels is None
+    assert json.loads(encode(sample, films="none")["sample.json"])["target"]["levels"] is None
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [{}, [], [64, 4], [[64]], [[64, 4], [64, 5]], [[64, 4], [128, 4]], [[0, 4]], [["64", 4]]],
+)
+def test_levels_that_do_not_rise_are_refused(levels):
+    members = encode(sample_of("image"), films="png")
+    image = json.loads(members["sample.json"])["image"] | {"levels": levels}
+    with pytest.raises(ContractError, match="levels of image are not sizes and their bytes"):
+        decode(change_json(members, image=image))
+
+
+def test_levels_and_what_is_said_of_them_come_together():
+    members = encode(sample_of("image"), films="png")
+    with pytest.raises(ContractError, match=r"image.levels, of which sample.json says nothing"):
+        decode(
+            {("image.levels" if name == "image.png" else name): m for name, m in members.items()}
+        )
+    with pytest.raises(ContractError, match="members"):
+        decode(members | {"image.levels": b"both"})
+    prefix = film(1, None, Levels(b"0123", {64: 4, 128: 10}))
+    for wrong in (prefix, film(1, b"png"), film(1, None)):
+        with pytest.raises(ContractError, match="image: a film without its levels"):
+            encode(sample_of("image", image=wrong), films="levels")
 
 
 def test_a_stay_without_a_film_has_the_same_members_and_survives_its_bytes():
