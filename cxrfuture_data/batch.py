@@ -1,8 +1,9 @@
 """Samples -> batches: padded to the longest, with flags that say what is real.
 
 Shapes: B samples; C, h, w of a latent; T hours and E events of the longest window in the batch;
-D of an event embedding. Flags named ``is_`` or ``_known`` are True where the value is real; padded
-and unknown places hold 0. A is numpy's array here and torch's tensor out of the loader.
+D of an event embedding; s pixels of a film. Flags named ``is_`` or ``_known`` are True where the
+value is real; padded and unknown places hold 0. A is numpy's array here and torch's tensor out of
+the loader.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -54,6 +54,12 @@ def members_of(kind: str, *, films: FilmsKept) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
+_MEMBERS_OF_KIND = {
+    kind: [frozenset(members_of(kind, films=films)) for films in get_args(FilmsKept)]
+    for kind in FILMS_OF_KIND
+}
+
+
 def encode(sample: Sample, *, films: FilmsKept) -> dict[str, bytes]:
     """Sample -> its members, with its films as they are kept. Equal samples give equal bytes."""
     kind = KIND_OF[type(sample)]
@@ -151,7 +157,7 @@ def assemble(facts: Mapping[str, Any], members: Mapping[str, Any]) -> Sample:
     """What ``read_facts`` gave, and the members beside it -> sample. Of levels a prefix will do."""
     kind, key = facts["kind"], facts["key"]
     found = {name for name in members if not name.startswith("__")} | {SAMPLE_MEMBER}
-    if found not in [set(members_of(kind, films=films)) for films in get_args(FilmsKept)]:
+    if found not in _MEMBERS_OF_KIND[kind]:
         some = members_of(kind, films="png")
         raise refusal(key, f"members {sorted(found)}; a {kind} has {some}, or films as levels")
     tensors = _read_tensors(members[TENSORS_MEMBER], key)
