@@ -16,7 +16,6 @@ from cxrfuture_data.manifest import index_name
 from cxrfuture_data.publish import file_sha256, publish, read_done, write_done
 from cxrfuture_data.record import encode
 from cxrfuture_data.sample import (
-    Array,
     Film,
     History,
     ImageSample,
