@@ -553,6 +553,18 @@ def bench_metadata(
     bench.run_metadata_bench(settings, recipe or settings.recipes, as_json=as_json)
 
 
+@bench.command("level")
+def bench_level(
+    films: Annotated[Path, typer.Argument(help="A folder of films: PNG or JPEG, at any depth.")],
+    count: Annotated[int, typer.Option(min=1, help="The first so many films.")] = 16,
+    rounds: Annotated[int, typer.Option(min=1, help="Runs of each way, in turn.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """Bytes and time of each resolution of a film kept as levels, against PNG and JPEG."""
+    module = _module("etl.bench_level", "etl")
+    module.run_level_bench(films, count, rounds, as_json=as_json)
+
+
 def main() -> None:
     """Run a command. The only place that prints an error; a user's mistake is one line."""
     os.umask(0o077)  # outputs are for the user alone (MIMIC's terms)

@@ -1,8 +1,9 @@
 """Samples -> batches: padded to the longest, with flags that say what is real.
 
 Shapes: B samples; C, h, w of a latent; T hours and E events of the longest window in the batch;
-D of an event embedding. Flags named ``is_`` or ``_known`` are True where the value is real; padded
-and unknown places hold 0. A is numpy's array here and torch's tensor out of the loader.
+D of an event embedding; s pixels of a film. Flags named ``is_`` or ``_known`` are True where the
+value is real; padded and unknown places hold 0. A is numpy's array here and torch's tensor out of
+the loader.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -13,28 +14,27 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from cxrfuture_data.batch_film import label_fields, labels_of, latents_of, pixels_of
 from cxrfuture_data.dataset import Dataset
 from cxrfuture_data.hourly import HourlyInput, vector
 from cxrfuture_data.labels import change_labels, said_changes
 from cxrfuture_data.published import hourly_input
 from cxrfuture_data.sample import (
     Array,
-    Film,
     ImageSample,
     PairSample,
     Sample,
     StaySample,
     Window,
 )
-from cxrfuture_data.schema import COMORBIDITIES, FINDINGS, PHENOTYPES
+from cxrfuture_data.schema import COMORBIDITIES, PHENOTYPES
 from cxrfuture_data.wide import WideInput, wide_input, wide_vector
 
 A = TypeVar("A")
 
-# One call a film or stay, where a loop over names would cost more than reading the sample.
-_FINDINGS, _PHENOTYPES = itemgetter(*FINDINGS), itemgetter(*PHENOTYPES)
+# One call a stay, where a loop over names would cost more than reading the sample.
+_PHENOTYPES, _NO_PHENOTYPES = itemgetter(*PHENOTYPES), (0,) * len(PHENOTYPES)
 _COMORBIDITIES, _NO_COMORBIDITIES = itemgetter(*COMORBIDITIES), (0,) * len(COMORBIDITIES)
-_NO_FINDINGS, _NO_PHENOTYPES = (None,) * len(FINDINGS), (0,) * len(PHENOTYPES)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,6 +52,7 @@ class Batch(Generic[A]):
 @dataclass(frozen=True, kw_only=True, eq=False)
 class WindowBatch(Batch[A]):
     previous: A  # (B, 2, C, h, w) float16: mean, log-variance
+    previous_film: A  # (B, 1, s, s) uint8, of the film size asked for; s is 0 where none was
     # (B, T, F) float32: the 79 columns of hourly.vector, 76 as published by MedFuse and DrFuse; of
     # the set wide, the 142 of wide.wide_vector.
     hours: A
@@ -73,6 +74,7 @@ class WindowBatch(Batch[A]):
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PairBatch(WindowBatch[A]):
     target: A  # (B, 2, C, h, w) float16
+    target_film: A  # (B, 1, s, s) uint8, likewise
     gap_hours: A  # (B,) float32, previous to target
     is_null_event: A  # (B,) bool: the target is the previous film itself, the window is empty
     previous_labels: A  # (B, 14) int8
@@ -83,7 +85,7 @@ class PairBatch(WindowBatch[A]):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StayBatch(WindowBatch[A]):
-    has_previous: A  # (B,) bool: there is a film; else 0 in previous and hours_since_previous
+    has_previous: A  # (B,) bool: there is a film; else 0 in previous, its film and hours
     hours_since_previous: A  # (B,) float32, previous film to prediction
     phenotypes: A  # (B, 25) int8: 0, 1, in the order of schema.PHENOTYPES
     phenotypes_known: A  # (B,) bool
@@ -98,6 +100,7 @@ class StayBatch(WindowBatch[A]):
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageBatch(Batch[A]):
     image: A  # (B, 2, C, h, w) float16
+    image_film: A  # (B, 1, s, s) uint8, of the film size asked for; s is 0 where none was
     static: A  # (B, S) float32
     static_known: A  # (B, S) bool
 
@@ -115,9 +118,12 @@ def convert(batch: AnyBatch[A], function: Callable[[A], B]) -> AnyBatch[B]:
 
 
 def collate(
-    samples: Sequence[Sample], dataset: Dataset, is_padding: Array | None = None
+    samples: Sequence[Sample],
+    dataset: Dataset,
+    is_padding: Array | None = None,
+    film_size: int | None = None,
 ) -> AnyBatch[Array]:
-    """Samples of one kind -> a batch of numpy arrays."""
+    """Samples of one kind -> a batch of numpy arrays, with films where their size is given."""
     common: dict[str, Any] = {
         "keys": [sample.key for sample in samples],
         "is_padding": np.zeros(len(samples), bool) if is_padding is None else is_padding,
@@ -133,34 +139,38 @@ def collate(
     if pairs:
         return PairBatch(
             **common,
-            **_label_fields([pair.target for pair in pairs]),
-            **_window_fields(pairs, dataset),
-            **_pair_fields(pairs, shape),
+            **label_fields([pair.target for pair in pairs]),
+            **_window_fields(pairs, dataset, film_size),
+            **_pair_fields(pairs, shape, film_size),
         )
     if stays:
         return StayBatch(
             **common,
-            **_label_fields([stay.previous for stay in stays]),
-            **_window_fields(stays, dataset),
+            **label_fields([stay.previous for stay in stays]),
+            **_window_fields(stays, dataset, film_size),
             **_stay_fields(stays),
         )
     static = np.stack([sample.static for sample in images])
     return ImageBatch(
         **common,
-        **_label_fields([sample.image for sample in images]),
-        image=_latents([sample.image for sample in images], shape),
+        **label_fields([sample.image for sample in images]),
+        image=latents_of([sample.image for sample in images], shape),
+        image_film=pixels_of([sample.image for sample in images], film_size),
         static=np.nan_to_num(static, nan=0.0),
         static_known=~np.isnan(static),
     )
 
 
-def _pair_fields(pairs: Sequence[PairSample], shape: tuple[int, ...]) -> dict[str, Any]:
-    before, before_known = _labels([pair.previous for pair in pairs])
-    after = _labels([pair.target for pair in pairs])
+def _pair_fields(
+    pairs: Sequence[PairSample], shape: tuple[int, ...], film_size: int | None
+) -> dict[str, Any]:
+    before, before_known = labels_of([pair.previous for pair in pairs])
+    after = labels_of([pair.target for pair in pairs])
     said = said_changes([pair.changes for pair in pairs])
     changes, changes_known = change_labels((before, before_known), after, said)
     return {
-        "target": _latents([pair.target for pair in pairs], shape),
+        "target": latents_of([pair.target for pair in pairs], shape),
+        "target_film": pixels_of([pair.target for pair in pairs], film_size),
         "gap_hours": np.array([pair.gap_hours for pair in pairs], np.float32),
         "is_null_event": np.array([pair.is_null_event for pair in pairs]),
         "previous_labels": before,
@@ -215,28 +225,8 @@ def _history_fields(
     }
 
 
-def _latents(films: Sequence[Film | None], shape: tuple[int, ...]) -> Array:
-    """(B, 2, C, h, w); ``shape`` is (C, h, w). 0 where there is no film."""
-    latents = np.zeros((len(films), 2, *shape), np.float16)
-    for row, film in zip(latents, films, strict=True):
-        if film is not None:
-            row[0], row[1] = film.mean, film.logvar
-    return latents
-
-
-def _labels(films: Sequence[Film | None]) -> tuple[Array, Array]:
-    raw = [_NO_FINDINGS if film is None else _FINDINGS(film.labels) for film in films]
-    known = np.array([[value is not None for value in row] for row in raw])
-    return np.array([[value or 0 for value in row] for row in raw], np.int8), known
-
-
-def _label_fields(films: Sequence[Film | None]) -> dict[str, Any]:
-    labels, known = _labels(films)
-    return {"labels": labels, "label_known": known}
-
-
 def _window_fields(
-    samples: Sequence[PairSample] | Sequence[StaySample], dataset: Dataset
+    samples: Sequence[PairSample] | Sequence[StaySample], dataset: Dataset, film_size: int | None
 ) -> dict[str, Any]:
     is_pair = isinstance(samples[0], PairSample)
     rule = _hourly_rule(dataset, "pair" if is_pair else "stay")
@@ -250,7 +240,8 @@ def _window_fields(
     hours, is_hour = _pad(rows, rule.columns)
     shape = tuple(dataset.manifest.latent_shape)
     return {
-        "previous": _latents([sample.previous for sample in samples], shape),
+        "previous": latents_of([sample.previous for sample in samples], shape),
+        "previous_film": pixels_of([sample.previous for sample in samples], film_size),
         "hours": hours,
         "is_hour": is_hour,
         "died": died,

@@ -3,7 +3,7 @@
 import json
 import os
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
@@ -23,9 +23,9 @@ from cxrfuture_data.manifest import (
     index_name,
     read_manifest,
 )
-from cxrfuture_data.record import decode, members_of
+from cxrfuture_data.record import assemble, decode, members_of
 from cxrfuture_data.sample import Sample
-from cxrfuture_data.schema import SAMPLE_MEMBER, ContractError
+from cxrfuture_data.schema import FILM_SUFFIXES, FILMS_OF_KIND, SAMPLE_MEMBER, ContractError
 
 OPEN_TARS = 64  # a process keeps so many files open; the system allows 1,024
 
@@ -43,14 +43,23 @@ class Dataset:
         self.path = path
         self.manifest = manifest
 
-    def samples(self, split: str, kind: str, *, films: bool = True) -> "Samples":
+    def samples(
+        self, split: str, kind: str, *, films: bool = True, film_size: int | None = None
+    ) -> "Samples":
         """All samples of a split and kind, ordered by key.
 
-        ``films=False`` leaves the PNGs in the tar, as training from latents wants it.
+        ``films=False`` leaves the films in the tar, as training from latents wants it. With a
+        ``film_size``, pixels, films kept as levels are read up to that level and no further.
         """
         entry = self.manifest.kind(split, kind)
-        films = films and self.manifest.films_kept
-        return Samples(self.path / split, entry, members_of(kind, films=films))
+        kept = self.manifest.films_kept
+        if film_size is not None and (kept == "none" or not films):
+            raise ContractError(
+                f"film size {film_size}: no films are kept, or films=False; "
+                "build with shard.keep_films: levels"
+            )
+        members = members_of(kind, films=kept if films else "none")
+        return Samples(self.path / split, entry, members, kind, film_size)
 
     @property
     def statistics(self) -> Statistics:
@@ -93,9 +102,18 @@ class Dataset:
 class Samples(Sequence[Sample]):
     """Samples of one split and kind. Safe in forked and spawned workers: each opens its own."""
 
-    def __init__(self, folder: Path, entry: KindEntry, members: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        entry: KindEntry,
+        members: tuple[str, ...],
+        kind: str,
+        film_size: int | None,
+    ) -> None:
         self._folder = folder
         self._members = members
+        self._kind = kind
+        self._film_size = film_size
         self._names = [shard.name for shard in entry.shards]
         self._ends = np.cumsum([shard.samples for shard in entry.shards], dtype=np.int64)
         self._indexes: dict[int, Index] = {}
@@ -113,7 +131,11 @@ class Samples(Sequence[Sample]):
         if isinstance(position, slice):
             return [self[i] for i in range(*position.indices(len(self)))]
         shard, row = self._locate(position)
-        return decode(self._read(shard, row))
+        if self._film_size is None:
+            return decode(self._read(shard, row, self._members, {}))
+        facts = self.facts(position)
+        others = [name for name in self._members if name != SAMPLE_MEMBER]
+        return assemble(facts, self._read(shard, row, others, self._prefixes(facts)))
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[i] for i in range(len(self)))
@@ -151,18 +173,36 @@ class Samples(Sequence[Sample]):
         shard = int(np.searchsorted(self._ends, at, side="right"))
         return shard, at - (int(self._ends[shard - 1]) if shard else 0)
 
-    def _read(self, shard: int, row: int) -> dict[str, Any]:
+    def _prefixes(self, facts: Mapping[str, Any]) -> dict[str, int]:
+        """The bytes to read of members that hold a film as levels."""
+        found: dict[str, int] = {}
+        for role in FILMS_OF_KIND[self._kind]:
+            if facts[role] is not None and facts[role]["levels"] is not None:
+                ends = dict(facts[role]["levels"])
+                if self._film_size not in ends:
+                    raise ContractError(
+                        f"sample {facts['key']}: {role} has no level of {self._film_size} pixels; "
+                        f"ask for one of {sorted(ends)}"
+                    )
+                found[role + FILM_SUFFIXES["levels"]] = ends[self._film_size]
+        return found
+
+    def _read(
+        self, shard: int, row: int, names: Iterable[str], prefixes: Mapping[str, int]
+    ) -> dict[str, Any]:
+        """Members whole, or the first bytes of those in ``prefixes``."""
         members: dict[str, Any] = {"__key__": self._index(shard).keys[row]}
-        for name in self._members:
-            members[name] = self._member(shard, row, name)
+        for name in names:
+            members[name] = self._member(shard, row, name, prefixes.get(name))
         return members
 
-    def _member(self, shard: int, row: int, name: str) -> bytes:
+    def _member(self, shard: int, row: int, name: str, prefix: int | None = None) -> bytes:
         index = self._index(shard)
         column = index.members.index(name)
         size = int(index.sizes[row, column])
-        member = os.pread(self._file(shard), size, int(index.offsets[row, column]))
-        if len(member) != size:
+        wanted = size if prefix is None else prefix
+        member = os.pread(self._file(shard), min(wanted, size), int(index.offsets[row, column]))
+        if len(member) != wanted:
             raise ContractError(
                 f"{self._folder.name}/{self._names[shard]}: ends within sample "
                 f"{index.keys[row]}; run `cxrfuture verify`"

@@ -57,7 +57,7 @@ _FIELDS_OF_KIND: dict[str, dict[str, tuple[type, ...]]] = {
 IDS = ("hadm_id", "stay_id", "subject_id")
 _IDS = frozenset(IDS)
 _ROLES_OF_KIND = {kind: frozenset(films) for kind, films in FILMS_OF_KIND.items()}
-_FILM = frozenset({"study_id", "dicom_id", "taken_at", "view"})
+_FILM = frozenset({"study_id", "dicom_id", "taken_at", "view", "levels"})
 _WINDOW = frozenset(
     {
         "start_at",
@@ -133,6 +133,7 @@ def _check_films(facts: dict[str, Any]) -> None:
                 raise refusal(key, f"no {role} film, but labels, attributes or hours of one")
             continue
         require_keys(key, role, facts[role], _FILM)
+        _check_levels(key, role, facts[role]["levels"])
         require_keys(key, f"labels of {role}", labels, _FINDINGS)
         _require_values(key, f"a label of {role}", labels, _LABELS, "1, 0, -1, null")
         if attributes:
@@ -140,6 +141,19 @@ def _check_films(facts: dict[str, Any]) -> None:
             _require_values(key, f"an attribute of {role}", attributes, _MENTIONS, "1, 0, null")
     if facts["kind"] == "stay" and facts["previous"] and facts["hours_since_previous"] is None:
         raise refusal(key, "a previous film, but no hours_since_previous")
+
+
+def _check_levels(key: str, role: str, levels: Any) -> None:
+    """null, or [shorter side, bytes that hold that level] of each; both rise."""
+    if levels is None:
+        return
+    rows: list[Any] = levels if isinstance(levels, list) and levels else [None]
+    last = [0, 0]
+    for row in rows:
+        is_pair = isinstance(row, list) and [type(number) for number in row] == [int, int]
+        if not is_pair or row[0] <= last[0] or row[1] <= last[1]:
+            raise refusal(key, f"levels of {role} are not sizes and their bytes, smallest first")
+        last = row
 
 
 def _check_parts(facts: dict[str, Any]) -> None:

@@ -32,13 +32,15 @@ def load(
     shuffle: bool = True,
     drop_last: bool = True,
     start_batch: int = 0,
+    film_size: int | None = None,
 ) -> "DataLoader[TensorBatch]":
     """One epoch of one rank, from ``start_batch`` on.
 
     ``drop_last=True`` (training): full batches, as many on every rank. ``drop_last=False``
-    (evaluation): every sample exactly once over all ranks where ``is_padding`` is False.
+    (evaluation): every sample exactly once over all ranks where ``is_padding`` is False. With a
+    ``film_size``, pixels, batches hold films too; of films kept as levels no more is read.
     """
-    batches = _Batches(dataset, split, kind)
+    batches = _Batches(dataset, split, kind, film_size)
     count = len(batches.samples)
     order = Order(count=count, batch_size=batch_size, rank=rank, ranks=ranks, drop_last=drop_last)
     if order.steps == 0:
@@ -62,13 +64,15 @@ def load(
 class _Batches(TorchDataset[TensorBatch]):
     """A step of the order -> its batch."""
 
-    def __init__(self, dataset: Dataset, split: str, kind: str) -> None:
+    def __init__(self, dataset: Dataset, split: str, kind: str, film_size: int | None) -> None:
         self.dataset = dataset
-        self.samples = dataset.samples(split, kind, films=False)
+        self.film_size = film_size
+        films = film_size is not None
+        self.samples = dataset.samples(split, kind, films=films, film_size=film_size)
 
     def __getitem__(self, step: Step) -> TensorBatch:
         samples = [self.samples[int(position)] for position in step.positions]
-        batch = collate(samples, self.dataset, step.is_padding)
+        batch = collate(samples, self.dataset, step.is_padding, self.film_size)
         return convert(batch, torch.from_numpy)
 
 

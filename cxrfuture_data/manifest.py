@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from cxrfuture_data.publish import write_json
-from cxrfuture_data.schema import SCHEMA_VERSION, ContractError
+from cxrfuture_data.schema import SCHEMA_VERSION, ContractError, FilmsKept
 from cxrfuture_data.settings import Settings, parse_settings
 
 DATASET_FILE = "dataset.json"
@@ -118,7 +118,7 @@ class Manifest(Settings):
     licence: str
     simulated: Simulated
     attestation: str | None
-    films_kept: bool
+    films_kept: FilmsKept
     latent_shape: Annotated[list[Count], Field(min_length=3, max_length=3)]  # C, h, w
     embeddings: Embeddings
     statistics: Statistics

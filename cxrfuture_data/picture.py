@@ -164,7 +164,7 @@ def _draw_films(pen: Pen, sample: Sample) -> None:
         _draw_no_film(pen, (MARGIN, TOP), "no film in this stay")
     for role, film in films.items():
         at = (WIDTH - MARGIN - FILM if role == "target" else MARGIN, TOP)
-        if film.png is None:
+        if not film.is_kept:
             _draw_no_film(pen, at, "film not kept in this build")
         else:
             pen.film(at, film.pixels())

@@ -6,7 +6,7 @@ exactly what schema.py says is a ContractError that names the sample's key.
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from safetensors import SafetensorError
@@ -14,6 +14,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from cxrfuture_data.facts import IDS, read_facts, refusal, require_keys
+from cxrfuture_data.film_member import NO_LATENT, encode_film, film_bytes, read_film
 from cxrfuture_data.publish import canonical_json
 from cxrfuture_data.sample import (
     Array,
@@ -27,13 +28,14 @@ from cxrfuture_data.sample import (
 )
 from cxrfuture_data.schema import (
     EVENT_TABLES,
-    FILM_SUFFIX,
+    FILM_SUFFIXES,
     FILMS_OF_KIND,
     SAMPLE_MEMBER,
     STATIC,
     TENSORS_MEMBER,
     TENSORS_OF_KIND,
     VARIABLE_SETS,
+    FilmsKept,
 )
 
 # Outcomes of a stay that are yes or no, and those that are numbers.
@@ -41,21 +43,25 @@ YES_OR_NO = ("died_in_hospital", "icu_transfer", "readmitted")
 NUMBERS = ("remaining_hours", "label")
 WINDOW_ARRAYS = ("hourly", "event_row", "event_hours", "event_end_hours", "event_table")
 
-NO_LATENT = np.zeros((0, 0, 0), np.float16)
-
 KIND_OF = {PairSample: "pair", StaySample: "stay", ImageSample: "image"}
 
 
-def members_of(kind: str, *, films: bool) -> tuple[str, ...]:
+def members_of(kind: str, *, films: FilmsKept) -> tuple[str, ...]:
     """The members of a kind, in the order in which they lie in a tar."""
     names = [SAMPLE_MEMBER, TENSORS_MEMBER]
-    if films:
-        names += [role + FILM_SUFFIX for role in FILMS_OF_KIND[kind]]
+    if films != "none":
+        names += [role + FILM_SUFFIXES[films] for role in FILMS_OF_KIND[kind]]
     return tuple(sorted(names))
 
 
-def encode(sample: Sample, *, films: bool) -> dict[str, bytes]:
-    """Sample -> its members, with or without its films. Equal samples give equal bytes."""
+_MEMBERS_OF_KIND = {
+    kind: [frozenset(members_of(kind, films=films)) for films in get_args(FilmsKept)]
+    for kind in FILMS_OF_KIND
+}
+
+
+def encode(sample: Sample, *, films: FilmsKept) -> dict[str, bytes]:
+    """Sample -> its members, with its films as they are kept. Equal samples give equal bytes."""
     kind = KIND_OF[type(sample)]
     facts: dict[str, Any] = {
         "kind": kind,
@@ -72,9 +78,9 @@ def encode(sample: Sample, *, films: bool) -> dict[str, bytes]:
     members: dict[str, bytes] = {}
     for role in FILMS_OF_KIND[kind]:
         film: Film | None = getattr(sample, role)
-        _encode_film(film, role, facts, tensors)
-        if films:
-            members[role + FILM_SUFFIX] = _png_of(sample.key, role, film)
+        encode_film(film, role, films, facts, tensors)
+        if films != "none":
+            members[role + FILM_SUFFIXES[films]] = film_bytes(sample.key, role, film, films)
     if isinstance(sample, PairSample | StaySample):
         _encode_window(sample, facts, tensors)
     if isinstance(sample, ImageSample):
@@ -85,33 +91,6 @@ def encode(sample: Sample, *, films: bool) -> dict[str, bytes]:
         {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
     )
     return {name: members[name] for name in sorted(members)}
-
-
-def _encode_film(
-    film: Film | None, role: str, facts: dict[str, Any], tensors: dict[str, Array]
-) -> None:
-    """A film that a stay lacks is null, with null labels and empty latents."""
-    facts[role], facts["labels"][role], facts["attributes"][role] = None, None, {}
-    tensors[f"{role}_mean"] = tensors[f"{role}_logvar"] = NO_LATENT
-    if film is not None:
-        facts[role] = {
-            "study_id": film.study_id,
-            "dicom_id": film.dicom_id,
-            "taken_at": film.taken_at.isoformat(),
-            "view": film.view,
-        }
-        facts["labels"][role] = dict(film.labels)
-        facts["attributes"][role] = dict(film.attributes)
-        tensors[f"{role}_mean"], tensors[f"{role}_logvar"] = film.mean, film.logvar
-
-
-def _png_of(key: str, role: str, film: Film | None) -> bytes:
-    """Every sample has the same members, so a missing film is an empty one."""
-    if film is None:
-        return b""
-    if not film.png:
-        raise refusal(key, f"{role}: a film without its PNG")
-    return film.png
 
 
 def _encode_window(
@@ -171,17 +150,22 @@ def decode(members: Mapping[str, Any]) -> Sample:
     absent.
     """
     key = str(members.get("__key__", "")) or None
-    found = {name for name in members if not name.startswith("__")}
-    facts = read_facts(members.get(SAMPLE_MEMBER), key)
+    return assemble(read_facts(members.get(SAMPLE_MEMBER), key), members)
+
+
+def assemble(facts: Mapping[str, Any], members: Mapping[str, Any]) -> Sample:
+    """What ``read_facts`` gave, and the members beside it -> sample. Of levels a prefix will do."""
     kind, key = facts["kind"], facts["key"]
-    if found not in (set(members_of(kind, films=True)), set(members_of(kind, films=False))):
-        raise refusal(key, f"members {sorted(found)}; a {kind} has {members_of(kind, films=True)}")
+    found = {name for name in members if not name.startswith("__")} | {SAMPLE_MEMBER}
+    if found not in _MEMBERS_OF_KIND[kind]:
+        some = members_of(kind, films="png")
+        raise refusal(key, f"members {sorted(found)}; a {kind} has {some}, or films as levels")
     tensors = _read_tensors(members[TENSORS_MEMBER], key)
     _check_tensors(kind, key, tensors, facts)
     common = {name: facts[name] for name in ("key", "recipe", "split", "age", "sex")}
     fields: dict[str, Any] = common | facts["ids"]
     for role in FILMS_OF_KIND[kind]:
-        fields[role] = _read_film(role, facts, tensors, members.get(role + FILM_SUFFIX))
+        fields[role] = read_film(role, facts, tensors, members)
     if kind == "image":
         return ImageSample(**fields, static=tensors["static"])
     outcomes = facts["outcomes"]
@@ -196,27 +180,6 @@ def decode(members: Mapping[str, Any]) -> Sample:
         **fields,
         hours_since_previous=facts["hours_since_previous"],
         prediction_at=datetime.fromisoformat(facts["prediction_at"]),
-    )
-
-
-def _read_film(
-    role: str, facts: Mapping[str, Any], tensors: Mapping[str, Array], png: bytes | None
-) -> Film | None:
-    film = facts[role]
-    if png is not None and (film is None) != (png == b""):
-        raise refusal(facts["key"], f"{role}{FILM_SUFFIX} is empty, or there is no such film")
-    if film is None:
-        return None
-    return Film(
-        study_id=film["study_id"],
-        dicom_id=film["dicom_id"],
-        taken_at=datetime.fromisoformat(film["taken_at"]),
-        view=film["view"],
-        labels=facts["labels"][role],
-        attributes=facts["attributes"][role],
-        mean=tensors[f"{role}_mean"],
-        logvar=tensors[f"{role}_logvar"],
-        png=png,
     )
 
 

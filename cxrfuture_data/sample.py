@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from cxrfuture_data.level import Levels, decode_level
 from cxrfuture_data.schema import ContractError
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -34,13 +35,29 @@ class Film:
     attributes: Mapping[str, int | None]
     mean: Array  # (C, h, w) float16, of the autoencoder's posterior
     logvar: Array  # (C, h, w) float16
-    png: bytes | None  # None where the build kept no films, or they were not read
+    # Both None where the build kept no films, or they were not read; else one of them.
+    png: bytes | None
+    levels: Levels | None = None  # perhaps a prefix: what was asked for, and all that is smaller
 
-    def pixels(self) -> Array:
-        """(size, size) uint8."""
+    @property
+    def is_kept(self) -> bool:
+        return self.png is not None or self.levels is not None
+
+    def pixels(self, size: int | None = None) -> Array:
+        """(size, size) uint8; without a size the largest there is."""
+        if self.levels is not None:
+            return decode_level(self.levels.data, self.levels.largest if size is None else size)
         if self.png is None:
-            raise ContractError("this sample holds no film; build with shard.keep_films: true")
-        return np.asarray(Image.open(io.BytesIO(self.png), formats=("PNG",)))
+            raise ContractError(
+                "this sample holds no film; build with shard.keep_films: png, or levels"
+            )
+        pixels = np.asarray(Image.open(io.BytesIO(self.png), formats=("PNG",)))
+        if size not in (None, min(pixels.shape)):
+            raise ContractError(
+                f"film size {size}: kept as PNG of {min(pixels.shape)} pixels alone; "
+                "build with shard.keep_films: levels"
+            )
+        return pixels
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

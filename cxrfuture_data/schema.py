@@ -5,19 +5,23 @@ kind has the same members; a modality that a sample lacks is an empty array plus
 ``sample.json``'s ``has``.
 """
 
+from typing import Literal, TypeAlias
+
 from cxrfuture_data.variables import VARIABLE_SETS as VARIABLE_SETS
 from cxrfuture_data.variables import VARIABLES as VARIABLES
 from cxrfuture_data.variables import WIDE_VARIABLES as WIDE_VARIABLES
 from cxrfuture_data.variables import Variable as Variable
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 SPLITS = ("train", "valid", "test")
 KINDS = ("pair", "stay", "image")
 
 TENSORS_MEMBER = "tensors.safetensors"
 SAMPLE_MEMBER = "sample.json"
-FILM_SUFFIX = ".png"
+# How the films of a dataset are kept, if at all: one member a film, with this suffix.
+FilmsKept: TypeAlias = Literal["none", "png", "levels"]
+FILM_SUFFIXES: dict[FilmsKept, str] = {"png": ".png", "levels": ".levels"}
 
 # CheXpert's 14 labels, in the order of every label vector (alphabetical; specs ddl-cxr 4.1).
 FINDINGS = (

@@ -84,7 +84,7 @@ def _facts(sample: Sample, *, ids: bool) -> Table:
     if isinstance(sample, StaySample) and sample.previous is None:
         table.add_row("previous", "no film in this stay")
     for role, film in films_of(sample).items():
-        picture = "no film kept" if film.png is None else f"film {film.pixels().shape[0]} pixels"
+        picture = f"film {film.pixels().shape[0]} pixels" if film.is_kept else "no film kept"
         shape = " x ".join(str(side) for side in film.mean.shape)
         table.add_row(role, f"{film.view}, latent {shape}, {picture}")
         if film.attributes:

@@ -8,11 +8,18 @@ import numpy as np
 from cxrfuture_data.console import progress
 from cxrfuture_data.dataset import Dataset, open_dataset
 from cxrfuture_data.index import index_tar, read_index
+from cxrfuture_data.level import level_ends
 from cxrfuture_data.manifest import EMBEDDINGS, ShardEntry, index_name
 from cxrfuture_data.publish import file_sha256
 from cxrfuture_data.record import members_of
-from cxrfuture_data.sample import PairSample, Sample, StaySample, films_of
-from cxrfuture_data.schema import FILMS_OF_KIND, SPLITS, ContractError
+from cxrfuture_data.sample import Film, PairSample, Sample, StaySample, films_of
+from cxrfuture_data.schema import (
+    FILM_SUFFIXES,
+    FILMS_OF_KIND,
+    SAMPLE_MEMBER,
+    SPLITS,
+    ContractError,
+)
 
 REMEDY = "copy the dataset again or rebuild it"
 
@@ -130,8 +137,18 @@ def _check_sample(sample: Sample, split: str, dataset: Dataset) -> None:
             raise ContractError(
                 f"sample {sample.key}: {role} latent {film.mean.shape}, dataset.json says {shape}"
             )
-        if film.png is not None:
-            try:
-                film.pixels()
-            except (OSError, SyntaxError) as error:
-                raise ContractError(f"sample {sample.key}: {role}.png: {error}") from None
+        if film.is_kept:
+            _check_film(sample.key, role, film)
+
+
+def _check_film(key: str, role: str, film: Film) -> None:
+    """It decodes; and of levels, sample.json says what their own header says."""
+    name = role + FILM_SUFFIXES["png" if film.levels is None else "levels"]
+    try:
+        film.pixels()
+        if film.levels is not None and (
+            not film.levels.is_whole or level_ends(film.levels.data) != film.levels.ends
+        ):
+            raise ContractError(f"not the levels {sorted(film.levels.ends)} of {SAMPLE_MEMBER}")
+    except (OSError, SyntaxError, ContractError) as error:
+        raise ContractError(f"sample {key}: {name}: {error}") from None

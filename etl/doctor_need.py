@@ -25,7 +25,7 @@ PARQUET_SHARE = 0.8  # of a csv.gz
 HOURLY_BYTES = 4.0  # of event, cohort and window of ddl_cxr, per row of the sources
 EVENT_BYTES = 25.0  # of ehrxdiff
 FILM_SECONDS = 0.021  # per film of 2,544 x 3,056 and core (specs stack 5)
-PNG_SHARE = 0.6  # of a film's bytes as they are in memory
+KEPT_SHARE = {"none": 0.0, "png": 0.6, "levels": 0.5}  # of a film's bytes as they are in memory
 LATENT_SHARE = 0.25  # mean and log-variance, 4 channels at an eighth, fp16
 BASE_GB = 0.5  # of a process beside DuckDB's own limit
 CGROUP = Path("/sys/fs/cgroup/memory.max")
@@ -101,7 +101,7 @@ def _films_need(params: Params, recipe: Recipe, cohort: PlannedCohort) -> Need:
         sum(splits.values()) * (2 if kind == "pair" else 1)
         for kind, splits in cohort.samples.items()
     )
-    in_tars = (PNG_SHARE if params.shard.keep_films else 0.0) + LATENT_SHARE
+    in_tars = KEPT_SHARE[params.shard.keep_films] + LATENT_SHARE
     disk = count * pixels * (1 + LATENT_SHARE) + held * pixels * in_tars
     workers = min(params.image.workers, os.cpu_count() or 1)
     basis = (

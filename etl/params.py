@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cxrfuture_data.schema import ContractError
+from cxrfuture_data.schema import ContractError, FilmsKept
 from cxrfuture_data.settings import Settings, parse_settings, read_yaml
 from etl.database_url import SETTING, holds_secret, is_database, show_url
 
@@ -104,7 +104,7 @@ class LatentParams(Settings):
 
 class ShardParams(Settings):
     samples_per_shard: Positive
-    keep_films: bool
+    keep_films: FilmsKept
     keep_texts: bool
     workers: Positive
 

@@ -1,6 +1,5 @@
 """One shard, the unit of work: rows -> samples -> a tar, its index, and a done record."""
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +9,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import webdataset
-from PIL import Image
 
 from cxrfuture_data.cache_rows import CacheRows, open_stage_rows
 from cxrfuture_data.index import index_tar, write_index
@@ -18,7 +16,6 @@ from cxrfuture_data.manifest import index_name
 from cxrfuture_data.publish import file_sha256, publish, read_done, write_done
 from cxrfuture_data.record import encode
 from cxrfuture_data.sample import (
-    Array,
     Film,
     History,
     ImageSample,
@@ -27,11 +24,11 @@ from cxrfuture_data.sample import (
     StaySample,
     Window,
 )
-from cxrfuture_data.schema import FINDINGS, VARIABLE_SETS, ContractError
+from cxrfuture_data.schema import FINDINGS, VARIABLE_SETS, ContractError, FilmsKept
 from etl.part import each_in_workers
+from etl.shard_film import Kept, keep_film
 from etl.shard_sums import TrainingSums
 
-PNG_LEVEL = 3  # of zlib; 6 is a tenth smaller and takes more than twice as long
 STAY_COLUMNS = (
     "prediction_at",
     "phenotypes",
@@ -57,7 +54,7 @@ class Shard:
     number: int
     rows: pl.DataFrame
     channels: int  # C of a latent
-    keep_films: bool
+    keep_films: FilmsKept
     made_from: str
 
     @property
@@ -163,9 +160,9 @@ class Source:
     def _film(self, row: Mapping[str, Any], role: str) -> Film:
         sha256 = row[f"{role}_sha256"]
         latent = self._latents.read([sha256])[0]
-        png = None
-        if self.shard.keep_films:
-            png = encode_png(self._images.read([sha256])[0])
+        kept: Kept = {"png": None, "levels": None}
+        if self.shard.keep_films != "none":
+            kept = keep_film(self._images.read([sha256])[0], self.shard.keep_films)
         return Film(
             study_id=row[f"{role}_study_id"],
             dicom_id=row[f"{role}_dicom_id"],
@@ -175,7 +172,7 @@ class Source:
             attributes=row[f"{role}_attributes"] or {},
             mean=latent[0],
             logvar=latent[1],
-            png=png,
+            **kept,
         )
 
     def _window(self, row: Mapping[str, Any]) -> Window:
@@ -227,10 +224,3 @@ class Source:
         )
         rows = pl.scan_parquet(path).filter(wanted).collect(engine="streaming")
         return rows.sort("key", order).partition_by("key", as_dict=True, maintain_order=True)
-
-
-def encode_png(pixels: Array) -> bytes:
-    """uint8 (size, size) -> PNG, always with the same settings."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", optimize=False, compress_level=PNG_LEVEL)
-    return buffer.getvalue()

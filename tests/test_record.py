@@ -8,6 +8,7 @@ from safetensors.numpy import load, save
 
 from cxrfuture_data import ContractError, Film, ImageSample, PairSample, StaySample, Window
 from cxrfuture_data.labels import ATTRIBUTES, CHANGE_ATTRIBUTES
+from cxrfuture_data.level import Levels
 from cxrfuture_data.record import decode, encode, members_of
 from cxrfuture_data.sample import History
 from cxrfuture_data.schema import (
@@ -33,7 +34,7 @@ HISTORY = History(
 PHENOTYPED = {name: i % 2 for i, name in enumerate(PHENOTYPES)}
 
 
-def film(number, png=b"png"):
+def film(number, png=b"png", levels=None):
     return Film(
         study_id=number,
         dicom_id=f"d{number}",
@@ -44,6 +45,7 @@ def film(number, png=b"png"):
         mean=np.full((4, 2, 2), number, np.float16),
         logvar=np.full((4, 2, 2), -1, np.float16),
         png=png,
+        levels=levels,
     )
 
 
@@ -122,23 +124,63 @@ def change_tensor(members, **changes):
 @pytest.mark.parametrize("png", [b"png", None])
 def test_a_sample_survives_its_bytes(kind, png):
     sample = sample_of(kind, png)
-    found = decode(encode(sample, films=png is not None))
+    found = decode(encode(sample, films="png" if png is not None else "none"))
     assert type(found) is type(sample)
     assert plain(found) == plain(sample)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_members_are_those_of_the_kind_and_equal_samples_give_equal_bytes(kind):
-    members = encode(sample_of(kind), films=True)
-    assert tuple(members) == members_of(kind, films=True)
-    assert members == encode(sample_of(kind), films=True)
+    members = encode(sample_of(kind), films="png")
+    assert tuple(members) == members_of(kind, films="png")
+    assert members == encode(sample_of(kind), films="png")
     assert set(load(members["tensors.safetensors"])) == set(TENSORS_OF_KIND[kind])
+
+
+def test_levels_survive_their_bytes_and_a_prefix_of_them_will_do():
+    levels = Levels(b"0123456789", {64: 4, 128: 10})
+    films = {"previous": film(0, None, levels), "target": film(12, None, levels)}
+    sample = sample_of("pair", **films)
+    members = encode(sample, films="levels")
+    assert tuple(members) == members_of("pair", films="levels")
+    assert members["target.levels"] == b"0123456789"
+    assert json.loads(members["sample.json"])["target"]["levels"] == [[64, 4], [128, 10]]
+    assert plain(decode(members)) == plain(sample)
+    assert decode(members | {"target.levels": b"0123"}).target.levels.largest == 64
+    without = {name: data for name, data in members.items() if ".levels" not in name}
+    assert decode(without).target.levels is None
+    assert json.loads(encode(sample, films="none")["sample.json"])["target"]["levels"] is None
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [{}, [], [64, 4], [[64]], [[64, 4], [64, 5]], [[64, 4], [128, 4]], [[0, 4]], [["64", 4]]],
+)
+def test_levels_that_do_not_rise_are_refused(levels):
+    members = encode(sample_of("image"), films="png")
+    image = json.loads(members["sample.json"])["image"] | {"levels": levels}
+    with pytest.raises(ContractError, match="levels of image are not sizes and their bytes"):
+        decode(change_json(members, image=image))
+
+
+def test_levels_and_what_is_said_of_them_come_together():
+    members = encode(sample_of("image"), films="png")
+    with pytest.raises(ContractError, match=r"image.levels, of which sample.json says nothing"):
+        decode(
+            {("image.levels" if name == "image.png" else name): m for name, m in members.items()}
+        )
+    with pytest.raises(ContractError, match="members"):
+        decode(members | {"image.levels": b"both"})
+    prefix = film(1, None, Levels(b"0123", {64: 4, 128: 10}))
+    for wrong in (prefix, film(1, b"png"), film(1, None)):
+        with pytest.raises(ContractError, match="image: a film without its levels"):
+            encode(sample_of("image", image=wrong), films="levels")
 
 
 def test_a_stay_without_a_film_has_the_same_members_and_survives_its_bytes():
     sample = sample_of("stay", previous=None, hours_since_previous=None)
-    members = encode(sample, films=True)
-    assert tuple(members) == members_of("stay", films=True)
+    members = encode(sample, films="png")
+    assert tuple(members) == members_of("stay", films="png")
     assert members["previous.png"] == b""
     facts = json.loads(members["sample.json"])
     assert (facts["previous"], facts["labels"], facts["attributes"]) == (
@@ -150,16 +192,16 @@ def test_a_stay_without_a_film_has_the_same_members_and_survives_its_bytes():
     tensors = load(members["tensors.safetensors"])
     assert tensors["previous_mean"].shape == tensors["previous_logvar"].shape == (0, 0, 0)
     assert tensors["previous_mean"].dtype == np.float16
-    for films in (True, False):
+    for films in ("png", "levels", "none"):
         assert plain(decode(encode(sample, films=films))) == plain(sample)
 
 
 def test_what_is_known_of_a_sample_is_spelled_out_in_json():
-    facts = json.loads(encode(sample_of("stay"), films=True)["sample.json"])
+    facts = json.loads(encode(sample_of("stay"), films="png")["sample.json"])
     assert facts["outcomes"] == OUTCOMES
     assert facts["prediction_at"] == "2150-01-01T09:00:00"
     assert facts["history"]["comorbidities"]["dementia"] == 0
-    facts = json.loads(encode(sample_of("pair"), films=True)["sample.json"])
+    facts = json.loads(encode(sample_of("pair"), films="png")["sample.json"])
     assert facts["outcomes"] == {"died_in_hospital": 1}
     assert facts["is_null_event"] is False
     assert facts["attributes"] == {"previous": {}, "target": DESCRIBED}
@@ -168,9 +210,9 @@ def test_what_is_known_of_a_sample_is_spelled_out_in_json():
 
 def test_unknown_phenotypes_are_null_and_unknown_static_values_are_nan():
     unknown = sample_of("stay", phenotypes=None)
-    assert decode(encode(unknown, films=True)).phenotypes is None
+    assert decode(encode(unknown, films="png")).phenotypes is None
     static = np.array([1, 60, 1, np.nan, 120, 80, np.nan, 150], np.float32)
-    members = encode(sample_of("image", static=static), films=True)
+    members = encode(sample_of("image", static=static), films="png")
     assert json.loads(members["sample.json"])["has"]["static"] is True
     assert np.array_equal(decode(members).static, static, equal_nan=True)
     assert len(static) == len(STATIC)
@@ -178,12 +220,12 @@ def test_unknown_phenotypes_are_null_and_unknown_static_values_are_nan():
 
 def test_a_film_without_its_png_cannot_be_kept():
     with pytest.raises(ContractError, match="target: a film without its PNG"):
-        encode(sample_of("pair", target=film(12, None)), films=True)
+        encode(sample_of("pair", target=film(12, None)), films="png")
 
 
 def test_has_is_true_where_the_array_is_not_empty():
     empty = sample_of("pair", window=window(hours=0, events=2))
-    assert json.loads(encode(empty, films=True)["sample.json"])["has"] == {
+    assert json.loads(encode(empty, films="png")["sample.json"])["has"] == {
         "hourly": False,
         "events": True,
         "static": False,
@@ -337,18 +379,18 @@ STAY_REFUSALS = {
 def test_a_stay_that_contradicts_itself_is_refused(reason):
     spoil, words = STAY_REFUSALS[reason]
     with pytest.raises(ContractError) as error:
-        decode(spoil(encode(sample_of("stay"), films=True)))
+        decode(spoil(encode(sample_of("stay"), films="png")))
     assert words in str(error.value)
 
 
 def test_a_film_beside_a_missing_one_is_refused():
-    members = encode(sample_of("stay", previous=None, hours_since_previous=None), films=True)
+    members = encode(sample_of("stay", previous=None, hours_since_previous=None), films="png")
     with pytest.raises(ContractError, match=r"previous.png is empty, or there is no such film"):
         decode(members | {"previous.png": b"png"})
 
 
 def test_static_values_are_all_eight_or_none():
-    members = encode(sample_of("image", static=np.zeros(3, np.float32)), films=True)
+    members = encode(sample_of("image", static=np.zeros(3, np.float32)), films="png")
     with pytest.raises(ContractError, match=r"static has shape \(3,\); expected \(8,\)"):
         decode(members)
 
@@ -357,6 +399,6 @@ def test_static_values_are_all_eight_or_none():
 def test_anything_else_is_refused_by_name(reason):
     spoil, words = REFUSALS[reason]
     with pytest.raises(ContractError) as error:
-        decode(spoil(encode(sample_of("pair"), films=True)))
+        decode(spoil(encode(sample_of("pair"), films="png")))
     assert words in str(error.value)
     assert "\n" not in str(error.value)

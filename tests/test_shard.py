@@ -200,7 +200,7 @@ def test_shards_of_a_longer_build_are_removed(tmp_path):
 
 
 def test_films_and_texts_can_be_left_out(tmp_path):
-    options = {"keep_films": False, "keep_texts": False, "workers": 1}
+    options = {"keep_films": "none", "keep_texts": False, "workers": 1}
     dataset = build_dataset(tmp_path, "ehrxdiff", shard=options)
     assert verify(dataset).samples == 23
     assert open_dataset(dataset).samples("test", "pair")[0].target.png is None
@@ -301,7 +301,7 @@ def test_speed_settings_do_not_change_the_digest(tmp_path):
         return params_digest(params)
 
     assert digest_of() == digest_of(shard={"workers": 7}) == digest_of(sql={"threads": 3})
-    assert digest_of() != digest_of(shard={"keep_films": False})
+    assert digest_of() != digest_of(shard={"keep_films": "none"})
 
 
 def test_the_dataset_says_what_it_is(reference):

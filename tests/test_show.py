@@ -131,7 +131,7 @@ def test_the_picture_says_simulated_only_when_it_is(hourly_dataset):
 
 
 def test_a_dataset_without_films_or_texts_can_be_shown(tmp_path, capsys):
-    options = {"keep_films": False, "keep_texts": False, "workers": 1}
+    options = {"keep_films": "none", "keep_texts": False, "workers": 1}
     dataset = open_dataset(build_dataset(tmp_path, "ehrxdiff", shard=options))
     show(dataset, "test", "pair", 0, png=tmp_path / "sample.png")
     words = capsys.readouterr().out
