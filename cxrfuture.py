@@ -539,6 +539,16 @@ def bench_etl(
     )
 
 
+@bench.command("cache")
+def bench_cache(
+    megabytes: Annotated[int, typer.Option(min=1, help="Of rows of each kind.")] = 256,
+    rounds: Annotated[int, typer.Option(min=1, help="Runs of each, in turn.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """Rows written and read a second, beside a plain append to one file."""
+    _module("etl.bench_cache", "etl").run_cache_bench(megabytes, rounds, as_json)
+
+
 @bench.command("metadata")
 def bench_metadata(
     recipe: Annotated[

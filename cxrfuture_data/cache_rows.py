@@ -11,6 +11,7 @@ import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ INDEX_SUFFIX = ".index"
 STAGE_RECORD = "done.json"
 # A key is the first half of a sha256: no two of 700 million texts share one (odds 1 to 10^21).
 KEY_DIGITS = 32
+MAPS_KEPT = 64  # shards mapped at once: each takes a file descriptor
 ENTRY = np.dtype([("high", ">u8"), ("low", ">u8"), ("crc32", "<u4")])
 MEND = "run `cxrfuture cache verify --repair`, then the stage again"
 
@@ -100,6 +102,7 @@ class CacheRows:
         self._high, self._low = high[order], low[order]
         self._shard, self._row = shard[order], row[order]
         self._crc32 = entries["crc32"][order]
+        self._map = lru_cache(MAPS_KEPT)(self._open)
 
     def __len__(self) -> int:
         return len(self._high)
@@ -133,9 +136,9 @@ class CacheRows:
         for shard in np.unique(self._shard[found]).tolist():
             places = np.flatnonzero(self._shard[found] == shard)
             rows = self._row[found[places]]
-            path = self.folder / f"{self._names[shard]}{ROWS_SUFFIX}"
-            data = map_rows(path, self.space.row_bytes)
+            data = self._map(shard)
             if int(rows.max()) >= len(data):
+                path = self.folder / f"{self._names[shard]}{ROWS_SUFFIX}"
                 raise ContractError(f"{path}: ends before row {rows.max()}; {MEND}")
             out[places] = data[rows]
         for number, crc32 in enumerate(self._crc32[found].tolist()):
@@ -144,6 +147,10 @@ class CacheRows:
                     f"{self.folder}: the row for {hashes[number][:12]} is damaged; {MEND}"
                 )
         return out.reshape(-1).view(self.space.dtype).reshape(len(found), *self.space.shape)
+
+    def _open(self, shard: int) -> NDArray[np.uint8]:
+        path = self.folder / f"{self._names[shard]}{ROWS_SUFFIX}"
+        return map_rows(path, self.space.row_bytes)
 
 
 def map_rows(path: Path, row_bytes: int) -> NDArray[np.uint8]:
