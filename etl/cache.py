@@ -22,13 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrfuture_data.cache_rows import (
-    ENTRY,
     INDEX_SUFFIX,
+    KEY_DIGITS,
     ROWS_SUFFIX,
     SPACE_FILE,
     CacheRows,
     Space,
-    parse_keys,
 )
 from cxrfuture_data.schema import ContractError
 from etl.cache_ledger import Ledger, sqlite_url
@@ -150,14 +149,13 @@ def claim_shard(cache: Cache, space: Space) -> OpenShard:
 
 
 def make_entries(hashes: Sequence[str], data: memoryview) -> bytes:
-    """The index entries of rows that lie one after the other in ``data``."""
+    """The index entries (ENTRY) of rows that lie one after the other in ``data``."""
     size = len(data) // len(hashes)
-    keys = parse_keys(hashes)
-    entries = np.zeros(len(hashes), ENTRY)
-    entries["high"], entries["low"] = keys[:, 0], keys[:, 1]
-    starts = range(0, len(data), size)
-    entries["crc32"] = [zlib.crc32(data[start : start + size]) for start in starts]
-    return entries.tobytes()
+    return b"".join(
+        bytes.fromhex(sha256[:KEY_DIGITS])
+        + zlib.crc32(data[number * size : (number + 1) * size]).to_bytes(4, "little")
+        for number, sha256 in enumerate(hashes)
+    )
 
 
 def _writer() -> str:
