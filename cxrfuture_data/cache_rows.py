@@ -160,12 +160,13 @@ def map_rows(path: Path, row_bytes: int) -> NDArray[np.uint8]:
     return np.memmap(path, np.uint8, "r", shape=shape) if shape[0] else np.zeros(shape, np.uint8)
 
 
-def open_stage_rows(stage: Path) -> CacheRows:
-    """The rows that a stage's ``done.json`` points to."""
+def open_stage_rows(stage: Path, name: str | None = None) -> CacheRows:
+    """The rows that a stage's ``done.json`` points to, or those that it calls ``name``."""
     record = stage / STAGE_RECORD
     if not record.exists():
         raise ContractError(f"{record}: no such file; run `cxrfuture {stage.name}` first")
-    rows = json.loads(record.read_text()).get("rows")
+    facts = json.loads(record.read_text())
+    rows = (facts if name is None else facts.get(name, {})).get("rows")
     if not isinstance(rows, str):
         raise ContractError(f"{record}: says no rows; run `cxrfuture {stage.name}` again")
     return CacheRows(stage / rows)

@@ -124,15 +124,16 @@ def unused_spaces(cache: Cache, builds: Sequence[Path]) -> list[SpaceSize]:
     return [size for size in measure_spaces(cache) if size.space.digest not in used]
 
 
-def used_spaces(build: Path) -> set[str]:
+def used_spaces(build: Path) -> set[str | None]:
     """Digests of the spaces that the stages of a build's recipes stand on."""
-    found = set()
+    found: set[str | None] = set()
     for stage in CACHED_STAGES:
         for record in build.glob(f"*/{stage}/{STAGE_RECORD}"):
             try:
-                found.add(str(json.loads(record.read_text()).get("space")))
+                facts = json.loads(record.read_text())
             except json.JSONDecodeError:
                 continue
+            found |= {facts.get("space"), facts.get("kept", {}).get("space")}
     return found
 
 

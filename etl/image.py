@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -57,43 +58,42 @@ FILM_COLUMNS = {
 }
 
 
+@dataclass(frozen=True)
+class Demand:
+    """What one preprocessing of the cohort's films finds in the cache, by name, and what is left
+    to read."""
+
+    rule: Preprocessing
+    space: Space
+    known: Mapping[str, Attempt]
+    left: Sequence[Film]
+
+
 def run(params: Params, recipe: Recipe) -> None:
     """Read every film of the cohort that the cache does not hold; files are known by size and
     time, so a second run opens none."""
     root = read_film_root(params)
     films = read_cohort(params.build(recipe.name, "cohort"))
     folder = params.build(recipe.name, "image")
-    rule = preprocessing(recipe.image_rule)
     tree = find_films(root)
     located = locate_films(films, tree)
     listed = list_files(located, tree)
-    cache, space = open_cache(params), image_space(rule)
-    cache.ledger.register(space)
-    decoders = installed_decoders()
+    cache, decoders = open_cache(params), installed_decoders()
+    rule = preprocessing(recipe.image_rule)
+    demands = [find_demand(cache, listed, tree, one, decoders) for one in rules_of(params, rule)]
+    spaces = [demand.space.digest for demand in demands]
     made_from = digest([vars(film) for film in listed], films["split"].to_list(), decoders)
-    made_from = digest(made_from, str(tree.folder), space.digest)
-    attempts = known_attempts(listed, cache, space, tree, decoders)
-    left = [film for film in listed if film.name is not None and film.name not in attempts]
-    if not left and read_done(folder / STAGE_RECORD, made_from) is not None:
+    made_from = digest(made_from, str(tree.folder), spaces)
+    is_whole = not any(demand.left for demand in demands)
+    if is_whole and read_done(folder / STAGE_RECORD, made_from) is not None:
         say(f"image: {len(listed):,} films, all read before")
         return
     sizes = measure_films(choose_films(located), read_shapes(params, located))
-    require_large_enough(tree, sizes, rule.size)
+    for demand in demands:
+        require_large_enough(tree, sizes, demand.rule.size)
     say(f"image: {describe_films(tree, located, sizes)}")
     (folder / STAGE_RECORD).unlink(missing_ok=True)
-    size = params.image.films_per_shard
-    tasks = [
-        FilmTask(
-            cache=cache,
-            space=space,
-            folder=tree.folder,
-            films=tuple(left[start : start + size]),
-            rule=rule,
-            decoders=decoders,
-        )
-        for start in range(0, len(left), size)
-    ]
-    attempts |= read_tasks(tasks, len(listed), len(listed) - len(left), params.image.workers)
+    attempts, *_ = [read_demand(params, cache, tree, one, decoders) for one in demands]
     table = list_attempts(listed, attempts, films["split"])
     counts = Counter(table["outcome"].to_list())
     _refuse_nothing(counts, root)
@@ -104,10 +104,58 @@ def run(params: Params, recipe: Recipe) -> None:
         "preprocessing": rule.facts(),
         "outcomes": {name: counts[name] for name in OUTCOMES},
         "films": facts_of_films(tree, located, sizes),
-        **stage_rows(cache, space, folder),
+        **stage_rows(cache, demands[0].space, folder),
+        # What shard keeps of a film: the same images, or larger ones for levels.
+        "kept": stage_rows(cache, demands[-1].space, folder),
     }
     write_done(folder / STAGE_RECORD, made_from, facts)
     say(f"image: {counts['ok']:,} of {len(listed):,} films are ok")
+
+
+def rules_of(params: Params, rule: Preprocessing) -> list[Preprocessing]:
+    """The recipe's preprocessing; and the same in the size that films are to be kept in."""
+    size = params.image.kept_size
+    return [rule, replace(rule, size=size)] if size not in (0, rule.size) else [rule]
+
+
+def find_demand(
+    cache: Cache,
+    films: Sequence[Film],
+    tree: FilmTree,
+    rule: Preprocessing,
+    decoders: Sequence[str],
+) -> Demand:
+    """Look for films in the cache."""
+    space = image_space(rule)
+    cache.ledger.register(space)
+    known = known_attempts(films, cache, space, tree, decoders)
+    left = [film for film in films if film.name is not None and film.name not in known]
+    return Demand(rule, space, known, left)
+
+
+def read_demand(
+    params: Params, cache: Cache, tree: FilmTree, demand: Demand, decoders: tuple[str, ...]
+) -> dict[str, Attempt]:
+    """What came of every file, by name, those left over read now."""
+    size = params.image.films_per_shard
+    tasks = [
+        FilmTask(
+            cache=cache,
+            space=demand.space,
+            folder=tree.folder,
+            films=tuple(demand.left[start : start + size]),
+            rule=demand.rule,
+            decoders=decoders,
+        )
+        for start in range(0, len(demand.left), size)
+    ]
+    attempts = dict(demand.known)
+    count = len(demand.known) + len(demand.left)
+    with rate_of("image", count, len(demand.known), "films") as advance:
+        for found in each_in_workers(read_films, tasks, params.image.workers, "image.workers"):
+            attempts |= found
+            advance(len(found))
+    return attempts
 
 
 def _refuse_nothing(counts: Counter[str], root: Path) -> None:
@@ -208,18 +256,6 @@ def known_attempts(
         cache.ledger.forget(space, sorted(gone))
         known = {name: one for name, one in known.items() if one.sha256 not in gone}
     return known
-
-
-def read_tasks(
-    tasks: Sequence[FilmTask], count: int, kept: int, workers: int
-) -> dict[str, Attempt]:
-    """What came of the files of the tasks, by name."""
-    attempts: dict[str, Attempt] = {}
-    with rate_of("image", count, kept, "films") as advance:
-        for found in each_in_workers(read_films, tasks, workers, "image.workers"):
-            attempts |= found
-            advance(len(found))
-    return attempts
 
 
 def list_attempts(

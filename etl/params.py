@@ -69,6 +69,7 @@ class CacheParams(Settings):
 
 class ImageParams(Settings):
     workers: Positive
+    kept_size: Annotated[int, Field(ge=0, le=1024, multiple_of=8)]  # 0: the recipe's
     films_per_shard: Positive
 
 

@@ -208,7 +208,7 @@ class Source:
 
     @cached_property
     def _images(self) -> CacheRows:
-        return open_stage_rows(self.shard.build / "image")
+        return open_stage_rows(self.shard.build / "image", "kept")
 
     @cached_property
     def _latents(self) -> CacheRows:

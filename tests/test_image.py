@@ -26,10 +26,11 @@ ROOT = Path(__file__).resolve().parent.parent
 RECIPE = read_recipe("ddl_cxr")
 
 
-def read_test_params(build, workers=1, films_per_shard=4):
+def read_test_params(build, workers=1, films_per_shard=4, kept_size=0):
     value = read_yaml(ROOT / "params.yaml")
     value["paths"] |= {"build": str(build)}
-    value["image"] = {"workers": workers, "films_per_shard": films_per_shard}
+    value["image"] |= {"workers": workers, "films_per_shard": films_per_shard}
+    value["image"] |= {"kept_size": kept_size}
     return parse_settings(Params, value, "test")
 
 
@@ -199,6 +200,17 @@ def test_another_build_and_recipe_share_the_images(tmp_path, ten_films, monkeypa
         image.run(params.model_copy(update={"cache": shared}), RECIPE)
         assert len(names) == (10 if name == "one" else 0)
     assert result_bytes(tmp_path / "one") == result_bytes(tmp_path / "two")
+
+
+def test_films_are_kept_in_another_size_if_asked(tmp_path, ten_films):
+    write_cohort(tmp_path, ten_films, tmp_path / "cxr")
+    image.run(read_test_params(tmp_path, kept_size=320), RECIPE)
+    folder = tmp_path / RECIPE.name / "image"
+    hashes = read_table(tmp_path)["sha256"].to_list()
+    assert open_stage_rows(folder).read(hashes).shape == (10, 224, 224)
+    assert open_stage_rows(folder, "kept").read(hashes).shape == (10, 320, 320)
+    image.run(read_test_params(tmp_path), RECIPE)
+    assert open_stage_rows(folder, "kept").read(hashes).shape == (10, 224, 224)
 
 
 def test_images_that_the_cache_lost_are_read_again(tmp_path, ten_films):

@@ -29,6 +29,7 @@ def put_rows(
     with cache.write(space) as writer:
         writer.add(hashes, rows)
     stage.mkdir(parents=True, exist_ok=True)
-    record = {"made_from": "x", **(facts or {}), **stage_rows(cache, space, stage)}
+    rows = stage_rows(cache, space, stage)
+    record = {"made_from": "x", **(facts or {}), **rows, "kept": rows}
     (stage / "done.json").write_text(json.dumps(record))
     return space
