@@ -17,7 +17,7 @@ def write_params(root: Path) -> None:
     """The shipped settings, made small: sizes and numbers only."""
     value = yaml.safe_load((root / "params.yaml").read_text())
     value["simulate"].update(patients=8, image_size=224)
-    value["image"]["films_per_part"] = value["latent"]["films_per_part"] = 16
+    value["image"]["films_per_shard"] = 16  # so that there is work for two workers
     for section in ("fit_vae", "fit_diffusion"):
         config = root / "train" / "config" / section / f"{value[section]['config']}.yaml"
         settings = yaml.safe_load(config.read_text())
