@@ -181,13 +181,13 @@ def _find_in_tar(head: bytes, allowed: frozenset[str], depth: int) -> Iterator[H
     if not depth:
         yield Hit(kind="unread", what="too many archives inside each other")
         return
+    if any(f".{name}\0".encode() in head for name in (TENSORS_MEMBER, SAMPLE_MEMBER)):
+        yield Hit(kind="data", what="a shard of a dataset")
+        return
     left, is_cut = ARCHIVE_BYTES, False
     try:
         with tarfile.open(fileobj=io.BytesIO(head), mode="r:") as archive:
             for number, entry in enumerate(archive):
-                if entry.name.endswith((f".{TENSORS_MEMBER}", f".{SAMPLE_MEMBER}")):
-                    yield Hit(kind="data", what="a shard of a dataset")
-                    return
                 if number == MEMBERS or is_cut:
                     is_cut = True
                     break

@@ -328,8 +328,8 @@ def test_a_table_in_gzip_is_read():
     assert kinds("patients.csv.gz", long[:20_000]) == ["id"]
 
 
-def test_a_shard_is_told_by_its_members():
-    data = tar_of(**{"0123.sample.json": b"{}", "0123.tensors.safetensors": b""})
+def test_a_shard_is_told_by_its_members(film):
+    data = tar_of(**{"0123.previous.png": encoded(film), "0123.sample.json": b"{}"})
     assert look("pair-000000.tar", data) == [("data", "a shard of a dataset", 0)]
 
 
