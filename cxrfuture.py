@@ -318,12 +318,13 @@ def fit_vae(
     name = _module("etl.recipe", "etl").read_recipe(recipe, fidelity, availability).name
     configs = _module("train.settings", "train")
     config = configs.read_config(configs.VaeConfig, "fit_vae", settings.fit_vae.config)
-    _module("train.fit_vae", "train").fit_vae(
+    stage = _module("train.fit_vae", "train")
+    inputs = stage.VaeInputs(
         settings.build(name, "image"),
-        settings.build(name, "fit_vae"),
-        config,
-        settings.fit_vae.seed,
+        settings.build(name, "cohort"),
+        settings.fit_vae.perceptual_weights,
     )
+    stage.fit_vae(inputs, settings.build(name, "fit_vae"), config, settings.fit_vae.seed)
 
 
 @app.command("fit_diffusion")
