@@ -1,5 +1,5 @@
-"""Tensors by name from a file that others wrote: safetensors, or torch.save's with nothing but
-tensors in it. Code that a pickle carries is never run."""
+"""Tensors by name from a file that others wrote: safetensors, or torch.save's. Code that such a
+file names is never run."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,27 +37,39 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
         raise ContractError(f"{path}: {_line(error)}; truncated, or not safetensors") from None
 
 
+class Inert:
+    """Takes the place of every class that a file names and torch does not know as harmless."""
+
+    def __init__(self, *_: object) -> None:
+        """Nothing of the file is kept."""
+
+    def __setstate__(self, _: object) -> None:
+        """Nothing of the file is kept."""
+
+
 def _torch(path: Path) -> object:
+    """Trainers keep their callbacks and settings beside the weights; those become Inert."""
+    names = _classes_of(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([(Inert, name) for name in names]):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # what others wrote can break the reader in any way
-        found = _classes_of(path)
-        if not found:
+        if not names:
             raise ContractError(
                 f"{path}: {_line(error)}; truncated, or not a file of torch.save: copy it again, "
                 "or give a .safetensors"
             ) from None
         raise ContractError(
-            f"{path}: beside tensors it holds {', '.join(found)}, which only code from the file "
-            "could rebuild; where you trust it, in its authors' environment, keep the tensors "
+            f"{path}: beside tensors it holds {', '.join(names[:3])}, which cannot be read without "
+            "running code; where you trust it, in its authors' environment, keep the tensors "
             "alone: safetensors.torch.save_file(torch.load(path)['state_dict'], 'new.safetensors')"
         ) from None
 
 
 def _classes_of(path: Path) -> list[str]:
-    """What a whole file of torch.save would import, without importing it; none of a broken one."""
+    """What a file of torch.save would import, without importing it; none of a broken one."""
     try:
-        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(str(path)))[:3]
+        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(str(path)))
     except Exception:
         return []
 

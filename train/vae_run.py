@@ -110,17 +110,21 @@ def load(folder: Path, trained: VaeTrained) -> int:
 
 
 def publish_autoencoder(
-    autoencoder: AutoencoderKL, out: Path, metrics: dict[str, Any], *beside: Path
+    autoencoder: AutoencoderKL,
+    out: Path,
+    facts: dict[str, Any],
+    *beside: Path,
+    record: str = "metrics.json",
 ) -> None:
     """Write beside ``out`` and rename: a reader sees the whole folder or none.
 
-    ``metrics`` becomes metrics.json; the files ``beside`` go with it.
+    ``facts`` become the file ``record``; copies of the files ``beside`` go with it.
     """
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     autoencoder.save_pretrained(part, safe_serialization=True)
-    write_json(part / "metrics.json", metrics)
+    write_json(part / record, facts)
     for path in beside:
         shutil.copyfile(path, part / path.name)
     if out.exists():
