@@ -1,4 +1,4 @@
-"""Tensors by name from a file that others wrote: safetensors, or torch.save's. Code that such a
+"""Tensors by name from a file that others wrote: safetensors, or a zip of torch's. Code that such a
 file names is never run."""
 
 from collections.abc import Mapping
@@ -56,18 +56,18 @@ def _torch(path: Path) -> object:
     except Exception as error:  # what others wrote can break the reader in any way
         if not names:
             raise ContractError(
-                f"{path}: {_line(error)}; truncated, or not a file of torch.save: copy it again, "
+                f"{path}: {_line(error)}; truncated, or not a file of torch: copy it again, "
                 "or give a .safetensors"
             ) from None
         raise ContractError(
             f"{path}: beside tensors it holds {', '.join(names[:3])}, which cannot be read without "
             "running code; where you trust it, in its authors' environment, keep the tensors "
-            "alone: safetensors.torch.save_file(torch.load(path)['state_dict'], 'new.safetensors')"
+            "alone, by save_file(torch.load(path)['state_dict'], 'new.safetensors') of safetensors"
         ) from None
 
 
 def _classes_of(path: Path) -> list[str]:
-    """What a file of torch.save would import, without importing it; none of a broken one."""
+    """What a file of torch would import, without importing it; none of a broken one."""
     try:
         return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(str(path)))
     except Exception:
