@@ -239,6 +239,23 @@ def test_a_run_that_is_stopped_goes_on_as_if_it_were_not(inputs, tmp_path, monke
     assert not (tmp_path / "cut.run").exists()
 
 
+@pytest.mark.parametrize(("stopped", "looks"), [(3, 2), (4, 2), (5, 1)])
+def test_a_look_at_validation_films_is_neither_lost_nor_repeated(
+    inputs, tmp_path, monkeypatch, stopped, looks
+):
+    """It is due after steps 4 and 6; a run that is told to stop leaves it to the next."""
+    settings = {"length": steps(6), "valid_steps": 4}
+    with monkeypatch.context() as patch:
+        stop_after(patch, stopped)
+        with pytest.raises(SystemExit):
+            fit(inputs, tmp_path / "out", **settings)
+    seen = []
+    whole = trainer.valid_errors
+    monkeypatch.setattr(trainer, "valid_errors", lambda *by: seen.append(1) or whole(*by))
+    fit(inputs, tmp_path / "out", **settings)
+    assert len(seen) == looks
+
+
 def test_a_run_of_other_settings_is_moved_aside(inputs, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         stop_after(patch, 1)
