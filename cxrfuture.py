@@ -318,12 +318,29 @@ def fit_vae(
     name = _module("etl.recipe", "etl").read_recipe(recipe, fidelity, availability).name
     configs = _module("train.settings", "train")
     config = configs.read_config(configs.VaeConfig, "fit_vae", settings.fit_vae.config)
-    _module("train.fit_vae", "train").fit_vae(
+    stage = _module("train.fit_vae", "train")
+    inputs = stage.VaeInputs(
         settings.build(name, "image"),
-        settings.build(name, "fit_vae"),
-        config,
-        settings.fit_vae.seed,
+        settings.build(name, "cohort"),
+        settings.fit_vae.perceptual_weights,
     )
+    stage.fit_vae(inputs, settings.build(name, "fit_vae"), config, settings.fit_vae.seed)
+
+
+@app.command("import_vae")
+def import_vae(
+    checkpoint: Annotated[Path, typer.Argument(help="A .ckpt, .pt, .pth or .safetensors.")],
+    out: Annotated[Path, typer.Argument(help="A new folder, for latent.weights.")],
+    family: Annotated[
+        str | None, typer.Option(help="ddl_cxr or cheff: its scale factor; its shape is checked.")
+    ] = None,
+    scale: Annotated[
+        float | None, typer.Option(help="Scale factor of the latents. Default: the family's.")
+    ] = None,
+    norm_groups: Annotated[int, typer.Option(min=1, help="Groups of its GroupNorm.")] = 32,
+) -> None:
+    """A published CompVis autoencoder (Cheff's, DDL-CXR's) -> weights for `latent`."""
+    _module("train.vae_checkpoint", "train").import_vae(checkpoint, out, family, scale, norm_groups)
 
 
 @app.command("fit_diffusion")

@@ -92,8 +92,12 @@ class EmbedParams(Settings):
 
 
 class FitVaeParams(Settings):
+    """``perceptual_weights``: files of VGG16's and LPIPS's weights; none, and that term is left
+    out."""
+
     config: str
     seed: int
+    perceptual_weights: list[Path]
 
 
 class LatentParams(Settings):

@@ -9,7 +9,8 @@ from tiny_train import vae_config
 
 from cxrfuture_data.codec import load_codec, to_images, to_pixels, weights_digest
 from cxrfuture_data.schema import ContractError
-from train.fit_vae import build_autoencoder, publish_autoencoder
+from train.model.vae import build_autoencoder
+from train.vae_run import publish_autoencoder
 
 IMAGES = torch.arange(2 * 32 * 32).reshape(2, 32, 32).to(torch.uint8)
 

@@ -27,10 +27,11 @@ from cxrfuture_data.publish import write_json
 from cxrfuture_data.schema import ContractError
 from train import checkpoint
 from train.fit_diffusion import fit_diffusion
-from train.fit_vae import build_autoencoder, publish_autoencoder
+from train.model.vae import build_autoencoder
 from train.plan import Plan, read_parts
 from train.sample import Request, draw_film
 from train.settings import DiffusionConfig, read_config
+from train.vae_run import publish_autoencoder
 
 ROOT = Path(__file__).resolve().parent.parent
 DROPOUT = diffusion_config().history.model_dump() | {"dropout": 0.2}

@@ -34,18 +34,39 @@ def diffusion_config(**changes):
     return DiffusionConfig.model_validate(value | changes)
 
 
-def vae_config(**changes):
-    """Films of 32 pixels, latents of 4 x 4."""
+def vae_config(loss=None, **changes):
+    """Films of 32 pixels, latents of 4 x 4; every optional term is off."""
     value = {
+        "image_channels": 1,
         "channels": [8, 8, 8, 8],
         "layers_per_level": 1,
         "norm_groups": 4,
         "latent_channels": 4,
+        "dropout": 0.0,
         "crop": 32,
-        "kl_weight": 1e-6,
+        "scaling_factor": 1.0,
         "first_logvar": -4.0,
+        "loss": {
+            "kl_weight": 1e-6,
+            "perceptual_weight": 0.0,
+            "adversarial_weight": 0.0,
+            "adversarial_from_step": 0,
+            "label_weight": 0.0,
+            "unknown_labels": "masked",
+        }
+        | (loss or {}),
         "batch_size": 4,
+        "accumulate": 1,
         "length": {"epochs": None, "steps": 40},
-        "optimiser": {"learning_rate": 4e-3, "betas": [0.9, 0.99], "weight_decay": 0.0},
+        "optimiser": {
+            "learning_rate": 4e-3,
+            "per_film": False,
+            "betas": [0.9, 0.99],
+            "weight_decay": 0.0,
+        },
+        "precision": "no",
+        "checkpoint_steps": 100,
+        "valid_steps": 20,
+        "valid_films": None,
     }
     return VaeConfig.model_validate(value | changes)

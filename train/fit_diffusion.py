@@ -8,36 +8,34 @@ sample comes from (seed, step, its key), so 1, 2 and 4 ranks train on the same b
 noise; only dropout is drawn per rank. (``accelerate launch --cpu`` silently starts one process.)
 """
 
-import json
 import math
 import os
 import sys
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
-import yaml
 from accelerate import Accelerator
 from torch import Tensor, nn
 
 from cxrfuture_data import ContractError, Dataset, open_dataset
 from cxrfuture_data.batch import hour_columns
 from cxrfuture_data.console import progress, say
-from cxrfuture_data.publish import digest, publish, write_json
-from train.checkpoint import State, Trained, checkpoints, load, read_state, save
+from cxrfuture_data.publish import digest, write_json
+from train.checkpoint import State, Trained, checkpoints, load, move_aside, read_state, save
 from train.diffusion import seed_of
 from train.ema import start_average, update_average
 from train.model.denoiser import Denoiser
 from train.objective import LOSSES, losses_of
 from train.plan import PairTensors, Plan, read_parts
+from train.run_log import keep_losses, read_losses, write_config, write_loss
 from train.sample import Request, draw_film
 from train.settings import DiffusionConfig, read_config
-from train.stop import EXIT_CODE, remember_sigterm
+from train.stop import leave_together, remember_sigterm
 
 CONFIG_FILE, LOSS_FILE, METRICS_FILE = "config.yaml", "loss.jsonl", "metrics.json"
 FREE_SETTINGS = {"sampler", "accumulate", "checkpoint_steps", "workers"}  # may change on resume
@@ -147,7 +145,7 @@ def train(run: Run, done: int) -> None:
                 if is_due or is_stopping:
                     run.save(step + 1)
             if is_stopping:
-                stop(accelerator, step + 1)
+                leave_together(accelerator, "fit_diffusion", step + 1)
 
 
 def backward(
@@ -181,48 +179,16 @@ def agree(
     return mean, values[-1] > 0
 
 
-def stop(accelerator: Accelerator, steps: int) -> None:
-    """Leave together: torchrun ends the other ranks as soon as one is gone."""
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        say(f"fit_diffusion: stopped after step {steps}; run the same command again to go on")
-    accelerator.end_training()
-    sys.exit(EXIT_CODE)
-
-
 def set_aside(out: Path, made_from: str) -> None:
-    """Move a run of other settings or data out of the way; nothing trained is deleted."""
+    """Move a run of other settings or data out of the way."""
     found = checkpoints(out)
-    if not found or read_state(found[-1]).made_from == made_from:
-        return
-    names = (out.with_name(f"{out.name}-{number}") for number in count(1))
-    kept = next(path for path in names if not path.exists())
-    say(f"fit_diffusion: the run in {out} had other settings or data; moved it to {kept}")
-    out.replace(kept)
-
-
-def keep_losses(path: Path, steps: int) -> None:
-    """Cut the log to the steps a checkpoint holds."""
-    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-    with publish(path) as part:
-        part.write_text("".join(lines[:steps]))
-
-
-def write_loss(path: Path, step: int, losses: dict[str, float]) -> None:
-    """Append one line to the log."""
-    with path.open("a") as log:
-        log.write(json.dumps({"step": step, **losses}) + "\n")
-
-
-def write_config(path: Path, config: DiffusionConfig) -> None:
-    """Publish the settings the run was made with."""
-    with publish(path) as part:
-        part.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+    if found and read_state(found[-1]).made_from != made_from:
+        move_aside("fit_diffusion", out)
 
 
 def write_metrics(run: Run) -> None:
     """Publish the mean losses of the first and the last tenth of the run."""
-    rows = [json.loads(line) for line in (run.out / LOSS_FILE).read_text().splitlines()]
+    rows = read_losses(run.out / LOSS_FILE)
     tenth = math.ceil(len(rows) / 10)
     write_json(
         run.out / METRICS_FILE,

@@ -38,19 +38,52 @@ class AdamWSettings(Settings):
     weight_decay: Weight
 
 
+class ScaledAdamWSettings(AdamWSettings):
+    """``per_film``: the rate of a run is learning_rate times batch_size (specs ddl-cxr 7)."""
+
+    per_film: bool
+
+    def rate(self, batch_size: int) -> float:
+        """The learning rate of a run whose steps take so many films over all ranks and parts."""
+        return self.learning_rate * batch_size if self.per_film else self.learning_rate
+
+
+class VaeLossSettings(Settings):
+    """Weights of an autoencoder's terms; 0 switches a term off, and what only it needs.
+
+    The perceptual weight is per pixel, as the absolute error's of 1. The adversarial and label
+    terms are first scaled until they pull as hard as the reconstruction does (train/vae_loss.py).
+    """
+
+    kl_weight: Weight
+    perceptual_weight: Weight
+    adversarial_weight: Weight
+    adversarial_from_step: Annotated[int, Field(ge=0)]
+    label_weight: Weight
+    unknown_labels: Literal["negative", "masked"]  # findings uncertain (-1) or not mentioned (null)
+
+
 class VaeConfig(Settings):
     """A KL autoencoder that halves the film between each two of its levels."""
 
+    image_channels: Literal[1, 3]  # of what it reads and draws; 3: the grey film three times
     channels: list[Positive]
     layers_per_level: Positive
     norm_groups: Positive
     latent_channels: Positive
+    dropout: Share  # in the residual blocks
     crop: Annotated[int, Field(ge=32, multiple_of=8)]  # pixels; films that are larger are cropped
-    kl_weight: Weight
-    first_logvar: float  # of the posterior before training
-    batch_size: Positive
+    scaling_factor: Above0  # of the latents it is to make; training does not use it
+    first_logvar: float  # added to the posterior's before training
+    loss: VaeLossSettings
+    batch_size: Positive  # films per optimiser step, over all ranks and accumulated parts
+    accumulate: Positive  # parts of a rank's share of the batch
     length: Length
-    optimiser: AdamWSettings
+    optimiser: ScaledAdamWSettings  # two alike: the autoencoder's and the discriminator's
+    precision: Literal["no", "bf16"]
+    checkpoint_steps: Positive
+    valid_steps: Positive | None  # null: once an epoch
+    valid_films: Positive | None  # null: all of them
 
 
 class UnetSettings(Settings):

@@ -2,9 +2,14 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from accelerate import Accelerator
+
+from cxrfuture_data.console import say
 
 EXIT_CODE = 128 + signal.SIGTERM
 
@@ -25,3 +30,12 @@ def remember_sigterm() -> Iterator[Callable[[], bool]]:
         yield asked.is_set
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def leave_together(accelerator: Accelerator, title: str, steps: int) -> None:
+    """Exit on every rank: torchrun ends the others as soon as one is gone."""
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        say(f"{title}: stopped after step {steps}; run the same command again to go on")
+    accelerator.end_training()
+    sys.exit(EXIT_CODE)
