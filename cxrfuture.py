@@ -595,6 +595,23 @@ def bench_cache(
     _module("etl.bench_cache", "etl").run_cache_bench(megabytes, rounds, as_json)
 
 
+@bench.command("latent")
+def bench_latent(
+    params: ParamsFile = DEFAULT_PARAMS,
+    weights: Annotated[
+        Path | None, typer.Option(help="An autoencoder's folder. Default: a small one is made.")
+    ] = None,
+    films: Annotated[int, typer.Option(min=1, help="Images to encode.")] = 256,
+    size: Annotated[int, typer.Option(min=32, help="Of an image, pixels.")] = 224,
+    rounds: Annotated[int, typer.Option(min=1, help="Runs of each, in turn.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a line.")] = False,
+) -> None:
+    """Films encoded a second, beside the bare autoencoder on images in memory."""
+    settings = _module("etl.params", "etl").read_params(params)
+    bench_of = _module("etl.bench_latent", "etl")
+    bench_of.run_latent_bench(settings, weights, films, size, rounds, as_json)
+
+
 @bench.command("metadata")
 def bench_metadata(
     recipe: Annotated[
