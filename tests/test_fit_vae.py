@@ -239,6 +239,27 @@ def test_a_run_that_is_stopped_goes_on_as_if_it_were_not(inputs, tmp_path, monke
     assert not (tmp_path / "cut.run").exists()
 
 
+def test_a_run_that_is_killed_goes_on_from_its_newest_checkpoint(inputs, tmp_path, monkeypatch):
+    """After step 5 of 6, with a checkpoint of step 4 and a best of step 2 or later."""
+    settings = {"length": steps(6), "checkpoint_steps": 4, "valid_steps": 2}
+    expected = fit(inputs, tmp_path / "whole", **settings)
+    whole = trainer.backward
+
+    def backward(run, vae, critic, step):
+        if step == 5:
+            raise KeyboardInterrupt
+        return whole(run, vae, critic, step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "backward", backward)
+        with pytest.raises(KeyboardInterrupt):
+            fit(inputs, tmp_path / "cut", **settings)
+    assert (tmp_path / "cut.run" / "loss.jsonl").read_text().count("\n") == 5
+    assert fit(inputs, tmp_path / "cut", **settings) == expected
+    for path in (tmp_path / "whole").iterdir():
+        assert path.read_bytes() == (tmp_path / "cut" / path.name).read_bytes(), path.name
+
+
 @pytest.mark.parametrize(("stopped", "looks"), [(3, 2), (4, 2), (5, 1)])
 def test_a_look_at_validation_films_is_neither_lost_nor_repeated(
     inputs, tmp_path, monkeypatch, stopped, looks
