@@ -91,7 +91,7 @@ def plan_parts(
 ) -> list[TextPart]:
     """Cut the texts into parts, each with a digest of its texts and of the model."""
     # Batches change MiniLM's numbers in the seventh digit; a service's answers cost money to redo.
-    batch_size = params.batch_size if params.backend == "minilm" else None
+    batch_size = params.batch_size if params.backend != "remote" else None
     parts = []
     for number, start in enumerate(range(0, len(texts), params.texts_per_part)):
         end = start + params.texts_per_part

@@ -15,9 +15,10 @@ import pytest
 from cxrfuture_data.schema import ContractError
 from cxrfuture_data.settings import parse_settings, read_yaml
 from etl import embed
-from etl.embedder import MiniLm, Pace, find_minilm, open_embedder
+from etl.embedder import open_embedder
 from etl.params import Params
 from etl.recipe import read_recipe
+from etl.remote_pace import Pace
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPE = read_recipe("ehrxdiff")
@@ -127,6 +128,7 @@ def remote_params(build, server, **changes):
         "model": "m",
         "api_key_env": KEY_NAME,
         "batch_size": 2,
+        "concurrency": 1,
         "requests_per_minute": 60_000,
         "attestation": "our own server, nothing is kept",
     }
@@ -313,11 +315,6 @@ def test_embed_before_window_says_so(tmp_path):
 # --- MiniLM
 
 
-@pytest.fixture(scope="module")
-def minilm():
-    return MiniLm(find_minilm(), batch_size=4)
-
-
 @pytest.fixture
 def no_network(monkeypatch):
     def refuse(*_):
@@ -325,29 +322,6 @@ def no_network(monkeypatch):
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-
-
-def test_related_texts_are_closer_than_unrelated(minilm, no_network):
-    vectors = minilm.embed(
-        ["Furosemide 40 mg IV", "diuretic given intravenously", "the cat sat on the mat"]
-    )
-    assert vectors.shape == (3, 384)
-    assert np.linalg.norm(vectors, axis=1) == pytest.approx([1, 1, 1], abs=1e-5)
-    likeness = vectors @ vectors.T
-    assert likeness[0, 1] > likeness[0, 2] + 0.2
-
-
-def test_a_text_s_vector_hardly_depends_on_its_batch(minilm):
-    texts = [f"potassium {level} mEq/L " + "stable " * (level % 7) for level in range(11)]
-    together = minilm.embed(texts)
-    alone = np.concatenate([minilm.embed([text]) for text in texts])
-    assert np.abs(together - alone).max() < 1e-5
-    assert np.array_equal(together, minilm.embed(texts))
-
-
-def test_a_very_long_text_is_cut_not_refused(minilm):
-    vectors = minilm.embed(["word " * 300, "word " * 2000])
-    assert np.abs(vectors[0] - vectors[1]).max() < 1e-5
 
 
 def test_minilm_fills_the_table_and_goes_on(tmp_path, no_network):
@@ -369,6 +343,6 @@ def test_minilm_fills_the_table_and_goes_on(tmp_path, no_network):
 
 
 def test_a_missing_model_package_says_what_to_install(monkeypatch, tmp_path):
-    monkeypatch.setattr("etl.embedder.MINILM_PACKAGE", "no_such_package")
+    monkeypatch.setattr("etl.local_folder.MINILM_PACKAGE", "no_such_package")
     with pytest.raises(ContractError, match="pip install"):
         open_embedder(read_test_params(tmp_path).embed)

@@ -1,0 +1,242 @@
+"""Texts to vectors by an encoder on this machine: every visible GPU, or else the processor."""
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxrfuture_data.publish import digest
+from cxrfuture_data.schema import ContractError
+from etl.embedder import Batch, Counts, ModelFacts, Positions, Usage, Vectors, gather
+from etl.local_folder import Encoder
+
+TEXTS_PER_TOKENIZING = 4096
+WAITING_PER_REPLICA = 2  # batches ready beside the one that is computed
+
+Tokens = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Replica:
+    """The model on one device, with the layers after its pooling: (weight, bias, activation)."""
+
+    model: Any
+    dense: tuple[tuple[Any, Any, str], ...]
+
+
+class LocalModel:
+    """An encoder's folder, read only and offline.
+
+    Batches hold texts of like length, so that little is computed for padding. They depend on the
+    texts given, not on their order; and other batches change a vector in its seventh digit.
+    """
+
+    def __init__(
+        self, encoder: Encoder, batch_size: int, autocast: str, devices: Sequence[str] = ()
+    ) -> None:
+        """``devices`` are torch's names, one a replica; without them, all that are visible."""
+        self.encoder = encoder
+        self.facts = ModelFacts(
+            name=encoder.name,
+            digest=digest(encoder.digest, autocast),
+            backend=encoder.backend,
+            dim=encoder.dim,
+            full_dim=encoder.dim,
+            max_tokens=encoder.max_tokens,
+        )
+        self._batch_size = batch_size
+        self._autocast = autocast
+        self._devices = tuple(devices)
+        self._tokenizer: Any = None
+        self._replicas: tuple[Replica, ...] = ()
+        self._counts = Counts()
+
+    @property
+    def usage(self) -> Usage:
+        return self._counts.usage
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        return gather(self.embed_each(texts), len(texts), self.facts.dim)
+
+    def embed_each(self, texts: Sequence[str]) -> Iterator[Batch]:
+        """In the order of the batches, with any number of replicas."""
+        if not texts:
+            return
+        tokens = self.tokenize(texts)
+        batches = plan_batches(texts, [len(row) for row in tokens], self._batch_size)
+        replicas = self.load()
+        if len(replicas) == 1:
+            for batch in batches:
+                yield batch, self._compute(replicas[0], tokens, batch)
+            return
+        idle: SimpleQueue[Replica] = SimpleQueue()
+        for replica in replicas:
+            idle.put(replica)
+
+        def compute(batch: Positions) -> Vectors:
+            replica = idle.get()
+            try:
+                return self._compute(replica, tokens, batch)
+            finally:
+                idle.put(replica)
+
+        ahead = len(replicas) * (1 + WAITING_PER_REPLICA)
+        pool = ThreadPoolExecutor(len(replicas))  # as many threads as replicas: none waits idle
+        waiting: list[tuple[Positions, Future[Vectors]]] = []
+        try:
+            for batch in batches:
+                waiting.append((batch, pool.submit(compute, batch)))
+                if len(waiting) > ahead:
+                    first, future = waiting.pop(0)
+                    yield first, future.result()
+            for batch, future in waiting:
+                yield batch, future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def count_tokens(self, texts: Sequence[str]) -> Positions:
+        return np.array([len(row) for row in self._token_rows(texts)], np.int64)
+
+    def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
+        """The token ids of each text, cut to the model's limit; both are counted."""
+        rows = self._token_rows(texts)
+        limit = self.encoder.max_tokens
+        full = [index for index, row in enumerate(rows) if len(row) == limit]
+        cut = sum(self._is_longer(texts[index]) for index in full)
+        self._counts.add(texts=len(rows), tokens=sum(len(row) for row in rows), cut=cut)
+        return rows
+
+    def _token_rows(self, texts: Sequence[str]) -> list[Tokens]:
+        tokenizer, prompt = self._open_tokenizer(), self.encoder.prompt
+        rows: list[Tokens] = []
+        for start in range(0, len(texts), TEXTS_PER_TOKENIZING):
+            some = [prompt + text for text in texts[start : start + TEXTS_PER_TOKENIZING]]
+            answer = tokenizer(
+                some,
+                truncation=True,
+                max_length=self.encoder.max_tokens,
+                return_attention_mask=False,
+                return_token_type_ids=False,
+            )
+            rows += [np.array(ids, np.int64) for ids in answer["input_ids"]]
+        return rows
+
+    def _is_longer(self, text: str) -> bool:
+        whole = self._open_tokenizer()(self.encoder.prompt + text, verbose=False)
+        return len(whole["input_ids"]) > self.encoder.max_tokens
+
+    def _open_tokenizer(self) -> Any:
+        if self._tokenizer is None:
+            tokenizer = _transformers().AutoTokenizer
+            self._tokenizer = tokenizer.from_pretrained(self.encoder.folder, local_files_only=True)
+        return self._tokenizer
+
+    def load(self) -> tuple[Replica, ...]:
+        """The model on each device; once."""
+        if not self._replicas:
+            devices = self._devices or visible_devices()
+            self._replicas = tuple(load_replica(self.encoder, device) for device in devices)
+        return self._replicas
+
+    def pad(self, tokens: Sequence[Tokens], batch: Positions) -> tuple[Tokens, Tokens]:
+        """Token ids and which of them are tokens, each (N, T)."""
+        chosen = [tokens[index] for index in batch]
+        shape = len(chosen), max(len(row) for row in chosen)
+        ids = np.full(shape, self._open_tokenizer().pad_token_id or 0, np.int64)
+        is_token = np.zeros(shape, np.int64)
+        for number, row in enumerate(chosen):
+            ids[number, : len(row)] = row
+            is_token[number, : len(row)] = 1
+        return ids, is_token
+
+    def _compute(self, replica: Replica, tokens: Sequence[Tokens], batch: Positions) -> Vectors:
+        ids, is_token = self.pad(tokens, batch)
+        vectors = compute_vectors(replica, self.encoder, self._autocast, ids, is_token)
+        if not np.isfinite(vectors).all():
+            raise ContractError(
+                f"embed: model {self.facts.name!r} gave a vector that is not finite"
+                + (f" under autocast {self._autocast}" if self._autocast != "none" else "")
+            )
+        return vectors
+
+
+def plan_batches(texts: Sequence[str], lengths: Sequence[int], batch_size: int) -> list[Positions]:
+    """Positions of each batch: texts by tokens, then by themselves; the longest come first.
+
+    So a batch that memory cannot hold fails at once, not at the end.
+    """
+    order = sorted(range(len(texts)), key=lambda index: (-lengths[index], texts[index]))
+    edges = [*range(0, len(order), batch_size), len(order)]
+    return [np.array(order[start:end], np.int64) for start, end in pairwise(edges)]
+
+
+def visible_devices() -> tuple[str, ...]:
+    """Every GPU that CUDA shows, or the processor."""
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return tuple(f"cuda:{number}" for number in range(count)) or ("cpu",)
+
+
+def load_replica(encoder: Encoder, device: str) -> Replica:
+    """The encoder's weights on a device, in float32."""
+    from safetensors.torch import load_file
+
+    try:
+        model = _transformers().AutoModel.from_pretrained(encoder.folder, local_files_only=True)
+        dense = []
+        for layer in encoder.dense:
+            weights = load_file(layer.weights, device=device)
+            dense.append((weights["linear.weight"], weights.get("linear.bias"), layer.activation))
+    except Exception as error:  # what a broken folder raises is as many things as there are readers
+        raise ContractError(
+            f"{encoder.folder}: the encoder cannot be loaded ({type(error).__name__}: "
+            f"{' '.join(str(error).split())[:200]})"
+        ) from None
+    return Replica(model.eval().float().to(device), tuple(dense))
+
+
+def compute_vectors(
+    replica: Replica, encoder: Encoder, autocast: str, ids: Tokens, is_token: Tokens
+) -> Vectors:
+    """float32 (N, D) of token ids and their mask, both (N, T); padding counts for nothing."""
+    import torch
+
+    model = replica.model
+    device = model.device
+    kind = torch.float16 if autocast == "fp16" else torch.bfloat16
+    tokens = torch.from_numpy(ids).to(device)  # (N, T)
+    mask = torch.from_numpy(is_token).to(device)  # (N, T)
+    with (
+        torch.inference_mode(),
+        torch.autocast(device.type, dtype=kind, enabled=autocast != "none"),
+    ):
+        hidden = model(input_ids=tokens, attention_mask=mask).last_hidden_state.float()  # (N, T, D)
+    with torch.inference_mode():
+        if encoder.pooling == "cls":
+            vectors = hidden[:, 0]
+        else:
+            weight = mask[..., None].float()  # (N, T, 1)
+            vectors = (hidden * weight).sum(1) / weight.sum(1)
+        for matrix, bias, activation in replica.dense:
+            vectors = torch.nn.functional.linear(vectors, matrix.float(), bias)
+            vectors = vectors.tanh() if activation == "tanh" else vectors
+        if encoder.unit:
+            vectors = torch.nn.functional.normalize(vectors, dim=1)
+        return vectors.cpu().numpy()
+
+
+def _transformers() -> Any:
+    """The library, kept from the network and from drawing bars."""
+    os.environ["HF_HUB_OFFLINE"] = "1"  # read when transformers is imported
+    import transformers
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    return transformers
