@@ -498,6 +498,19 @@ def bench_etl(
     )
 
 
+@bench.command("embed")
+def bench_embed(
+    params: ParamsFile = DEFAULT_PARAMS,
+    texts: Annotated[int, typer.Option(min=1, help="Made from a seed, like events.")] = 2000,
+    rounds: Annotated[int, typer.Option(min=1, help="Runs of each, in turn.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """Embedding against the bare model on the same batches."""
+    settings = _module("etl.params", "etl").read_params(params)
+    bench_of = _module("etl.bench_embed", "etl")
+    bench_of.run_embed_bench(settings, texts, rounds, as_json=as_json)
+
+
 @bench.command("metadata")
 def bench_metadata(
     recipe: Annotated[

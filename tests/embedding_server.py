@@ -81,7 +81,7 @@ class Handler(BaseHTTPRequestHandler):
             server.bodies.append(body)
             server.paths.append(self.path)
             server.times.append(time.monotonic())
-            server.headers.append(dict(self.headers))
+            server.headers.append(self.headers)
             server.under_way += 1
             server.most_under_way = max(server.most_under_way, server.under_way)
         try:

@@ -387,5 +387,5 @@ def test_settings_that_cannot_be_are_refused(folder):
         open_folder("")
     with pytest.raises(ContractError, match=r"no modules\.json.*mean or cls"):
         open_folder(folder)
-    with pytest.raises(ContractError, match="max_tokens is 41, .*positions for 40"):
+    with pytest.raises(ContractError, match=r"max_tokens is 41, .*positions for 40"):
         open_folder(folder, "mean", max_tokens=41)
