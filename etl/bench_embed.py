@@ -115,4 +115,4 @@ def bench_embed(
 def _prepare(model: LocalModel, texts: list[str], batch_size: int) -> list[tuple[Tokens, Tokens]]:
     rows = model.tokenize(texts)
     batches = plan_batches(texts, [len(row) for row in rows], batch_size)
-    return [model.pad(rows, batch) for batch in batches]
+    return [model.pad([rows[index] for index in batch]) for batch in batches]

@@ -1,10 +1,10 @@
 """Texts to vectors by an encoder on this machine: every visible GPU, or else the processor."""
 
 import os
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 from queue import SimpleQueue
 from typing import Any
 
@@ -16,7 +16,7 @@ from cxrfuture_data.schema import ContractError
 from etl.embedder import Batch, Counts, ModelFacts, Positions, Usage, Vectors, gather
 from etl.local_folder import Encoder
 
-TEXTS_PER_TOKENIZING = 4096
+TEXTS_PER_WINDOW = 4096  # about; they are tokenized together
 WAITING_PER_REPLICA = 2  # batches ready beside the one that is computed
 
 Tokens = NDArray[np.int64]
@@ -66,75 +66,84 @@ class LocalModel:
 
     def embed_each(self, texts: Sequence[str]) -> Iterator[Batch]:
         """In the order of the batches, with any number of replicas."""
-        if not texts:
-            return
-        tokens = self.tokenize(texts)
-        batches = plan_batches(texts, [len(row) for row in tokens], self._batch_size)
-        replicas = self.load()
-        if len(replicas) == 1:
-            for batch in batches:
-                yield batch, self._compute(replicas[0], tokens, batch)
-            return
+        replicas = self.load() if texts else ()
         idle: SimpleQueue[Replica] = SimpleQueue()
         for replica in replicas:
             idle.put(replica)
 
-        def compute(batch: Positions) -> Vectors:
+        def compute(rows: list[Tokens]) -> Vectors:
             replica = idle.get()
             try:
-                return self._compute(replica, tokens, batch)
+                return self._compute(replica, rows)
             finally:
                 idle.put(replica)
 
-        ahead = len(replicas) * (1 + WAITING_PER_REPLICA)
-        pool = ThreadPoolExecutor(len(replicas))  # as many threads as replicas: none waits idle
-        waiting: list[tuple[Positions, Future[Vectors]]] = []
+        if len(replicas) <= 1:
+            for positions, rows in self._each_batch(texts):
+                yield positions, compute(rows)
+            return
+        pool = ThreadPoolExecutor(len(replicas))
+        waiting: deque[tuple[Positions, Future[Vectors]]] = deque()
         try:
-            for batch in batches:
-                waiting.append((batch, pool.submit(compute, batch)))
-                if len(waiting) > ahead:
-                    first, future = waiting.pop(0)
+            for positions, rows in self._each_batch(texts):
+                waiting.append((positions, pool.submit(compute, rows)))
+                if len(waiting) > len(replicas) * (1 + WAITING_PER_REPLICA):
+                    first, future = waiting.popleft()
                     yield first, future.result()
-            for batch, future in waiting:
-                yield batch, future.result()
+            while waiting:
+                first, future = waiting.popleft()
+                yield first, future.result()
         finally:
             pool.shutdown(cancel_futures=True)
 
+    def _each_batch(self, texts: Sequence[str]) -> Iterator[tuple[Positions, list[Tokens]]]:
+        """Positions and token ids of each batch; the next texts are tokenized meanwhile."""
+        windows = plan_windows(texts, self._batch_size)
+        with ThreadPoolExecutor(1) as ahead:
+            futures = deque(ahead.submit(self._tokenize_at, texts, one) for one in windows[:1])
+            for number, window in enumerate(windows):
+                if number + 1 < len(windows):
+                    futures.append(ahead.submit(self._tokenize_at, texts, windows[number + 1]))
+                rows = futures.popleft().result()
+                named = [texts[index] for index in window]
+                for batch in plan_batches(named, [len(row) for row in rows], self._batch_size):
+                    yield window[batch], [rows[index] for index in batch]
+
+    def _tokenize_at(self, texts: Sequence[str], window: Positions) -> list[Tokens]:
+        return self.tokenize([texts[index] for index in window])
+
     def count_tokens(self, texts: Sequence[str]) -> Positions:
-        return np.array([len(row) for row in self._token_rows(texts)], np.int64)
+        return np.array([len(row) for row in self._token_rows(texts)[0]], np.int64)
 
     def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
-        """The token ids of each text, cut to the model's limit; both are counted."""
-        rows = self._token_rows(texts)
-        limit = self.encoder.max_tokens
-        full = [index for index, row in enumerate(rows) if len(row) == limit]
-        cut = sum(self._is_longer(texts[index]) for index in full)
+        """The token ids of each text, cut to the model's limit; all is counted."""
+        rows, cut = self._token_rows(texts)
         self._counts.add(texts=len(rows), tokens=sum(len(row) for row in rows), cut=cut)
         return rows
 
-    def _token_rows(self, texts: Sequence[str]) -> list[Tokens]:
+    def _token_rows(self, texts: Sequence[str]) -> tuple[list[Tokens], int]:
+        """The token ids of each text, and how many texts were cut."""
         tokenizer, prompt = self._open_tokenizer(), self.encoder.prompt
         rows: list[Tokens] = []
-        for start in range(0, len(texts), TEXTS_PER_TOKENIZING):
-            some = [prompt + text for text in texts[start : start + TEXTS_PER_TOKENIZING]]
+        cut = 0
+        for start in range(0, len(texts), TEXTS_PER_WINDOW):
             answer = tokenizer(
-                some,
+                [prompt + text for text in texts[start : start + TEXTS_PER_WINDOW]],
                 truncation=True,
                 max_length=self.encoder.max_tokens,
                 return_attention_mask=False,
                 return_token_type_ids=False,
             )
             rows += [np.array(ids, np.int64) for ids in answer["input_ids"]]
-        return rows
-
-    def _is_longer(self, text: str) -> bool:
-        whole = self._open_tokenizer()(self.encoder.prompt + text, verbose=False)
-        return len(whole["input_ids"]) > self.encoder.max_tokens
+            cut += sum(bool(encoding.overflowing) for encoding in answer.encodings or ())
+        return rows, cut
 
     def _open_tokenizer(self) -> Any:
         if self._tokenizer is None:
             tokenizer = _transformers().AutoTokenizer
-            self._tokenizer = tokenizer.from_pretrained(self.encoder.folder, local_files_only=True)
+            self._tokenizer = tokenizer.from_pretrained(
+                self.encoder.folder, local_files_only=True, trust_remote_code=False
+            )
         return self._tokenizer
 
     def load(self) -> tuple[Replica, ...]:
@@ -144,19 +153,18 @@ class LocalModel:
             self._replicas = tuple(load_replica(self.encoder, device) for device in devices)
         return self._replicas
 
-    def pad(self, tokens: Sequence[Tokens], batch: Positions) -> tuple[Tokens, Tokens]:
+    def pad(self, rows: Sequence[Tokens]) -> tuple[Tokens, Tokens]:
         """Token ids and which of them are tokens, each (N, T)."""
-        chosen = [tokens[index] for index in batch]
-        shape = len(chosen), max(len(row) for row in chosen)
+        shape = len(rows), max(len(row) for row in rows)
         ids = np.full(shape, self._open_tokenizer().pad_token_id or 0, np.int64)
         is_token = np.zeros(shape, np.int64)
-        for number, row in enumerate(chosen):
+        for number, row in enumerate(rows):
             ids[number, : len(row)] = row
             is_token[number, : len(row)] = 1
         return ids, is_token
 
-    def _compute(self, replica: Replica, tokens: Sequence[Tokens], batch: Positions) -> Vectors:
-        ids, is_token = self.pad(tokens, batch)
+    def _compute(self, replica: Replica, rows: Sequence[Tokens]) -> Vectors:
+        ids, is_token = self.pad(rows)
         vectors = compute_vectors(replica, self.encoder, self._autocast, ids, is_token)
         if not np.isfinite(vectors).all():
             raise ContractError(
@@ -166,14 +174,23 @@ class LocalModel:
         return vectors
 
 
-def plan_batches(texts: Sequence[str], lengths: Sequence[int], batch_size: int) -> list[Positions]:
-    """Positions of each batch: texts by tokens, then by themselves; the longest come first.
+def plan_windows(texts: Sequence[str], batch_size: int) -> list[Positions]:
+    """Positions of texts that are tokenized together: whole batches, the longest texts first.
 
     So a batch that memory cannot hold fails at once, not at the end.
     """
+    order = sorted(range(len(texts)), key=lambda index: (-len(texts[index]), texts[index]))
+    return _slices(order, max(1, TEXTS_PER_WINDOW // batch_size) * batch_size)
+
+
+def plan_batches(texts: Sequence[str], lengths: Sequence[int], batch_size: int) -> list[Positions]:
+    """Positions of each batch of a window: by their tokens, the most first, then by themselves."""
     order = sorted(range(len(texts)), key=lambda index: (-lengths[index], texts[index]))
-    edges = [*range(0, len(order), batch_size), len(order)]
-    return [np.array(order[start:end], np.int64) for start, end in pairwise(edges)]
+    return _slices(order, batch_size)
+
+
+def _slices(order: list[int], size: int) -> list[Positions]:
+    return [np.array(order[start : start + size]) for start in range(0, len(order), size)]
 
 
 def visible_devices() -> tuple[str, ...]:
@@ -189,7 +206,12 @@ def load_replica(encoder: Encoder, device: str) -> Replica:
     from safetensors.torch import load_file
 
     try:
-        model = _transformers().AutoModel.from_pretrained(encoder.folder, local_files_only=True)
+        model, report = _transformers().AutoModel.from_pretrained(
+            encoder.folder,
+            local_files_only=True,
+            trust_remote_code=False,  # the default asks on a terminal
+            output_loading_info=True,
+        )
         dense = []
         for layer in encoder.dense:
             weights = load_file(layer.weights, device=device)
@@ -199,6 +221,13 @@ def load_replica(encoder: Encoder, device: str) -> Replica:
             f"{encoder.folder}: the encoder cannot be loaded ({type(error).__name__}: "
             f"{' '.join(str(error).split())[:200]})"
         ) from None
+    # Weights that the files lack are drawn at random; only the pooler's, which is not used, may be.
+    missing = sorted(name for name in report["missing_keys"] if "pooler" not in name)
+    if missing:
+        raise ContractError(
+            f"{encoder.folder}: the files lack {len(missing)} of the encoder's weights, "
+            f"{missing[0]} among them"
+        )
     return Replica(model.eval().float().to(device), tuple(dense))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cxrfuture_data.schema import ContractError
+from etl import local_embedder
 from etl.local_embedder import LocalModel, load_replica, plan_batches, visible_devices
 from etl.local_folder import find_minilm, read_folder, read_minilm
 from etl.params import LocalEmbedder
@@ -99,6 +100,16 @@ def test_replicas_give_the_same_batches_in_the_same_order(minilm, replicas):
     assert several.facts == minilm.facts
 
 
+def test_windows_change_nothing_but_the_batches(minilm, monkeypatch):
+    monkeypatch.setattr(local_embedder, "TEXTS_PER_WINDOW", 9)  # two batches of 4 a window
+    model = LocalModel(minilm.encoder, 4, "none")
+    places = [positions.tolist() for positions, _ in model.embed_each(TEXTS)]
+    assert [len(place) for place in places] == [4, 4, 4, 4, 4, 3]
+    assert sorted(position for place in places for position in place) == list(range(23))
+    assert np.abs(model.embed(TEXTS) - minilm.embed(TEXTS)).max() < 1e-5
+    assert model.usage.texts == 46
+
+
 def test_replicas_stop_when_the_caller_does(minilm):
     several = LocalModel(minilm.encoder, 1, "none", ["cpu", "cpu"])
     batches = several.embed_each(TEXTS)
@@ -178,7 +189,12 @@ def add_modules(folder, kinds=("Transformer", "Pooling", "Normalize"), pooling=N
     write_json(folder / "modules.json", listed)
     write_json(
         folder / "1_Pooling" / "config.json",
-        pooling or {"pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True},
+        pooling
+        or {
+            "word_embedding_dimension": 16,
+            "pooling_mode_cls_token": False,
+            "pooling_mode_mean_tokens": True,
+        },
     )
 
 
@@ -290,6 +306,18 @@ def test_minilm_s_own_folder_reads_the_same(minilm):
     assert np.array_equal(model.embed(TEXTS), minilm.embed(TEXTS))
 
 
+def test_vectors_are_those_of_sentence_transformers(folder):
+    """Where that library is installed; ours never imports it."""
+    library = pytest.importorskip("sentence_transformers")
+    add_dense(folder, "2_Dense")
+    add_modules(folder, ("Transformer", "Pooling", "Dense", "Normalize"))
+    write_json(folder / "sentence_bert_config.json", {"max_seq_length": 9})
+    texts = [*TEXTS, "", "word " * 50]
+    for place in (folder, find_minilm()):
+        theirs = library.SentenceTransformer(str(place), device="cpu").encode(texts)
+        assert open_folder(place).embed(texts) == pytest.approx(theirs, abs=1e-5)
+
+
 @pytest.mark.parametrize(
     ("kinds", "message"),
     [
@@ -360,7 +388,16 @@ def drop_tokenizer(folder):
         (folder / name).unlink()
 
 
+def drop_a_layer_of_weights(folder):
+    from safetensors.numpy import load_file, save_file
+
+    path = folder / "model.safetensors"
+    weights = {name: value for name, value in load_file(path).items() if "layer.1." not in name}
+    save_file(weights, path, {"format": "pt"})
+
+
 BROKEN = {
+    "a layer less": (drop_a_layer_of_weights, r"lack 16 of the encoder's weights, .*layer\.1\."),
     "no folder": (shutil.rmtree, "is no folder"),
     "no config": (lambda folder: (folder / "config.json").unlink(), "config.json: no such file"),
     "half a config": (break_config, "not readable as JSON"),
