@@ -181,8 +181,17 @@ def embed(
     params: ParamsFile = DEFAULT_PARAMS,
     fidelity: Fidelity = None,
     availability: Availability = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it would take; send and write nothing.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Of --dry-run, as JSON.")] = False,
 ) -> None:
     """Distinct event texts -> one fp16 vector each."""
+    if dry_run:
+        settings = _module("etl.params", "etl").read_params(params)
+        chosen = _module("etl.recipe", "etl").read_recipe(recipe, fidelity, availability)
+        _module("etl.embed", "etl").run_dry(settings, chosen, as_json)
+        return
     _run_stage("embed", params, recipe, fidelity, availability)
 
 
@@ -610,6 +619,19 @@ def bench_latent(
     settings = _module("etl.params", "etl").read_params(params)
     bench_of = _module("etl.bench_latent", "etl")
     bench_of.run_latent_bench(settings, weights, films, size, rounds, as_json)
+
+
+@bench.command("embed")
+def bench_embed(
+    params: ParamsFile = DEFAULT_PARAMS,
+    texts: Annotated[int, typer.Option(min=1, help="Made from a seed, like events.")] = 2000,
+    rounds: Annotated[int, typer.Option(min=1, help="Runs of each, in turn.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """Embedding against the bare model on the same batches."""
+    settings = _module("etl.params", "etl").read_params(params)
+    bench_of = _module("etl.bench_embed", "etl")
+    bench_of.run_embed_bench(settings, texts, rounds, as_json=as_json)
 
 
 @bench.command("metadata")

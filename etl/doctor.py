@@ -161,6 +161,8 @@ def _check_recipes(
         find_files(params.paths.chest_imagenome)
     if params.latent.weights != FIT_VAE:
         _require_folder("latent.weights", params.latent.weights, problems)
+    if params.embed.backend == "local":
+        _require_folder("embed.local.path", params.embed.local.path, problems)
     if params.embed.backend == "remote" and not params.embed.remote.attestation:
         next_step = "say who allowed it, or set embed.backend: minilm"
         problems.add("embed.remote.attestation", "empty", next_step)

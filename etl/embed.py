@@ -4,18 +4,21 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.lib.format import write_array_header_1_0
 from numpy.typing import NDArray
+from rich.console import Console
 
 from cxrfuture_data.cache_rows import STAGE_RECORD, CacheRows, Space, read_space
 from cxrfuture_data.console import say
 from cxrfuture_data.publish import digest, file_sha256, publish, read_done, write_done
 from cxrfuture_data.schema import ContractError
 from etl.cache import Cache, open_cache, stage_rows
+from etl.embed_cost import estimate, measure_rate, print_estimate
 from etl.embedder import Embedder, ModelFacts, Vectors, open_embedder
 from etl.params import Params
 from etl.part import rate_of
@@ -44,7 +47,7 @@ def run(params: Params, recipe: Recipe) -> None:
         return
     (folder / STAGE_RECORD).unlink(missing_ok=True)
     if is_missing.any():
-        space = embed_missing(texts, is_missing, embedder, cache)
+        space = embed_missing(texts, is_missing, embedder, cache, space)
     if space is None:  # no text at all, and a model that never answered
         space = embedding_space(model, model.dim or 0)
     cache.ledger.register(space)
@@ -62,6 +65,21 @@ def run(params: Params, recipe: Recipe) -> None:
         f"embed: {count:,} texts, {int(is_missing.sum()):,} of them embedded now,"
         f" {space.shape[0]} numbers each"
     )
+
+
+def run_dry(params: Params, recipe: Recipe, as_json: bool = False) -> None:
+    """Say what the stage would take, and send nothing."""
+    embedder = open_embedder(params.embed, is_estimating=True)
+    cache = open_cache(params)
+    with TemporaryDirectory(prefix="cxrfuture-embed-") as folder:
+        texts = Path(folder) / TEXT_FILE
+        count = write_texts(params, recipe, texts.parent)
+        is_missing = find_missing(texts, cache, known_space(cache, embedder.facts))
+        left = pl.read_parquet(texts, columns=["text"])["text"].filter(pl.Series(is_missing))
+    chosen = left.to_list()
+    rate = None if params.embed.backend == "remote" else measure_rate(embedder, chosen)
+    found = estimate(params.embed, embedder, chosen, count - len(chosen), rate)
+    print_estimate(found, Console(), as_json=as_json)
 
 
 def write_texts(params: Params, recipe: Recipe, folder: Path) -> int:
@@ -108,9 +126,14 @@ def find_missing(texts: Path, cache: Cache, space: Space | None) -> NDArray[np.b
 
 
 def embed_missing(
-    texts: Path, is_missing: NDArray[np.bool_], embedder: Embedder, cache: Cache
+    texts: Path,
+    is_missing: NDArray[np.bool_],
+    embedder: Embedder,
+    cache: Cache,
+    known: Space | None,
 ) -> Space:
-    """Embed the texts that are missing, at least one; the space that their vectors went to.
+    """Embed the texts that are missing, at least one; the space that their vectors went to, which
+    is ``known`` if the model has one.
 
     Each batch is kept as soon as it is there, so a run that breaks off loses one.
     """
@@ -118,7 +141,7 @@ def embed_missing(
     with rate_of("embed", len(is_missing), len(is_missing) - left, "texts") as advance:
         batches = embed_batches(texts, is_missing, embedder)
         first = next(batches)
-        space = embedding_space(embedder.facts, first[1].shape[1])
+        space = known or embedding_space(embedder.facts, first[1].shape[1])
         with cache.write(space) as writer:
             for hashes, vectors in chain([first], batches):
                 writer.add(hashes, to_halves(vectors, space.shape[0], embedder.facts.name))

@@ -73,21 +73,48 @@ class ImageParams(Settings):
     films_per_shard: Positive
 
 
-class RemoteEmbedder(Settings):
-    """Any OpenAI-compatible endpoint. Refused unless ``attestation`` says why it is allowed."""
+class LocalEmbedder(Settings):
+    """A folder of a Hugging Face encoder, or of sentence-transformers. Nothing is downloaded."""
 
+    path: str
+    pooling: Literal["folder", "mean", "cls"]  # folder: as its modules.json says
+    normalise: bool  # to unit length; pooling "folder" says so itself
+    max_tokens: Count  # 0: as the folder says
+
+
+class RemoteEmbedder(Settings):
+    """Any OpenAI-compatible endpoint. Refused unless ``attestation`` says why it is allowed.
+
+    0 is no limit, in max_cost_usd, max_tokens_total, tokens_per_minute and max_tokens; it is "as
+    the model gives" in dimensions.
+    """
+
+    kind: Literal["openai", "azure"]
     base_url: str
-    model: str
-    api_key_env: str
+    api_version: str  # azure only
+    model: str  # azure: the name of the deployment
+    api_key_env: str  # "": the server asks for no key
     batch_size: Positive
+    concurrency: Positive
     requests_per_minute: Positive
+    tokens_per_minute: Count
+    retries: Count
+    timeout_seconds: Annotated[float, Field(gt=0)]
+    dimensions: Count
+    cut: Literal["server", "here", "here_unit"]
+    max_tokens: Count
+    tokenizer: str  # a tokenizer.json; "": four characters are taken for a token
+    usd_per_million_tokens: Annotated[float, Field(ge=0)]
+    max_cost_usd: Annotated[float, Field(ge=0)]
+    max_tokens_total: Count
     attestation: str
 
 
 class EmbedParams(Settings):
-    backend: Literal["minilm", "remote"]
+    backend: Literal["minilm", "local", "remote"]
     batch_size: Positive
-    texts_per_part: Positive
+    autocast: Literal["none", "bf16", "fp16"]
+    local: LocalEmbedder
     remote: RemoteEmbedder
 
 

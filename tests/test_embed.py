@@ -12,12 +12,14 @@ import numpy as np
 import polars as pl
 import pytest
 
+from cxrfuture_data.cache_rows import ENTRY
 from cxrfuture_data.schema import ContractError
 from cxrfuture_data.settings import parse_settings, read_yaml
 from etl import embed
-from etl.embedder import MiniLm, Pace, find_minilm, open_embedder
+from etl.embedder import open_embedder
 from etl.params import Params
 from etl.recipe import read_recipe
+from etl.remote_pace import Pace
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPE = read_recipe("ehrxdiff")
@@ -30,7 +32,7 @@ def read_test_params(build, **changes):
     value = read_yaml(ROOT / "params.yaml")
     value["paths"] |= {"build": str(build)}
     remote = value["embed"]["remote"] | changes.pop("remote", {})
-    value["embed"] |= {"texts_per_part": 2, **changes, "remote": remote}
+    value["embed"] |= {**changes, "remote": remote}
     return parse_settings(Params, value, "test")
 
 
@@ -127,11 +129,11 @@ def remote_params(build, server, **changes):
         "model": "m",
         "api_key_env": KEY_NAME,
         "batch_size": 2,
+        "concurrency": 1,
         "requests_per_minute": 60_000,
         "attestation": "our own server, nothing is kept",
     }
-    parts = changes.pop("texts_per_part", 2)
-    return read_test_params(build, backend="remote", texts_per_part=parts, remote=remote | changes)
+    return read_test_params(build, backend="remote", remote=remote | changes)
 
 
 # --- remote
@@ -154,23 +156,25 @@ def test_each_distinct_text_has_its_row(tmp_path, endpoint):
     assert "secret" not in json.dumps(done)
 
 
-def test_ids_that_read_alike_share_a_row(tmp_path):
+def test_ids_that_read_alike_share_a_row(tmp_path, endpoint):
     # After the word-piece round trip two texts may read the same.
-    events, texts = tmp_path / "window_event.parquet", tmp_path / "text.parquet"
+    write_window(tmp_path, ["b", "a"])
+    folder = tmp_path / RECIPE.name
     ids = pl.Series("text_id", [9, 7, 8, 9], pl.UInt64)
-    pl.DataFrame([ids]).write_parquet(events)
+    pl.DataFrame([ids]).write_parquet(folder / "window" / "window_event.parquet")
     known = pl.Series("text_id", [7, 8, 9, 5], pl.UInt64)
-    pl.DataFrame([known, pl.Series("text", ["b", "a", "b", "unused"])]).write_parquet(texts)
-    rows, distinct = embed.read_texts(events, texts)
-    assert distinct == ["a", "b"]
+    texts = pl.DataFrame([known, pl.Series("text", ["b", "a", "b", "unused"])])
+    texts.write_parquet(folder / "event" / "text.parquet")
+    embed.run(remote_params(tmp_path, endpoint), RECIPE)
+    assert results(tmp_path)[1]["text"].to_list() == ["a", "b"]
+    rows = pl.read_parquet(folder / "embed" / "text_row.parquet")
     assert rows.rows() == [(7, 1), (8, 0), (9, 1)]
 
 
 def test_requests_hold_at_most_a_batch(tmp_path, endpoint):
     write_window(tmp_path, TEXTS)
-    embed.run(remote_params(tmp_path, endpoint, texts_per_part=5, batch_size=3), RECIPE)
-    # Parts of 5 and 1; batches of 3 within them.
-    assert [len(texts) for texts in endpoint.inputs] == [3, 2, 1]
+    embed.run(remote_params(tmp_path, endpoint, batch_size=4), RECIPE)
+    assert [len(texts) for texts in endpoint.inputs] == [4, 2]
     assert {path for _, path, _ in endpoint.requests} == {"/v1/embeddings"}
 
 
@@ -225,6 +229,41 @@ def test_a_failed_run_keeps_what_was_paid_for(tmp_path, endpoint):
     assert endpoint.inputs[2:] == [SORTED[2:4], SORTED[4:]]
     embed.run(params, RECIPE)
     assert len(endpoint.requests) == 4
+    assert results(tmp_path)[0].tolist() == [vector_of(text) for text in SORTED]
+
+
+def test_another_recipe_or_build_pays_for_no_text_again(tmp_path, endpoint):
+    for name, texts in (("one", TEXTS), ("two", [*TEXTS[::-1], "kiwi"])):
+        write_window(tmp_path / name, texts)
+        params = remote_params(tmp_path / name, endpoint)
+        cache = params.cache.model_copy(update={"folder": str(tmp_path / "cache")})
+        embed.run(params.model_copy(update={"cache": cache}), RECIPE)
+    assert endpoint.inputs == [SORTED[:2], SORTED[2:4], SORTED[4:], ["kiwi"]]
+
+
+def test_a_model_that_changes_under_its_name_is_refused(tmp_path, endpoint):
+    write_window(tmp_path, TEXTS)
+    embed.run(remote_params(tmp_path, endpoint), RECIPE)
+    endpoint.rows = lambda texts: [(i, [1.0] * 7) for i in range(len(texts))]
+    write_window(tmp_path, [*TEXTS, "kiwi"])
+    with pytest.raises(ContractError, match="length"):
+        embed.run(remote_params(tmp_path, endpoint), RECIPE)
+
+
+def test_a_dry_run_sends_and_writes_nothing(tmp_path, endpoint, capsys, monkeypatch):
+    write_window(tmp_path, TEXTS)
+    monkeypatch.delenv(KEY_NAME)
+    params = remote_params(tmp_path, endpoint, attestation="", usd_per_million_tokens=1e6)
+    embed.run_dry(params, RECIPE, as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert (found["texts"], found["cached"], found["requests"]) == (6, 0, 3)
+    assert found["usd"] == found["tokens"] > 0
+    assert endpoint.requests == []
+    assert not (tmp_path / RECIPE.name / "embed").exists()
+    monkeypatch.setenv(KEY_NAME, "secret")
+    embed.run(remote_params(tmp_path, endpoint), RECIPE)
+    embed.run_dry(params, RECIPE, as_json=True)
+    assert json.loads(capsys.readouterr().out)["cached"] == 6
 
 
 @pytest.mark.parametrize(
@@ -295,27 +334,21 @@ def test_no_texts_give_an_empty_table(tmp_path, endpoint):
     assert done["model"]["dim"] == 384
 
 
-def test_a_shorter_run_leaves_no_stale_parts(tmp_path, endpoint):
+def test_a_shorter_run_has_a_shorter_table(tmp_path, endpoint):
     write_window(tmp_path, TEXTS)
     embed.run(remote_params(tmp_path, endpoint), RECIPE)
     write_window(tmp_path, TEXTS[:1])
     embed.run(remote_params(tmp_path, endpoint), RECIPE)
     assert results(tmp_path)[0].tolist() == [vector_of("pear")]
-    folder = tmp_path / RECIPE.name / "embed" / "part"
-    assert [path.name for path in folder.glob("part-*")] == ["part-00000.npy"]
+    assert len(endpoint.requests) == 3
 
 
 def test_embed_before_window_says_so(tmp_path):
-    with pytest.raises(ContractError, match="cxrfuture window"):
+    with pytest.raises(ContractError, match="stage `window` first"):
         embed.run(read_test_params(tmp_path), RECIPE)
 
 
 # --- MiniLM
-
-
-@pytest.fixture(scope="module")
-def minilm():
-    return MiniLm(find_minilm(), batch_size=4)
 
 
 @pytest.fixture
@@ -325,29 +358,6 @@ def no_network(monkeypatch):
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-
-
-def test_related_texts_are_closer_than_unrelated(minilm, no_network):
-    vectors = minilm.embed(
-        ["Furosemide 40 mg IV", "diuretic given intravenously", "the cat sat on the mat"]
-    )
-    assert vectors.shape == (3, 384)
-    assert np.linalg.norm(vectors, axis=1) == pytest.approx([1, 1, 1], abs=1e-5)
-    likeness = vectors @ vectors.T
-    assert likeness[0, 1] > likeness[0, 2] + 0.2
-
-
-def test_a_text_s_vector_hardly_depends_on_its_batch(minilm):
-    texts = [f"potassium {level} mEq/L " + "stable " * (level % 7) for level in range(11)]
-    together = minilm.embed(texts)
-    alone = np.concatenate([minilm.embed([text]) for text in texts])
-    assert np.abs(together - alone).max() < 1e-5
-    assert np.array_equal(together, minilm.embed(texts))
-
-
-def test_a_very_long_text_is_cut_not_refused(minilm):
-    vectors = minilm.embed(["word " * 300, "word " * 2000])
-    assert np.abs(vectors[0] - vectors[1]).max() < 1e-5
 
 
 def test_minilm_fills_the_table_and_goes_on(tmp_path, no_network):
@@ -360,15 +370,15 @@ def test_minilm_fills_the_table_and_goes_on(tmp_path, no_network):
     assert "attestation" not in done
     folder = tmp_path / RECIPE.name / "embed"
     whole = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-    (folder / "part" / "done" / "part-00001.json").unlink()
+    (shard,) = (tmp_path / "cache" / "embedding").glob("*/*.index")
+    shard.write_bytes(shard.read_bytes()[: 4 * ENTRY.itemsize + 3])  # as a kill would leave it
     (folder / "done.json").unlink()
-    kept = (folder / "part" / "part-00000.npy").stat().st_mtime_ns
     embed.run(read_test_params(tmp_path), RECIPE)
     assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == whole
-    assert (folder / "part" / "part-00000.npy").stat().st_mtime_ns == kept
+    assert len(list(shard.parent.glob("*.index"))) == 2
 
 
 def test_a_missing_model_package_says_what_to_install(monkeypatch, tmp_path):
-    monkeypatch.setattr("etl.embedder.MINILM_PACKAGE", "no_such_package")
+    monkeypatch.setattr("etl.local_folder.MINILM_PACKAGE", "no_such_package")
     with pytest.raises(ContractError, match="pip install"):
         open_embedder(read_test_params(tmp_path).embed)

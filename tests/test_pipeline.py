@@ -29,9 +29,8 @@ TO_SHARDS = ("event", "cohort", "window", "image", "embed", "fit_vae", "latent",
 SMALL = {
     "simulate": {"patients": 20, "image_size": 256},
     "shard": {"samples_per_shard": 16},
-    "image": {"films_per_part": 64},
-    "latent": {"films_per_part": 64},
-    "embed": {"texts_per_part": 1024},
+    "image": {"films_per_shard": 64},
+    "latent": {"films_per_shard": 64},
     "fit_vae": {"config": "vae.yaml"},
 }
 
