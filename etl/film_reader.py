@@ -167,6 +167,7 @@ def decode_image(data: bytes, rule: Preprocessing) -> Decoded:
             drafted = film.draft("L", (wide * GAP, high * GAP))
             if drafted is not None:
                 across, down = drafted[1][2:]
+        film.decodermaxblock = len(data)  # the decoder is called once, not every 64 kB
         film.load()
         if film.mode.startswith(("I", "F")):
             grey = Image.fromarray(stretch_range(np.asarray(film)))
