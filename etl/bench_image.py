@@ -28,7 +28,7 @@ from rich.table import Table
 from cxrfuture_data.schema import ContractError
 from etl.film_frame import EXACT, GAP, SCALED, Decoded, Preprocessing, frame_film, scaled_size
 from etl.film_quality import measure_quality
-from etl.film_reader import read_film
+from etl.film_reader import Pixels, read_film
 
 SCALED_JPEG, EXACT_JPEG = JPEGS = ("JPEG scaled", "JPEG exact")
 SIZE = 256
@@ -101,12 +101,14 @@ def rule_of(name: str) -> Preprocessing:
 
 
 def our_way(name: str) -> Work:
+    """The pixels of a film, as the image stage reads them."""
     rule = rule_of(name)
 
-    def read(file: Path) -> None:
+    def read(file: Path) -> Pixels:
         reading = read_film(file, rule)
         if reading.pixels is None:
             raise ContractError(f"{file}: {reading.outcome}, {reading.reason}; give other --films")
+        return reading.pixels
 
     return read
 
@@ -177,18 +179,16 @@ def take_sha256(data: bytes) -> str:
 
 
 def open_small(file: Path) -> Image.Image:
-    return Image.fromarray(read_film(file, rule_of(SCALED_JPEG)).pixels)
+    return Image.fromarray(our_way(SCALED_JPEG)(file))
 
 
 def difference(jpegs: list[Path]) -> dict[str, float]:
     """Of scaled from exact, in values of 255: the mean, and the largest of any pixel."""
-    gaps = [
-        np.abs(
-            np.subtract(*(read_film(jpeg, rule_of(name)).pixels.astype(np.int16) for name in JPEGS))
-        )
-        for jpeg in jpegs
-    ]
-    return {"mean": float(np.mean(gaps)), "max": int(np.max(gaps))}
+    scaled, exact = (
+        np.stack([our_way(name)(jpeg) for jpeg in jpegs]).astype(np.int16) for name in JPEGS
+    )
+    gaps = np.abs(scaled - exact)
+    return {"mean": float(gaps.mean()), "max": int(gaps.max())}
 
 
 def peak_of(name: str, file: Path) -> float:
