@@ -8,10 +8,11 @@ from io import BytesIO
 import numpy as np
 import pydicom
 import pytest
+from gdcm import TransferSyntax
 from PIL import Image
-from test_film_reader import encapsulate, rule, write_dicom
+from test_film_reader import compress, encapsulate, rule, write_dicom
 
-from etl import film_reader
+from etl import film_dicom, film_reader
 from etl.film_dicom import decode_dicom
 from etl.film_quality import measure_quality
 from etl.film_reader import read_bytes, read_film
@@ -79,6 +80,20 @@ def test_a_dicom_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path):
     dataset.Rows = dataset.Columns = 20_000
     dataset.save_as(path)
     assert read_film(path, rule()).reason == "more than 100 million pixels"
+
+
+def test_a_dicom_that_inflates_without_end_is_refused_before_it_does(tmp_path, monkeypatch):
+    plain = write_dicom(tmp_path / "plain.dcm", np.zeros((2000, 2000)))  # 8 MB, deflated 8 kB
+    path = compress(plain, TransferSyntax.DeflatedExplicitVRLittleEndian)
+    assert read_film(path, rule()).outcome == "constant"
+    assert path.stat().st_size < 20_000
+    monkeypatch.setattr(film_dicom, "MAXIMUM_BYTES", 4_000_000)
+    tracemalloc.start()
+    reading = read_film(path, rule())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert reading.reason == "more than 4,000,000 bytes once inflated"
+    assert peak < 4_000_000
 
 
 def test_a_file_of_too_many_bytes_is_not_read(tmp_path, monkeypatch):
