@@ -33,7 +33,7 @@ class Preprocessing:
     size: int
     fit: str
     resample: str
-    decode: str = SCALED
+    decode: str
 
     @property
     def is_scaled(self) -> bool:
