@@ -26,7 +26,16 @@ from rich.console import Console
 from rich.table import Table
 
 from cxrfuture_data.schema import ContractError
-from etl.film_frame import EXACT, GAP, SCALED, Decoded, Preprocessing, frame_film, scaled_size
+from etl.film_frame import (
+    EXACT,
+    GAP,
+    SCALED,
+    Decoded,
+    Preprocessing,
+    frame_film,
+    scaled_size,
+    whole_film,
+)
 from etl.film_quality import measure_quality
 from etl.film_reader import Pixels, read_film
 
@@ -156,7 +165,7 @@ def decode_by_pydicom(file: Path) -> Decoded:
     film = dcmread(file)
     bits = int(film.BitsStored)
     image = Image.fromarray((film.pixel_array >> (bits - 8)).astype(np.uint8))
-    return Decoded(image, image.width, image.height, image.width, image.height, bits)
+    return whole_film(image, bits)
 
 
 def clock(work: Callable[[Any], Any], given: Any) -> float:

@@ -5,27 +5,10 @@ were made with it. Written from the definition of cubic convolution (Keys 1981, 
 float32 as OpenCV's own packages compute it on x86 (docs/films.md says how close).
 """
 
-from io import BytesIO
-
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 SHARPNESS = -0.75  # the kernel's a; Pillow's is -0.5
-
-STEP = 1024  # EHRXDiff's films pass through this size
-JPEG_QUALITY = 95  # OpenCV's default, at which they were saved
-
-
-def resize_as_ehrxdiff(grey: NDArray[np.uint8], size: int) -> Image.Image:
-    """(rows, columns) to ``size`` x ``size`` through 1024 x 1024, and through a JPEG (specs
-    ehrxdiff 6)."""
-    small = resize_cubic(resize_cubic(grey, STEP, STEP), size, size)
-    saved = BytesIO()
-    Image.fromarray(small).save(saved, "JPEG", quality=JPEG_QUALITY)
-    with Image.open(saved, formats=("JPEG",)) as image:
-        image.load()
-        return image
 
 
 def resize_cubic(grey: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.uint8]:

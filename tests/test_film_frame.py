@@ -9,7 +9,7 @@ from PIL import Image
 
 from cxrfuture_data.schema import ContractError
 from cxrfuture_data.settings import parse_settings
-from etl.film_cubic import resize_as_ehrxdiff, resize_cubic
+from etl.film_cubic import resize_cubic
 from etl.film_frame import Preprocessing
 from etl.film_reader import read_bytes
 from etl.recipe import ImageRule, read_recipe, shipped_recipes
@@ -162,8 +162,24 @@ def test_ehrxdiff_s_films_go_through_1024_and_a_jpeg():
     Image.fromarray(small).save(saved, "JPEG", quality=95)
     with Image.open(saved) as image:
         expected = np.asarray(image)
-    assert np.array_equal(np.asarray(resize_as_ehrxdiff(np.asarray(film), 256)), expected)
     assert np.array_equal(read(film, 256, "stretch", "opencv_1024"), expected)
+
+
+def test_medfuse_s_films_were_saved_at_a_width_of_512():
+    film = textured(901, 1300)
+    saved = BytesIO()
+    # 1300 * 512 / 901 is 738.7; Pillow's own defaults: bicubic, quality 75.
+    film.resize((512, 738)).save(saved, "JPEG")
+    with Image.open(saved) as image:
+        scaled = image.resize((256, 369), Image.Resampling.BILINEAR)
+    expected = np.asarray(scaled.crop((0, 56, 256, 312)))  # 56.5 is rounded to the even
+    assert np.array_equal(read(film, 256, resample="medfuse_512"), expected)
+
+
+def test_a_film_that_medfuse_s_script_has_shrunk_is_not_shrunk_again():
+    film = textured(512, 600)
+    again = read(film, 256, resample="medfuse_512")
+    assert np.array_equal(again, read(film, 256, resample="bilinear"))
 
 
 # --- the rule of a recipe
@@ -176,13 +192,17 @@ def test_published_films_are_decoded_whole(name):
         return
     rule = read_recipe(name, fidelity="published").image_rule
     assert rule.decode == "exact"
-    assert (rule.resample == "opencv_1024") == name.startswith("ehrxdiff")
+    scripts = {"ehrxdiff": "opencv_1024", "medfuse": "medfuse_512", "drfuse": "medfuse_512"}
+    assert rule.resample == scripts.get(name.split("_")[0], "bilinear")
 
 
 def test_the_correction_alone_smooths_ehrxdiff_s_films():
     recipe = read_recipe("ehrxdiff", fidelity="published")
     assert recipe.with_corrections(["films_smoothed"]).image_rule.resample == "bicubic"
     assert recipe.with_corrections(["clean_text"]).image_rule.resample == "opencv_1024"
+    medfuse = read_recipe("medfuse", fidelity="published")
+    corrected = medfuse.with_corrections(["films_from_originals"])
+    assert corrected.image_rule == read_recipe("medfuse").image_rule
 
 
 def test_a_rule_has_the_fields_of_the_reader_s():
@@ -190,8 +210,16 @@ def test_a_rule_has_the_fields_of_the_reader_s():
     assert Preprocessing(**rule.model_dump()).facts() == rule.model_dump() | {"reader": 2}
 
 
-@pytest.mark.parametrize(("fit", "decode"), [("crop", "exact"), ("stretch", "scaled")])
-def test_opencv_s_resize_of_a_crop_is_refused(fit, decode):
-    value = {"size": 256, "fit": fit, "resample": "opencv_1024", "decode": decode}
-    with pytest.raises(ContractError, match="opencv_1024 needs fit stretch and decode exact"):
+@pytest.mark.parametrize(
+    ("resample", "fit", "decode", "needed"),
+    [
+        ("opencv_1024", "crop", "exact", "stretch"),
+        ("opencv_1024", "stretch", "scaled", "stretch"),
+        ("medfuse_512", "stretch", "exact", "crop"),
+        ("medfuse_512", "crop", "scaled", "crop"),
+    ],
+)
+def test_a_script_s_resize_is_refused_where_it_is_not_theirs(resample, fit, decode, needed):
+    value = {"size": 256, "fit": fit, "resample": resample, "decode": decode}
+    with pytest.raises(ContractError, match=f"{resample} needs fit {needed} and decode exact"):
         parse_settings(ImageRule, value, "mine.yaml")
