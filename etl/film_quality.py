@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-# The mean of 600 frontal films of NIH ChestX-ray14 (each with mean 0 and deviation 1) on a grid of
+# The mean of 600 frontal films of NIH ChestX-ray14 (NIH Clinical Center; Wang et al., CVPR 2017),
+# each with mean 0 and deviation 1, on a grid of
 # 8 x 8, made symmetric; the left half, in hundredths of the largest value. Its sum is 0.
 FRONTAL_LEFT = (
     (-100, -87, -59, 10),
