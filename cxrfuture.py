@@ -660,6 +660,21 @@ def bench_level(
     module.run_level_bench(films, count, rounds, as_json=as_json)
 
 
+@bench.command("image")
+def bench_image(
+    films: Annotated[
+        Path | None,
+        typer.Option(help="A folder of films. Default: simulated ones of 2544 x 3056."),
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="Films at most.")] = 24,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """Films a second and core of each way to read one, beside the bare decoder."""
+    if films is not None and not films.is_dir():
+        raise ContractError(f"{films}: no such folder; give --films a folder of films")
+    _module("etl.bench_image", "etl").run_image_bench(films, count, as_json)
+
+
 def main() -> None:
     """Run a command. The only place that prints an error; a user's mistake is one line."""
     os.umask(0o077)  # outputs are for the user alone (MIMIC's terms)

@@ -31,6 +31,7 @@ PUBLISHED, UNNAMED, ALL = "published", "unnamed", "corrected"
 # Corrections that no table shows, because they act where films or samples are read.
 NOT_IN_TABLES = {
     "age_and_sex_in_every_hour": "in the loader",
+    "films_from_originals": "in the films",
     "films_smoothed": "in the films",
     "training_normaliser": "in the loader: moments",
 }

@@ -1,56 +1,38 @@
 """OpenCV's bicubic resize of 8-bit grey, which reads four pixels whatever the scale.
 
 It does not smooth before it shrinks, so fine detail becomes false detail; the films of EHRXDiff
-were made with it. Written from the definition of cubic convolution (Keys 1981, a = -0.75) in
-OpenCV's fixed point: weights in 1/2048, rounded once at the end, halves to even.
+were made with it. Written from the definition of cubic convolution (Keys 1981, a = -0.75), in
+float32 as OpenCV's own packages compute it on x86 (docs/films.md says how close).
 """
-
-from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 SHARPNESS = -0.75  # the kernel's a; Pillow's is -0.5
-WEIGHT_BITS = 11
-
-STEP = 1024  # EHRXDiff's films pass through this size
-JPEG_QUALITY = 95  # OpenCV's default, at which they were saved
-
-
-def resize_as_ehrxdiff(grey: NDArray[np.uint8], size: int) -> Image.Image:
-    """(rows, columns) to ``size`` x ``size`` through 1024 x 1024, and through a JPEG (specs
-    ehrxdiff 6)."""
-    small = resize_cubic(resize_cubic(grey, STEP, STEP), size, size)
-    saved = BytesIO()
-    Image.fromarray(small).save(saved, "JPEG", quality=JPEG_QUALITY)
-    with Image.open(saved, formats=("JPEG",)) as image:
-        image.load()
-        return image
 
 
 def resize_cubic(grey: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.uint8]:
     """(rows, columns) uint8 from (height, width) uint8; beyond an edge its last pixel repeats."""
     height, width = grey.shape
     across, weights = cubic_taps(width, columns)
-    wide = np.zeros((height, columns), np.int32)
+    wide = np.zeros((height, columns), np.float32)
     for tap in range(4):
         wide += np.take(grey, across[tap], axis=1) * weights[tap]
     down, weights = cubic_taps(height, rows)
-    total = np.zeros((rows, columns), np.int32)
+    total = np.zeros((rows, columns), np.float32)
     for tap in range(4):
         total += wide[down[tap]] * weights[tap][:, None]
-    return np.clip(np.rint(total / (1 << 2 * WEIGHT_BITS)), 0, 255).astype(np.uint8)
+    return np.clip(np.rint(total), 0, 255).astype(np.uint8)
 
 
-def cubic_taps(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
+def cubic_taps(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     """Which four source pixels each target pixel reads, and their weights: both (4, target)."""
-    centres = ((np.arange(target) + 0.5) * (source / target) - 0.5).astype(np.float32)
+    centres = (np.arange(target) + 0.5) * (source / target) - 0.5
     first = np.floor(centres)
-    past = (centres - first).astype(np.float64)  # 0 <= past < 1
+    past = centres - first  # 0 <= past < 1
     shares = np.stack([cubic_kernel(np.abs(past - tap)) for tap in range(-1, 3)])
     positions = np.clip(first.astype(np.intp) + np.arange(-1, 3)[:, None], 0, source - 1)
-    return positions, np.rint(shares * (1 << WEIGHT_BITS)).astype(np.int32)
+    return positions, shares.astype(np.float32)
 
 
 def cubic_kernel(distance: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,14 +3,15 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 from PIL import Image
+
+from etl.film_published import resize_as_ehrxdiff, shrink_as_medfuse
 
 # Part of every cache key: raise it when the same film would give other pixels.
 READER_VERSION = 2
 
 SCALED, EXACT = "scaled", "exact"
-AS_EHRXDIFF = "opencv_1024"
+AS_EHRXDIFF, AS_MEDFUSE = "opencv_1024", "medfuse_512"
 
 # Scaled: a film is first brought, by means of 2 x 2, 4 x 4 or more pixels, to no less than this
 # many times the size wanted.
@@ -23,6 +24,7 @@ RESAMPLE = {
     "bicubic": Image.Resampling.BICUBIC,
     "area": Image.Resampling.BOX,
     "lanczos": Image.Resampling.LANCZOS,
+    AS_MEDFUSE: Image.Resampling.BILINEAR,
 }
 
 
@@ -33,7 +35,7 @@ class Preprocessing:
     size: int
     fit: str
     resample: str
-    decode: str = SCALED
+    decode: str
 
     @property
     def is_scaled(self) -> bool:
@@ -61,6 +63,11 @@ class Decoded:
     bits: int
 
 
+def whole_film(grey: Image.Image, bits: int) -> Decoded:
+    """A film that was not scaled while it was decoded."""
+    return Decoded(grey, grey.width, grey.height, grey.width, grey.height, bits)
+
+
 def scaled_size(width: int, height: int, rule: Preprocessing) -> tuple[int, int]:
     """Width and height after scaling, before the crop; the longer side is rounded down."""
     if rule.fit == "stretch":
@@ -73,12 +80,12 @@ def frame_film(film: Decoded, rule: Preprocessing) -> Image.Image:
     """Scale and crop. Exact: as Pillow's resize and crop, one after the other, give every pixel.
     Scaled: in one resampling, of only the pixels that stay."""
     size = rule.size
+    if rule.resample == AS_EHRXDIFF:
+        return resize_as_ehrxdiff(film.grey, size)
+    if rule.resample == AS_MEDFUSE:
+        film = whole_film(shrink_as_medfuse(film.grey), film.bits)
     wide, high = scaled_size(film.width, film.height, rule)
     left, top = round((wide - size) / 2), round((high - size) / 2)
-    if rule.resample == AS_EHRXDIFF:
-        from etl.film_cubic import resize_as_ehrxdiff
-
-        return resize_as_ehrxdiff(np.asarray(film.grey), size)
     if not rule.is_scaled and max(wide, high) <= LONGEST * size:
         whole = film.grey.resize((wide, high), RESAMPLE[rule.resample])
         return whole.crop((left, top, left + size, top + size))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from etl.film_frame import GAP, Decoded, frame_film, scaled_size
+from etl.film_frame import GAP, Decoded, frame_film, scaled_size, whole_film
 from etl.film_frame import Preprocessing as Preprocessing
 from etl.film_quality import Quality, measure_quality
 
@@ -146,8 +146,7 @@ def decode_film(data: bytes, rule: Preprocessing) -> Decoded:
         from etl.film_dicom import decode_dicom
 
         pixels, bits = decode_dicom(data)
-        height, width = pixels.shape
-        return Decoded(Image.fromarray(pixels), width, height, width, height, bits)
+        return whole_film(Image.fromarray(pixels), bits)
     raise FilmError("unreadable", "neither JPEG, PNG nor DICOM")
 
 
@@ -167,6 +166,7 @@ def decode_image(data: bytes, rule: Preprocessing) -> Decoded:
             drafted = film.draft("L", (wide * GAP, high * GAP))
             if drafted is not None:
                 across, down = drafted[1][2:]
+        film.decodermaxblock = len(data)  # the decoder is called once, not every 64 kB
         film.load()
         if film.mode.startswith(("I", "F")):
             grey = Image.fromarray(stretch_range(np.asarray(film)))

@@ -74,7 +74,7 @@ Diff3mCorrection = Literal[
     "rows_anywhere",
     "two_pressures",
 ]
-MedfuseCorrection = Literal[BenchmarkCorrection, "film_before_discharge"]
+MedfuseCorrection = Literal[BenchmarkCorrection, "film_before_discharge", "films_from_originals"]
 
 ALL_CORRECTIONS = (
     *get_args(DdlCxrCorrection),
@@ -145,20 +145,22 @@ class ImageRule(Settings):
     """How a film becomes a square grey image.
 
     crop: shorter side to ``size``, then the centre. stretch: both sides to ``size``. Resampling is
-    Pillow's, which smooths what it shrinks; opencv_1024 is that of EHRXDiff's script
-    (etl/film_cubic.py). scaled: a film is decoded at a fraction of its size where that leaves twice
-    the size wanted; exact: whole (docs/films.md says what the difference is).
+    Pillow's, which smooths what it shrinks; opencv_1024 and medfuse_512 are those of EHRXDiff's and
+    MedFuse's scripts (etl/film_published.py). scaled: a film is decoded at a fraction of its size
+    where that leaves twice the size wanted; exact: whole (docs/films.md).
     """
 
     size: Annotated[int, Field(ge=32, le=1024, multiple_of=8)]
     fit: Literal["crop", "stretch"]
-    resample: Literal["bilinear", "bicubic", "area", "lanczos", "opencv_1024"]
+    resample: Literal["bilinear", "bicubic", "area", "lanczos", "opencv_1024", "medfuse_512"]
     decode: Literal["scaled", "exact"]
 
     @model_validator(mode="after")
     def _is_possible(self) -> Self:
-        if self.resample == "opencv_1024" and (self.fit, self.decode) != ("stretch", "exact"):
-            raise ValueError("resample opencv_1024 needs fit stretch and decode exact")
+        needed = {"opencv_1024": ("stretch", "exact"), "medfuse_512": ("crop", "exact")}
+        fit, decode = needed.get(self.resample, (self.fit, self.decode))
+        if (self.fit, self.decode) != (fit, decode):
+            raise ValueError(f"resample {self.resample} needs fit {fit} and decode {decode}")
         return self
 
 
@@ -329,6 +331,13 @@ class MedfuseRecipe(Recipe):
     cohort: MedfuseCohort
     corrections: dict[MedfuseCorrection, Section]
     split: BenchmarkSplitRule
+
+    @property
+    def image_rule(self) -> ImageRule:
+        """As of every recipe; films that the authors' script has shrunk are not those at hand."""
+        if self.is_in_force("films_from_originals"):
+            return self.image
+        return self.image.model_copy(update={"resample": "medfuse_512", "decode": "exact"})
 
 
 class FutureRecipe(Recipe):
