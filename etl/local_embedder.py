@@ -2,10 +2,9 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import groupby
 from queue import SimpleQueue
 from typing import Any
 
@@ -18,7 +17,7 @@ from etl.embedder import Batch, Counts, ModelFacts, Positions, Usage, Vectors, g
 from etl.local_folder import Encoder
 
 TEXTS_PER_WINDOW = 4096  # about; they are tokenized together
-WIDTH_STEP = 16  # tokens
+WIDTH_STEP = 4  # tokens; less padding, but more batches that are left half full
 WAITING_PER_REPLICA = 2  # batches ready beside the one that is computed
 
 Tokens = NDArray[np.int64]
@@ -100,16 +99,16 @@ class LocalModel:
 
     def _each_batch(self, texts: Sequence[str]) -> Iterator[tuple[Positions, list[Tokens]]]:
         """Positions and token ids of each batch; the next texts are tokenized meanwhile."""
+        yield from batch_by_width(self._each_window(texts), self._batch_size)
+
+    def _each_window(self, texts: Sequence[str]) -> Iterator[tuple[Positions, list[Tokens]]]:
         windows = plan_windows(texts, self._batch_size)
         with ThreadPoolExecutor(1) as ahead:
             futures = deque(ahead.submit(self._tokenize_at, texts, one) for one in windows[:1])
             for number, window in enumerate(windows):
                 if number + 1 < len(windows):
                     futures.append(ahead.submit(self._tokenize_at, texts, windows[number + 1]))
-                rows = futures.popleft().result()
-                named = [texts[index] for index in window]
-                for batch in plan_batches(named, [len(row) for row in rows], self._batch_size):
-                    yield window[batch], [rows[index] for index in batch]
+                yield window, futures.popleft().result()
 
     def _tokenize_at(self, texts: Sequence[str], window: Positions) -> list[Tokens]:
         return self.tokenize([texts[index] for index in window])
@@ -188,11 +187,23 @@ def plan_windows(texts: Sequence[str], batch_size: int) -> list[Positions]:
     return _slices(order, max(1, TEXTS_PER_WINDOW // batch_size) * batch_size)
 
 
-def plan_batches(texts: Sequence[str], lengths: Sequence[int], batch_size: int) -> list[Positions]:
-    """Positions of each batch of a window: texts of one width, the widest first."""
-    order = sorted(range(len(texts)), key=lambda index: (-width_of(lengths[index]), texts[index]))
-    widths = groupby(order, key=lambda index: width_of(lengths[index]))
-    return [batch for _, group in widths for batch in _slices(list(group), batch_size)]
+def batch_by_width(
+    windows: Iterable[tuple[Positions, list[Tokens]]], batch_size: int
+) -> Iterator[tuple[Positions, list[Tokens]]]:
+    """Batches of one width each, as they fill up; what is left comes last, the widest first."""
+    waiting: dict[int, list[tuple[int, Tokens]]] = {}
+    for positions, rows in windows:
+        for position, row in zip(positions.tolist(), rows, strict=True):
+            batch = waiting.setdefault(width_of(len(row)), [])
+            batch.append((position, row))
+            if len(batch) == batch_size:
+                yield _split(waiting.pop(width_of(len(row))))
+    for width in sorted(waiting, reverse=True):
+        yield _split(waiting[width])
+
+
+def _split(batch: list[tuple[int, Tokens]]) -> tuple[Positions, list[Tokens]]:
+    return np.array([position for position, _ in batch]), [row for _, row in batch]
 
 
 def width_of(tokens: int) -> int:
