@@ -624,8 +624,8 @@ def bench_latent(
 @bench.command("embed")
 def bench_embed(
     params: ParamsFile = DEFAULT_PARAMS,
-    texts: Annotated[int, typer.Option(min=1, help="Made from a seed, like events.")] = 2000,
-    rounds: Annotated[int, typer.Option(min=1, help="Runs of each, in turn.")] = 3,
+    texts: Annotated[int, typer.Option(min=1, help="Made from a seed, like events.")] = 8192,
+    rounds: Annotated[int, typer.Option(min=1, help="Runs of each, in turn.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
     """Embedding against the bare model on the same batches."""

@@ -15,7 +15,7 @@ from etl.params import EmbedParams, RemoteEmbedder
 
 TEXTS_COUNTED = 100_000  # every text is counted up to so many; of more, a sample
 TEXTS_SAMPLED = 20_000
-TEXTS_MEASURED = 512
+TEXTS_MEASURED = 256
 SEED = 0
 SIGMAS = 1.96  # of a mean: 95 of 100 samples are nearer
 BYTES_PER_NUMBER = 2  # fp16

@@ -2,10 +2,9 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import groupby
 from queue import SimpleQueue
 from typing import Any
 
@@ -17,11 +16,8 @@ from cxrfuture_data.schema import ContractError
 from etl.embedder import Batch, Counts, ModelFacts, Positions, Usage, Vectors, gather
 from etl.local_folder import Encoder
 
-TEXTS_PER_WINDOW = 16384  # about; they are tokenized together
-# A matrix of few rows is multiplied by another kernel, whose sums end in other bits. With batches of
-# so many texts at least and in such steps no vector was seen to depend on its neighbours.
-ROW_STEP = 8
-WIDTH_STEP = 4  # tokens
+TEXTS_PER_WINDOW = 4096  # about; they are tokenized together
+WIDTH_STEP = 4  # tokens; less padding, but more batches that are left half full
 WAITING_PER_REPLICA = 2  # batches ready beside the one that is computed
 
 Tokens = NDArray[np.int64]
@@ -38,8 +34,8 @@ class Replica:
 class LocalModel:
     """An encoder's folder, read only and offline.
 
-    A vector does not depend on which other texts are left to embed, to the last bit (on the
-    processors tried): a batch is as wide as each of its texts.
+    A vector does not depend on which other texts are left to embed, to the last bit: the shape of
+    its batch, which decides how sums are made, is that of its own length.
     """
 
     def __init__(
@@ -103,16 +99,16 @@ class LocalModel:
 
     def _each_batch(self, texts: Sequence[str]) -> Iterator[tuple[Positions, list[Tokens]]]:
         """Positions and token ids of each batch; the next texts are tokenized meanwhile."""
+        yield from batch_by_width(self._each_window(texts), self._batch_size)
+
+    def _each_window(self, texts: Sequence[str]) -> Iterator[tuple[Positions, list[Tokens]]]:
         windows = plan_windows(texts, self._batch_size)
         with ThreadPoolExecutor(1) as ahead:
             futures = deque(ahead.submit(self._tokenize_at, texts, one) for one in windows[:1])
             for number, window in enumerate(windows):
                 if number + 1 < len(windows):
                     futures.append(ahead.submit(self._tokenize_at, texts, windows[number + 1]))
-                rows = futures.popleft().result()
-                named = [texts[index] for index in window]
-                for batch in plan_batches(named, [len(row) for row in rows], self._batch_size):
-                    yield window[batch], [rows[index] for index in batch]
+                yield window, futures.popleft().result()
 
     def _tokenize_at(self, texts: Sequence[str], window: Positions) -> list[Tokens]:
         return self.tokenize([texts[index] for index in window])
@@ -159,10 +155,9 @@ class LocalModel:
         return self._replicas
 
     def pad(self, rows: Sequence[Tokens]) -> tuple[Tokens, Tokens]:
-        """Token ids and which of them are tokens, each (N, T): N in steps, the last row repeated,
-        and T the width of the longest."""
-        count = -(-len(rows) // ROW_STEP) * ROW_STEP
-        shape = count, width_of(max(len(row) for row in rows))
+        """Token ids and which of them are tokens, each (batch_size, T): always so many rows, the
+        last one repeated, and T the width of the longest."""
+        shape = max(self._batch_size, len(rows)), width_of(max(len(row) for row in rows))
         ids = np.full(shape, self._open_tokenizer().pad_token_id or 0, np.int64)
         is_token = np.zeros(shape, np.int64)
         for number in range(shape[0]):
@@ -192,11 +187,23 @@ def plan_windows(texts: Sequence[str], batch_size: int) -> list[Positions]:
     return _slices(order, max(1, TEXTS_PER_WINDOW // batch_size) * batch_size)
 
 
-def plan_batches(texts: Sequence[str], lengths: Sequence[int], batch_size: int) -> list[Positions]:
-    """Positions of each batch of a window: texts of one width, the widest first."""
-    order = sorted(range(len(texts)), key=lambda index: (-width_of(lengths[index]), texts[index]))
-    widths = groupby(order, key=lambda index: width_of(lengths[index]))
-    return [batch for _, group in widths for batch in _slices(list(group), batch_size)]
+def batch_by_width(
+    windows: Iterable[tuple[Positions, list[Tokens]]], batch_size: int
+) -> Iterator[tuple[Positions, list[Tokens]]]:
+    """Batches of one width each, as they fill up; what is left comes last, the widest first."""
+    waiting: dict[int, list[tuple[int, Tokens]]] = {}
+    for positions, rows in windows:
+        for position, row in zip(positions.tolist(), rows, strict=True):
+            batch = waiting.setdefault(width_of(len(row)), [])
+            batch.append((position, row))
+            if len(batch) == batch_size:
+                yield _split(waiting.pop(width_of(len(row))))
+    for width in sorted(waiting, reverse=True):
+        yield _split(waiting[width])
+
+
+def _split(batch: list[tuple[int, Tokens]]) -> tuple[Positions, list[Tokens]]:
+    return np.array([position for position, _ in batch]), [row for _, row in batch]
 
 
 def width_of(tokens: int) -> int:

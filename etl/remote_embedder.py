@@ -65,6 +65,7 @@ class RemoteModel:
     def embed_each(self, texts: Sequence[str]) -> Iterator[Batch]:
         """As they are answered. After the first error no request is sent, and those under way are
         waited for and given: they are paid for."""
+        require_permission(self._params)  # however this model was opened
         size, many = self._params.batch_size, self._params.concurrency
         batches = iter(
             np.arange(start, min(start + size, len(texts))) for start in range(0, len(texts), size)

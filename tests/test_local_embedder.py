@@ -10,7 +10,13 @@ import pytest
 
 from cxrfuture_data.schema import ContractError
 from etl import local_embedder
-from etl.local_embedder import LocalModel, load_replica, plan_batches, visible_devices
+from etl.local_embedder import (
+    LocalModel,
+    batch_by_width,
+    load_replica,
+    plan_windows,
+    visible_devices,
+)
 from etl.local_folder import find_minilm, read_folder, read_minilm
 from etl.params import LocalEmbedder
 
@@ -72,14 +78,22 @@ def test_cut_texts_and_tokens_are_counted():
     assert model.count_tokens(["word", "word " * 999]).tolist() == [3, 256]
 
 
-def test_batches_hold_one_width_the_widest_first_whatever_the_order_of_texts():
+def test_batches_hold_one_width_over_windows_and_what_is_left_comes_last():
+    rows = [np.zeros(length, np.int64) for length in (9, 8, 12, 5, 4, 10, 8)]
+    windows = [(np.array([6, 5, 4]), rows[:3]), (np.array([3, 2, 1, 0]), rows[3:])]
+    batches = [
+        (place.tolist(), [len(row) for row in some]) for place, some in batch_by_width(windows, 2)
+    ]
+    assert batches == [([6, 4], [9, 12]), ([5, 3], [8, 5]), ([1], [10]), ([0], [8]), ([2], [4])]
+    assert list(batch_by_width([], 2)) == []
+
+
+def test_windows_are_whole_batches_longest_first_whatever_the_order():
     texts = ["bb", "a", "ccc", "aa", "d"]
-    lengths = [8, 4, 9, 5, 1]
-    named = [[texts[i] for i in batch] for batch in plan_batches(texts, lengths, 2)]
-    assert named == [["ccc"], ["aa", "bb"], ["a", "d"]]
-    turned = texts[::-1], lengths[::-1]
-    assert [[turned[0][i] for i in batch] for batch in plan_batches(*turned, 2)] == named
-    assert plan_batches([], [], 2) == []
+    named = [[texts[i] for i in window] for window in plan_windows(texts, 2)]
+    assert named == [["ccc", "aa", "bb", "a", "d"]]
+    turned = texts[::-1]
+    assert [[turned[i] for i in window] for window in plan_windows(turned, 2)] == named
 
 
 def test_a_vector_does_not_depend_on_the_texts_beside_it(minilm):

@@ -12,8 +12,8 @@ import pytest
 
 from cxrfuture_data.schema import ContractError
 from cxrfuture_data.settings import parse_settings, read_yaml
+from etl.embedder import open_embedder
 from etl.params import Params
-from etl.remote_embedder import RemoteModel
 from etl.remote_pace import Budget, Pace, pause_before, read_retry_after
 from tests.embedding_server import KEY, KEY_NAME, running_server, vector_of
 
@@ -29,7 +29,7 @@ def server(monkeypatch):
         yield server
 
 
-def open_model(server, **changes):
+def open_model(server, is_estimating=False, **changes):
     value = read_yaml(ROOT / "params.yaml")
     remote = value["embed"]["remote"] | {
         "base_url": server.url,
@@ -42,8 +42,8 @@ def open_model(server, **changes):
         "timeout_seconds": 5,
         "attestation": "our own server",
     }
-    value["embed"]["remote"] = remote | changes
-    return RemoteModel(parse_settings(Params, value, "test").embed.remote)
+    value["embed"] |= {"backend": "remote", "remote": remote | changes}
+    return open_embedder(parse_settings(Params, value, "test").embed, is_estimating)
 
 
 def expected(texts, dim=6):
@@ -390,6 +390,14 @@ def test_an_address_with_a_secret_is_refused_and_not_shown(server, url):
 def test_what_is_no_address_is_refused(server, url):
     with pytest.raises(ContractError, match="is no address"):
         open_model(server, base_url=url)
+
+
+def test_a_model_opened_for_an_estimate_sends_nothing_unattested(server):
+    model = open_model(server, is_estimating=True, attestation=" ")
+    assert model.count_tokens(TEXTS).tolist() == [10] * 10
+    with pytest.raises(ContractError, match="attestation is empty"):
+        model.embed(TEXTS)
+    assert server.bodies == []
 
 
 def test_a_proxy_never_sees_plain_texts(server, monkeypatch):
