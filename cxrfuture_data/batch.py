@@ -135,7 +135,7 @@ def collate(
     images = [sample for sample in samples if isinstance(sample, ImageSample)]
     if len(samples) == 0 or len(samples) not in (len(pairs), len(stays), len(images)):
         raise ValueError(f"a batch is of one kind, got {len(samples)} samples of several")
-    shape = tuple(dataset.manifest.latent_shape)
+    shape = tuple(dataset.manifest.latent.shape)
     if pairs:
         return PairBatch(
             **common,
@@ -238,7 +238,7 @@ def _window_fields(
     ]
     died, died_known = _known((sample.died_in_hospital for sample in samples), np.bool_)
     hours, is_hour = _pad(rows, rule.columns)
-    shape = tuple(dataset.manifest.latent_shape)
+    shape = tuple(dataset.manifest.latent.shape)
     return {
         "previous": latents_of([sample.previous for sample in samples], shape),
         "previous_film": pixels_of([sample.previous for sample in samples], film_size),

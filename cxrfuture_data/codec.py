@@ -1,9 +1,9 @@
 """Image <-> latent, through a KL autoencoder saved in diffusers' layout. Needs torch when called.
 
-Shapes: B films, H x W pixels, C latent channels, h x w latent positions (an eighth of H x W).
+Shapes: B films, H x W pixels, C latent channels, h x w latent positions: an eighth of H x W with
+DDL-CXR's autoencoder, a quarter with EHRXDiff's.
 """
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
+from cxrfuture_data.publish import digest, file_sha256
 from cxrfuture_data.schema import ContractError
 
 CONFIG_FILE = "config.json"
@@ -81,23 +82,25 @@ def load_codec(folder: Path, device: str = "cpu") -> Codec:
     )
 
 
-def latent_shape(folder: Path, size: int) -> tuple[tuple[int, int, int], float]:
-    """(C, h, w) of the latent of a square image, and the scale of latents; only the config is
-    read."""
+def latent_form(folder: Path, size: int) -> tuple[tuple[int, int, int], float, float]:
+    """Shape (C, h, w), scale and shift (as of a Codec) of the latents of square images of ``size``
+    pixels; of the autoencoder's folder only the config is read."""
     _require(folder)
     config = json.loads((folder / CONFIG_FILE).read_text())
     side = size // 2 ** (len(config["block_out_channels"]) - 1)
-    return (int(config["latent_channels"]), side, side), float(config["scaling_factor"])
+    shape = int(config["latent_channels"]), side, side
+    return shape, float(config["scaling_factor"]), float(config.get("shift_factor") or 0.0)
 
 
 def weights_digest(folder: Path) -> str:
-    """sha256, in hex, over the config and the weights: what a cached latent depends on."""
+    """sha256, in hex, over the config and the weights: what a cached latent depends on.
+
+    Notes of the library, such as its version, are not part of the config.
+    """
     _require(folder)
-    total = hashlib.sha256()
-    for name in (CONFIG_FILE, WEIGHTS_FILE):
-        with (folder / name).open("rb") as handle:
-            total.update(hashlib.file_digest(handle, "sha256").digest())
-    return total.hexdigest()
+    config = json.loads((folder / CONFIG_FILE).read_text())
+    settings = {name: value for name, value in config.items() if not name.startswith("_")}
+    return digest(settings, file_sha256(folder / WEIGHTS_FILE))
 
 
 def _require(folder: Path) -> None:

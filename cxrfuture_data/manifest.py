@@ -65,6 +65,17 @@ class RecipeRecord(Settings):
     body: dict[str, Any]
 
 
+class LatentForm(Settings):
+    """What the numbers of a latent are: (raw - shift) * scale of an autoencoder that ran in
+    ``precision``, kept in ``dtype``."""
+
+    shape: Annotated[list[Count], Field(min_length=3, max_length=3)]  # C, h, w
+    scale: float
+    shift: float
+    precision: str
+    dtype: str
+
+
 class Weights(Settings):
     """Digests of the models' weights; embedder is None where the recipe has no events."""
 
@@ -119,7 +130,7 @@ class Manifest(Settings):
     simulated: Simulated
     attestation: str | None
     films_kept: FilmsKept
-    latent_shape: Annotated[list[Count], Field(min_length=3, max_length=3)]  # C, h, w
+    latent: LatentForm
     embeddings: Embeddings
     statistics: Statistics
     attrition: list[DropRow]

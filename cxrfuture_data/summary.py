@@ -90,6 +90,6 @@ def _print_sample(dataset: Dataset, console: Console) -> None:
             hours, events = len(sample.window.hourly), len(sample.window.event_row)
             words += f", {hours} hours and {events} events in the window"
         where = f"{manifest.recipe.name}, {split} {kind} {sample.key}"
-        shape = tuple(manifest.latent_shape)
+        shape = tuple(manifest.latent.shape)
         console.print(f"{where}: latents {shape}, {words}", highlight=False, soft_wrap=True)
         return

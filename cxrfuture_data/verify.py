@@ -131,7 +131,7 @@ def _check_sample(sample: Sample, split: str, dataset: Dataset) -> None:
             raise ContractError(f"sample {sample.key}: an event beyond the {rows} embeddings")
         if (np.diff(sample.window.event_hours) < 0).any():
             raise ContractError(f"sample {sample.key}: events are not oldest first")
-    shape = tuple(dataset.manifest.latent_shape)
+    shape = tuple(dataset.manifest.latent.shape)
     for role, film in films_of(sample).items():
         if film.mean.shape != shape:
             raise ContractError(

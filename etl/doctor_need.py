@@ -24,7 +24,8 @@ EVENT_RATE = 250_000  # of ehrxdiff
 PARQUET_SHARE = 0.8  # of a csv.gz
 HOURLY_BYTES = 4.0  # of event, cohort and window of ddl_cxr, per row of the sources
 EVENT_BYTES = 25.0  # of ehrxdiff
-FILM_SECONDS = 0.021  # per film of 2,544 x 3,056 and core (specs stack 5)
+# Per film of 2,544 x 3,056 and core (cxrfuture bench image, docs/films.md).
+FILM_SECONDS = {"scaled": 0.0145, "exact": 0.030}
 KEPT_SHARE = {"none": 0.0, "png": 0.6, "levels": 0.5}  # of a film's bytes as they are in memory
 LATENT_SHARE = 0.25  # mean and log-variance, 4 channels at an eighth, fp16
 BASE_GB = 0.5  # of a process beside DuckDB's own limit
@@ -104,10 +105,9 @@ def _films_need(params: Params, recipe: Recipe, cohort: PlannedCohort) -> Need:
     in_tars = KEPT_SHARE[params.shard.keep_films] + LATENT_SHARE
     disk = count * pixels * (1 + LATENT_SHARE) + held * pixels * in_tars
     workers = min(params.image.workers, os.cpu_count() or 1)
-    basis = (
-        f"{count:,} films of {recipe.image.size} px, {FILM_SECONDS * 1000:.0f} ms a film and core"
-    )
-    return Need(f"{recipe.name}: films", disk, count * FILM_SECONDS / workers, basis)
+    seconds = FILM_SECONDS[recipe.image_rule.decode]
+    basis = f"{count:,} films of {recipe.image.size} px, {seconds * 1000:.0f} ms a film and core"
+    return Need(f"{recipe.name}: films", disk, count * seconds / workers, basis)
 
 
 def look_at_machine(build: Path) -> Machine:

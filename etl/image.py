@@ -13,6 +13,7 @@ from cxrfuture_data.console import say
 from cxrfuture_data.publish import digest, publish, read_done, write_done
 from cxrfuture_data.schema import ContractError
 from etl.cache import Cache, open_cache, stage_rows
+from etl.film_quality import find_near_duplicates
 from etl.film_reader import MISSING, OUTCOMES, Preprocessing
 from etl.film_task import (
     Attempt,
@@ -94,7 +95,7 @@ def run(params: Params, recipe: Recipe) -> None:
     say(f"image: {describe_films(tree, located, sizes)}")
     (folder / STAGE_RECORD).unlink(missing_ok=True)
     attempts, *_ = [read_demand(params, cache, tree, one, decoders) for one in demands]
-    table = list_attempts(listed, attempts, films["split"])
+    table = list_attempts(listed, attempts, films)
     counts = Counter(table["outcome"].to_list())
     _refuse_nothing(counts, root)
     with publish(folder / "film.parquet") as part_file:
@@ -201,14 +202,14 @@ def read_shapes(params: Params, located: Located) -> dict[str, tuple[int, int]]:
 
 
 def read_cohort(cohort: Path) -> pl.DataFrame:
-    """dicom_id, path and split of the cohort's films, in the cohort's order."""
+    """dicom_id, study_id, path and split of the cohort's films, in the cohort's order."""
     path = cohort / "film.parquet"
     if not path.exists():
         raise ContractError(f"{path}: no such file; run `cxrfuture cohort` first")
     splits = pl.read_parquet(cohort / "split.parquet", columns=["subject_id", "split"])
-    films = pl.read_parquet(path, columns=["dicom_id", "subject_id", "path"])
+    films = pl.read_parquet(path, columns=["dicom_id", "subject_id", "study_id", "path"])
     return films.join(splits, on="subject_id", how="left", maintain_order="left").select(
-        "dicom_id", "path", "split"
+        "dicom_id", "study_id", "path", "split"
     )
 
 
@@ -259,15 +260,21 @@ def known_attempts(
 
 
 def list_attempts(
-    films: Sequence[Film], attempts: Mapping[str, Attempt], splits: pl.Series
+    listed: Sequence[Film], attempts: Mapping[str, Attempt], films: pl.DataFrame
 ) -> pl.DataFrame:
-    """One row a film, in their order."""
+    """One row a film, in the cohort's order. ``near_duplicate_of``: the first film of its study
+    that it looks like."""
     rows = []
-    for film in films:
+    for film in listed:
         attempt = attempts.get(film.name) if film.name is not None else None
         facts = MISSING.columns() if attempt is None else attempt.facts
         rows.append({**facts, "sha256": attempt and attempt.sha256, "dicom_id": film.dicom_id})
-    return pl.DataFrame(rows, schema=FILM_COLUMNS).with_columns(splits)
+    table = pl.DataFrame(rows, schema=FILM_COLUMNS).with_columns(films["split"])
+    hashed = zip(films["study_id"], films["dicom_id"], table["dhash"], strict=True)
+    pairs = find_near_duplicates(hashed)
+    first = {other: one for _, one, other, _ in reversed(pairs)}
+    names = pl.Series([first.get(film.dicom_id) for film in listed], dtype=pl.String)
+    return table.with_columns(near_duplicate_of=names)
 
 
 def count_drops(counts: Counter[str]) -> list[Drop]:

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from cxrfuture_data.cache_rows import STAGE_RECORD, CacheRows, Space, open_stage_rows
-from cxrfuture_data.codec import Codec, latent_shape, load_codec, weights_digest
+from cxrfuture_data.codec import Codec, latent_form, load_codec, weights_digest
 from cxrfuture_data.console import say
 from cxrfuture_data.publish import digest, publish, write_done
 from cxrfuture_data.schema import LATENT_PARTS, ContractError
@@ -87,6 +87,7 @@ def run(params: Params, recipe: Recipe) -> None:
     facts = {
         "weights_digest": space.facts["weights"],
         "scale": space.facts["scale"],
+        "shift": space.facts["shift"],
         "precision": params.latent.precision,
         "dtype": space.dtype,
         "preprocessing": rule,
@@ -99,10 +100,11 @@ def run(params: Params, recipe: Recipe) -> None:
 
 def latent_space(weights: Path, rule: dict[str, Any], size: int, precision: str) -> Space:
     """Where the latents of an autoencoder and a preprocessing lie: fp16 (2, C, h, w)."""
-    shape, scale = latent_shape(weights, size)
+    shape, scale, shift = latent_form(weights, size)
     facts = {
         "weights": weights_digest(weights),
         "scale": scale,
+        "shift": shift,
         "preprocessing": rule,
         "parts": list(LATENT_PARTS),
         "precision": precision,

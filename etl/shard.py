@@ -82,7 +82,8 @@ def plan_shards(params: Params, recipe: Recipe, made_from: str) -> tuple[list[Sh
     build = params.build(recipe.name)
     shards: list[Shard] = []
     drops: list[Drop] = []
-    channels = shard_facts.latent_shape(params, recipe)[0]
+    record = shard_facts.read_json(params.build(recipe.name, "latent", "done.json"))
+    channels = shard_facts.latent_form(record).shape[0]
     for kind in recipe.kinds:
         rows, dropped = read_rows(build, kind)
         drops += dropped

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cxrfuture_data.manifest import Simulated, Weights
+from cxrfuture_data.manifest import LatentForm, Simulated, Weights
 from cxrfuture_data.publish import digest, file_sha256
 from cxrfuture_data.schema import SCHEMA_VERSION, ContractError
 from etl.params import Params
@@ -97,16 +97,17 @@ def origin(params: Params, recipe: Recipe, source: Mapping[str, Any]) -> dict[st
             embedder=embed["model"]["digest"] if recipe.window.events else None,
         ),
         "licence": licence(source),
-        "latent_shape": latent_shape(params, recipe),
+        "latent": latent_form(latent),
         "simulated": Simulated(**simulated(source)),
         "attestation": embed.get("attestation") if recipe.window.events else None,
     }
 
 
-def latent_shape(params: Params, recipe: Recipe) -> list[int]:
-    """C, h, w of every latent; zeros of a recipe without a film."""
-    shape = read_json(params.build(recipe.name, "latent", "done.json"))["shape"]
-    return [0, 0, 0] if shape is None else list(shape)
+def latent_form(record: Mapping[str, Any]) -> LatentForm:
+    """What the latent stage's record says of its numbers; of a recipe without a film the shape is
+    zeros."""
+    named = {name: record[name] for name in ("scale", "shift", "precision", "dtype")}
+    return LatentForm(shape=record["shape"] or [0, 0, 0], **named)
 
 
 def simulated(source: Mapping[str, Any]) -> dict[str, bool]:

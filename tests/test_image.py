@@ -46,6 +46,7 @@ def write_cohort(build, films, root):
         {
             "dicom_id": [dicom for _, dicom in films],
             "subject_id": [subject for subject, _ in films],
+            "study_id": [500 + subject for subject, _ in films],
             "path": [f"files/{dicom}.jpg" for _, dicom in films],
         }
     ).write_parquet(cohort / "film.parquet")
@@ -183,6 +184,7 @@ def test_bytes_that_were_read_before_are_not_decoded_again(tmp_path, ten_films, 
     assert len(decoded) == len(set(decoded)) == 9
     table = read_table(tmp_path)
     assert table["sha256"][0] == table["sha256"][1]
+    assert table["near_duplicate_of"].to_list()[:2] == [None, "d0"]
     assert table["outcome"].to_list() == ["ok"] * 10
     decoded.clear()
     for path in files.iterdir():  # copied again: other times, the same bytes
@@ -340,4 +342,4 @@ def test_a_cohort_without_films_gives_an_empty_table(tmp_path):
     path = tmp_path / RECIPE.name / "cohort" / "film.parquet"
     pl.read_parquet(path).clear().write_parquet(path)
     image.run(read_test_params(tmp_path), RECIPE)
-    assert read_table(tmp_path).shape == (0, len(image.FILM_COLUMNS) + 1)
+    assert read_table(tmp_path).shape == (0, len(image.FILM_COLUMNS) + 2)

@@ -310,5 +310,6 @@ def test_the_dataset_says_what_it_is(reference):
     assert value["licence"] == SIMULATED
     assert value["recipe"]["body"]["window"]["hourly"] is True
     assert value["schema_version"] == SCHEMA_VERSION
-    assert value["latent_shape"] == list(LATENT)
+    form = {"shape": list(LATENT), "scale": 0.5, "shift": 0.0}
+    assert value["latent"] == form | {"precision": "fp32", "dtype": "float16"}
     assert value["weights"] == {"vae": "1" * 64, "embedder": None}

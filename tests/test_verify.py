@@ -137,7 +137,8 @@ def test_a_sample_of_another_split_is_found(folder):
 
 
 def test_a_latent_of_another_shape_than_the_dataset_s_is_found(folder):
-    value = json.loads((folder / "dataset.json").read_text()) | {"latent_shape": [4, 4, 5]}
+    value = json.loads((folder / "dataset.json").read_text())
+    value["latent"]["shape"] = [4, 4, 5]
     (folder / "dataset.json").write_text(json.dumps(value))
     with pytest.raises(ContractError, match=r"latent \(4, 4, 4\), dataset.json says \(4, 4, 5\)"):
         verify(folder)

@@ -370,6 +370,7 @@ def _write_films(folder: Path, cache: Cache) -> None:
     ]
     _write(folder / "latent" / "latent.parquet", table)
     done = {"weights_digest": "1" * 64, "preprocessing": {}, "shape": LATENT}
+    done |= {"scale": 0.5, "shift": 0.0, "precision": "fp32", "dtype": "float16"}
     put_rows(folder / "latent", cache, hashes[::-1], latents[::-1], done)
 
 
