@@ -5,6 +5,7 @@ found without it, and shards are claimed on disk too.
 """
 
 import json
+import re
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -208,7 +209,7 @@ def _open(url: str) -> Engine:
             connection.execute("PRAGMA synchronous = NORMAL")
 
     else:
-        engine = create_engine(url)
+        engine = create_engine(re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url))
     try:
         METADATA.create_all(engine)
     except DatabaseError:  # another writer made the tables meanwhile

@@ -7,18 +7,23 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
 import polars as pl
 import pytest
 from postgres_server import PASSWORD, Server, find_binaries, load_tree, run_server
 from tiny_mimic import REPOSITORY, chart, read_ingested, read_notes, tiny_params, write_tree
 
+from cxrfuture_data.cache_rows import Space
 from cxrfuture_data.publish import file_sha256
 from cxrfuture_data.schema import ContractError
 from etl import event, ingest, prepare
+from etl.cache import Cache
+from etl.cache_ledger import FileSeen, Ledger
 from etl.database import find_database
 from etl.database_rows import DISORDER, DatabaseRows
 from etl.database_url import is_database, show_url
@@ -489,3 +494,26 @@ def test_a_database_is_planned_and_examined_as_its_files_are(
     assert [(a.name, a.count) for a in database.anomalies] == [
         (a.name, a.count) for a in files.anomalies
     ]
+
+
+@needs_server
+def test_several_writers_share_a_ledger_in_postgresql(server, tmp_path):
+    """The cache's ledger: claims, notes and counts of eight writers at once."""
+    server.create("ledger")
+    cache = Cache(tmp_path / "cache", Ledger(server.url("ledger")))
+    space = Space("image", {}, (2,), "uint8")
+
+    def write(number: int) -> None:
+        cache.ledger.register(space)
+        sha256 = f"{number:064d}"
+        with cache.write(space) as writer:
+            writer.add([f"{number:032d}{number:032d}"], np.full((1, 2), number, np.uint8))
+        file = FileSeen(f"{number}.jpg", 1, 2, sha256)
+        cache.ledger.record(space, {f"{number:032d}": {"outcome": "ok"}}, "films", [file])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(24)))
+    assert len(cache.rows(space)) == 24
+    assert len(cache.ledger.attempts(space)) == len(cache.ledger.files("films")) == 24
+    assert not cache.ledger.open_shards()
+    assert list(cache.ledger.spaces()) == [space.name]
