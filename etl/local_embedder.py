@@ -18,6 +18,9 @@ from etl.local_folder import Encoder
 
 TEXTS_PER_WINDOW = 4096  # about; they are tokenized together
 WIDTH_STEP = 4  # tokens; less padding, but more batches that are left half full
+# Matrices of a few rows are multiplied by another kernel, and its sums end in other bits. From so
+# many texts on, in steps of so many, no vector was seen to change with the texts beside it.
+ROW_STEP = 8
 WAITING_PER_REPLICA = 2  # batches ready beside the one that is computed
 
 Tokens = NDArray[np.int64]
@@ -34,8 +37,8 @@ class Replica:
 class LocalModel:
     """An encoder's folder, read only and offline.
 
-    A vector does not depend on which other texts are left to embed, to the last bit: the shape of
-    its batch, which decides how sums are made, is that of its own length.
+    A vector does not depend on which other texts are left to embed, to the last bit, on the
+    processors tried (a test says so of this one): a batch is as wide as each of its texts.
     """
 
     def __init__(
@@ -155,9 +158,10 @@ class LocalModel:
         return self._replicas
 
     def pad(self, rows: Sequence[Tokens]) -> tuple[Tokens, Tokens]:
-        """Token ids and which of them are tokens, each (batch_size, T): always so many rows, the
-        last one repeated, and T the width of the longest."""
-        shape = max(self._batch_size, len(rows)), width_of(max(len(row) for row in rows))
+        """Token ids and which of them are tokens, each (N, T): N in steps, the last row repeated,
+        and T the width of the longest."""
+        count = -(-len(rows) // ROW_STEP) * ROW_STEP
+        shape = count, width_of(max(len(row) for row in rows))
         ids = np.full(shape, self._open_tokenizer().pad_token_id or 0, np.int64)
         is_token = np.zeros(shape, np.int64)
         for number in range(shape[0]):
