@@ -1,4 +1,5 @@
-"""Rows of the cache, read by the hash of what each was made from. Needs numpy only.
+"""Rows of the cache, read by the hash of what each was made from. Needs numpy only, but for rows
+on an object store (cache_remote.py).
 
 A space holds rows of one shape that were made in one way: images by one preprocessing, latents by
 one autoencoder, embeddings by one model. Its folder holds ``space.json`` and any number of shards,
@@ -9,11 +10,11 @@ a killed writer left behind the last index entry is never read. etl/cache.py wri
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from cxrfuture_data.publish import digest
 from cxrfuture_data.schema import ContractError
 
 SPACE_FILE = "space.json"
+REMOTE_FILE = "remote.json"  # beside it where the rows lie on an object store
 ROWS_SUFFIX = ".rows"
 INDEX_SUFFIX = ".index"
 STAGE_RECORD = "done.json"
@@ -84,14 +86,58 @@ def read_index(path: Path) -> NDArray[Any]:
     return np.frombuffer(data, ENTRY, count=len(data) // ENTRY.itemsize)
 
 
+class Shards(Protocol):
+    """Where the rows of a space lie."""
+
+    def indexes(self) -> list[tuple[str, NDArray[Any]]]:
+        """Name and entries of each shard that is there now, in the order of their names."""
+
+    def read(
+        self, wanted: Sequence[tuple[str, NDArray[np.int64]]], row_bytes: int
+    ) -> Iterator[NDArray[np.uint8]]:
+        """(N, row_bytes) for each name and the numbers of its rows, in their order."""
+
+
+@dataclass(frozen=True)
+class LocalShards:
+    """Shards in a folder."""
+
+    folder: Path
+
+    def indexes(self) -> list[tuple[str, NDArray[Any]]]:
+        paths = sorted(self.folder.glob(f"*{INDEX_SUFFIX}"))
+        return [(path.stem, read_index(path)) for path in paths]
+
+    def read(
+        self, wanted: Sequence[tuple[str, NDArray[np.int64]]], row_bytes: int
+    ) -> Iterator[NDArray[np.uint8]]:
+        for name, rows in wanted:
+            path = self.folder / f"{name}{ROWS_SUFFIX}"
+            data = map_rows(path, row_bytes)
+            if int(rows.max()) >= len(data):
+                raise ContractError(f"{path}: ends before row {rows.max()}; {MEND}")
+            yield data[rows]
+
+
+def open_shards(folder: Path) -> Shards:
+    """The shards of a space's folder, or of the object store that it stands for."""
+    if not (folder / REMOTE_FILE).exists():
+        return LocalShards(folder)
+    from cxrfuture_data.cache_remote import open_remote_shards
+
+    return open_remote_shards(folder)
+
+
 class CacheRows:
     """The rows that a space held when it was opened."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.space = read_space(folder)
-        self._names = sorted(path.stem for path in folder.glob(f"*{INDEX_SUFFIX}"))
-        indexes = [read_index(folder / f"{name}{INDEX_SUFFIX}") for name in self._names]
+        self._shards = open_shards(folder)
+        found = self._shards.indexes()
+        self._names = [name for name, _ in found]
+        indexes = [index for _, index in found]
         entries = np.concatenate([np.zeros(0, ENTRY), *indexes])
         lengths = [len(index) for index in indexes]
         shard = np.repeat(np.arange(len(indexes), dtype=np.int32), lengths)

@@ -79,7 +79,7 @@ class ObjectStore:
         objects = {_below(root, item["name"]): _listed(item) for item in found if _is_file(item)}
         return sorted(folders), {name: one for name, one in objects.items() if name}
 
-    def list(self) -> dict[str, Listed]:
+    def list_all(self) -> dict[str, Listed]:
         """Every object below the URL by name, as it is now; a request for a thousand of them."""
         with self._explained() as (files, root):
             files.invalidate_cache(root)
@@ -200,4 +200,6 @@ def _listed(item: dict[str, Any]) -> Listed:
     spelt = next((str(item[key]) for key in VERSIONS if item.get(key)), "")
     version = int.from_bytes(hashlib.sha256(spelt.encode()).digest()[:8], "big") >> 1
     tag = str(item.get("ETag", "")).strip('"')
-    return Listed(int(item["size"] or 0), version, tag if re.fullmatch("[0-9a-f]{32}", tag) else None)
+    return Listed(
+        int(item["size"] or 0), version, tag if re.fullmatch("[0-9a-f]{32}", tag) else None
+    )
