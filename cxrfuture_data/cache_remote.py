@@ -36,17 +36,19 @@ RANGE_BYTES = 8 * 1024 * 1024  # larger ones are cut, to be fetched side by side
 _OBJECT = re.compile(f"[0-9a-f]{{{NAME_DIGITS}}}")
 
 
-def open_remote_shards(folder: Path) -> "RemoteShards":
+def open_remote_shards(folder: Path, row_bytes: int) -> "RemoteShards":
     """The shards that a folder stands for."""
-    return RemoteShards(folder, ObjectStore(json.loads((folder / REMOTE_FILE).read_text())["url"]))
+    url = json.loads((folder / REMOTE_FILE).read_text())["url"]
+    return RemoteShards(folder, ObjectStore(url), row_bytes)
 
 
 class RemoteShards:
     """Shards below a URL and, not yet uploaded, in a folder."""
 
-    def __init__(self, folder: Path, store: ObjectStore) -> None:
+    def __init__(self, folder: Path, store: ObjectStore, row_bytes: int) -> None:
         self.folder = folder
         self.store = store
+        self._row_bytes = row_bytes
         self._objects: dict[str, str] = {}
 
     def indexes(self) -> list[tuple[str, NDArray[Any]]]:
@@ -63,10 +65,9 @@ class RemoteShards:
             found.append((path.stem, entries))
         return found
 
-    def read(
-        self, wanted: Sequence[tuple[str, NDArray[np.int64]]], row_bytes: int
-    ) -> Iterator[NDArray[np.uint8]]:
+    def read(self, wanted: Sequence[tuple[str, NDArray[np.int64]]]) -> Iterator[NDArray[np.uint8]]:
         """As Shards; the ranges of all shards are fetched together."""
+        row_bytes = self._row_bytes
         local: dict[int, NDArray[np.uint8]] = {}
         ranges: list[tuple[int, int, int]] = []  # number in wanted, first row, row after the last
         for number, (name, rows) in enumerate(wanted):
@@ -75,7 +76,7 @@ class RemoteShards:
                 local[number] = data[rows]
             else:
                 ranges += [(number, *one) for one in join_rows(rows, row_bytes)]
-        parts = self._fetch(wanted, ranges, row_bytes)
+        parts = self._fetch(wanted, ranges)
         for number, (_, rows) in enumerate(wanted):
             yield local[number] if number in local else _pick(rows, parts[number], row_bytes)
 
@@ -83,9 +84,9 @@ class RemoteShards:
         self,
         wanted: Sequence[tuple[str, NDArray[np.int64]]],
         ranges: Sequence[tuple[int, int, int]],
-        row_bytes: int,
     ) -> dict[int, list[tuple[int, bytes]]]:
         """By number in wanted: first row and bytes of each range."""
+        row_bytes = self._row_bytes
         names = {
             number: f"{self._objects[wanted[number][0]]}{ROWS_SUFFIX}" for number, *_ in ranges
         }

@@ -118,12 +118,12 @@ class ObjectStore:
 
     def write(self, name: str, data: bytes) -> None:
         """Put an object: it is there whole, or not at all."""
-        with self._explained(name) as (files, root):
+        with self._explained(name, is_read=False) as (files, root):
             files.pipe_file(f"{root}/{name}", data)
 
     def upload(self, name: str, path: Path) -> None:
         """Put a file's bytes."""
-        with self._explained(name) as (files, root):
+        with self._explained(name, is_read=False) as (files, root):
             files.put_file(str(path), f"{root}/{name}")
 
     def look(self, name: str) -> Listed | None:
@@ -140,14 +140,14 @@ class ObjectStore:
                 files.rm_file(f"{root}/{name}")
 
     @contextmanager
-    def _explained(self, name: str = "") -> Iterator[tuple[Any, str]]:
+    def _explained(self, name: str = "", is_read: bool = True) -> Iterator[tuple[Any, str]]:
         """The driver and the path it gives this URL. Whatever it raises becomes one line of ours:
         its own words may hold keys and signatures."""
         where = f"{self}/{name}" if name else str(self)
         try:
             yield _open(self.url, os.getpid())
         except FileNotFoundError:
-            if name:
+            if name and is_read:
                 raise FileNotFoundError(where) from None
             raise ContractError(f"{where}: no such bucket or container; see its spelling") from None
         except ContractError:

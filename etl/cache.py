@@ -173,10 +173,12 @@ class ShardWriter:
         for file in (shard.rows, shard.index):
             with file:
                 os.fsync(file.fileno())
-        self._cache.ledger.count_rows(shard.number, self._held, is_open=False)
-        self._held = 0
-        if is_uploaded:
-            self._cache.upload(self._space, f"{shard.number:08d}")
+        held, self._held = self._held, 0
+        try:
+            if is_uploaded:
+                self._cache.upload(self._space, f"{shard.number:08d}")
+        finally:  # until then no other process uploads it
+            self._cache.ledger.count_rows(shard.number, held, is_open=False)
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,14 @@ def describe_space(store: ObjectStore, folder: Path, text: str) -> None:
 def upload_shard(store: ObjectStore, folder: Path, stem: str, row_bytes: int) -> None:
     """Move a shard that nobody writes any more to the store, less what was left half."""
     rows, index = folder / f"{stem}{ROWS_SUFFIX}", folder / f"{stem}{INDEX_SUFFIX}"
+    try:
+        _move_shard(store, rows, index, row_bytes)
+    except (FileNotFoundError, ContractError):
+        if rows.exists():  # else another process has moved it meanwhile
+            raise
+
+
+def _move_shard(store: ObjectStore, rows: Path, index: Path, row_bytes: int) -> None:
     data = index.read_bytes() if index.exists() else b""
     size = rows.stat().st_size if rows.exists() else 0
     count = min(len(data) // ENTRY.itemsize, size // row_bytes)
@@ -64,7 +72,7 @@ def upload_shard(store: ObjectStore, folder: Path, stem: str, row_bytes: int) ->
                     f"{store}/{name}{ROWS_SUFFIX}: not as long as what was sent; run it again"
                 )
             store.write(f"{name}{INDEX_SUFFIX}", data)
-        put_file(folder / f"{name}{INDEX_SUFFIX}", data)
+        put_file(index.with_name(f"{name}{INDEX_SUFFIX}"), data)
     index.unlink(missing_ok=True)
     rows.unlink(missing_ok=True)
 

@@ -1,5 +1,6 @@
 """An S3 server on 127.0.0.1 (moto's), behind a proxy that fails when it is told to."""
 
+import logging
 import re
 import time
 from collections.abc import Iterator
@@ -62,7 +63,7 @@ class Server:
     def get(self, key: str) -> bytes:
         return self.client().get_object(Bucket=BUCKET, Key=key)["Body"].read()
 
-    def keys(self, prefix: str = "") -> list[str]:
+    def names(self, prefix: str = "") -> list[str]:
         pages = self.client().get_paginator("list_objects_v2")
         found = pages.paginate(Bucket=BUCKET, Prefix=prefix)
         return [one["Key"] for page in found for one in page.get("Contents", ())]
@@ -75,6 +76,7 @@ def run_server() -> Iterator[Server]:
         pytest.importorskip(name, reason=f"{name} is not installed: no S3 server to test against")
     from moto.server import ThreadedMotoServer
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # or it lists every request
     moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     moto.start()
     host, port = moto.get_host_and_port()
@@ -110,7 +112,7 @@ def use_server(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
     server.faults.clear()
     client = server.client()
     client.create_bucket(Bucket=BUCKET)
-    for key in server.keys():
+    for key in server.names():
         client.delete_object(Bucket=BUCKET, Key=key)
     server.requests.clear()
     assert object_store._open.cache_info().currsize == 0
@@ -149,7 +151,9 @@ def _handler(server: Server, host: str, port: int) -> type[BaseHTTPRequestHandle
             length = response.getheader("Content-Length")
             connection.close()
             is_cut = fault is not None and fault.is_cut
-            self.reply(response.status, kept, data, length if self.command == "HEAD" else None, is_cut)
+            self.reply(
+                response.status, kept, data, length if self.command == "HEAD" else None, is_cut
+            )
 
         def reply(
             self,

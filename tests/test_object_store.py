@@ -80,7 +80,7 @@ def test_a_missing_object_and_a_missing_bucket_are_told_apart(server):
     with pytest.raises(FileNotFoundError, match="no-such-key"):
         ObjectStore(URL).read("no-such-key")
     assert ObjectStore(URL).look("no-such-key") is None
-    with pytest.raises(ContractError, match="no-such-bucket.*no such bucket"):
+    with pytest.raises(ContractError, match=r"no-such-bucket.*no such bucket"):
         ObjectStore("s3://no-such-bucket/x").list_all()
 
 
@@ -128,7 +128,7 @@ def test_a_slow_server_ends_in_a_clear_error(server, monkeypatch):
 @pytest.mark.parametrize("code", ["InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"])
 def test_wrong_credentials_are_one_line_that_shows_no_key(server, code):
     server.fail(".", status=403, code=code)
-    with pytest.raises(ContractError, match="access refused.*AWS_PROFILE") as caught:
+    with pytest.raises(ContractError, match=r"access refused.*AWS_PROFILE") as caught:
         ObjectStore(URL).list_all()
     said = str(caught.value) + repr(caught.value.__cause__)
     assert KEY not in said
@@ -141,7 +141,7 @@ def test_no_credentials_at_all_are_named(server, monkeypatch):
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     forget_connections()
-    with pytest.raises(ContractError, match="access refused.*AWS_PROFILE"):
+    with pytest.raises(ContractError, match=r"access refused.*AWS_PROFILE"):
         ObjectStore(URL).list_all()
 
 
