@@ -132,13 +132,16 @@ def _pick(
 
 def fetch_indexes(store: ObjectStore, folder: Path) -> None:
     """Fetch the indexes that are new on the store, and forget those that were removed there."""
-    there = {name for name in store.list_all() if name.endswith(INDEX_SUFFIX)}
+    listed = store.list_all().items()
+    there = {name: one.bytes for name, one in listed if name.endswith(INDEX_SUFFIX)}
     here = {path.name for path in folder.glob(f"*{INDEX_SUFFIX}")}
-    for name in here - there:
+    for name in here - there.keys():
         if is_object_name(name.removesuffix(INDEX_SUFFIX)):
             (folder / name).unlink(missing_ok=True)
     try:
-        for name, data in store.read_all(sorted(there - here)):
+        for name, data in store.read_all(
+            {name: there[name] for name in sorted(there.keys() - here)}
+        ):
             if object_name(data) != name.removesuffix(INDEX_SUFFIX):
                 raise ContractError(f"{store}/{name}: damaged; {MEND}")
             put_file(folder / name, data)

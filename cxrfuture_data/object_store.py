@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -27,6 +27,7 @@ REQUESTS = 16  # at once
 READS = 4  # of an object whose bytes end early, before that is an error
 SECONDS_BETWEEN_READS = 0.5  # and twice as long each time
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://")
+_MD5 = re.compile("[0-9a-f]{32}")  # an ETag of an object that was sent in one piece
 _CODE = re.compile(r"[A-Za-z0-9]{1,40}")
 
 
@@ -72,7 +73,8 @@ class ObjectStore:
 
     def entries(self) -> tuple[list[str], dict[str, Listed]]:
         """What lies directly below the URL: the names of folders, and objects."""
-        with self._explained() as (files, root):
+        found: list[dict[str, Any]] = []
+        with suppress(FileNotFoundError), self._explained(is_missing_told=True) as (files, root):
             files.invalidate_cache(root)
             found = files.ls(root, detail=True)
         folders = [_below(root, item["name"]) for item in found if item["type"] == "directory"]
@@ -87,11 +89,13 @@ class ObjectStore:
         return {_below(root, name): _listed(item) for name, item in found.items()}
 
     def read(self, name: str, size: int | None = None) -> bytes:
-        """All bytes; FileNotFoundError where there is no such object. Of another ``size`` than was
-        listed they are read again, and then refused."""
+        """All bytes; FileNotFoundError where there is no such object. With the ``size`` that was
+        listed it is one request; of another size they are read again, and then refused."""
+        # Else s3fs asks for the size first. One byte more tells an object that has grown.
+        limits = {"start": 0, "end": size + 1} if size else {}
         for attempt in range(READS):
-            with self._explained(name) as (files, root):
-                data: bytes = files.cat_file(f"{root}/{name}")
+            with self._explained(name, is_missing_told=True) as (files, root):
+                data: bytes = files.cat_file(f"{root}/{name}", **limits)
             if size is None or len(data) == size:
                 return data
             time.sleep(SECONDS_BETWEEN_READS * 2**attempt)
@@ -103,7 +107,8 @@ class ObjectStore:
     def read_ranges(self, ranges: Sequence[tuple[str, int, int]]) -> list[bytes]:
         """The bytes from start to end of each (name, start, end), many at once; fewer where the
         object ends before."""
-        with self._explained(ranges[0][0] if ranges else "") as (files, root):
+        named = ranges[0][0] if ranges else ""
+        with self._explained(named, is_missing_told=True) as (files, root):
             names, starts, ends = zip(*ranges, strict=True) if ranges else ((), (), ())
             paths = [f"{root}/{name}" for name in names]
             parts: list[bytes] = files.cat_ranges(
@@ -111,24 +116,27 @@ class ObjectStore:
             )
         return parts
 
-    def read_all(self, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-        """Name and bytes of many objects, several at once, in their order."""
+    def read_all(self, sizes: Mapping[str, int]) -> Iterator[tuple[str, bytes]]:
+        """Name and bytes of many objects of these sizes, several at once, in their order."""
         with ThreadPoolExecutor(REQUESTS) as readers:
-            yield from zip(names, readers.map(self.read, names), strict=True)
+            yield from zip(sizes, readers.map(self.read, sizes, sizes.values()), strict=True)
 
     def write(self, name: str, data: bytes) -> None:
         """Put an object: it is there whole, or not at all."""
-        with self._explained(name, is_read=False) as (files, root):
+        with self._explained(name) as (files, root):
             files.pipe_file(f"{root}/{name}", data)
 
     def upload(self, name: str, path: Path) -> None:
         """Put a file's bytes."""
-        with self._explained(name, is_read=False) as (files, root):
+        with self._explained(name) as (files, root):
             files.put_file(str(path), f"{root}/{name}")
 
     def look(self, name: str) -> Listed | None:
         """One object as it is now, or None."""
-        with suppress(FileNotFoundError), self._explained(name) as (files, root):
+        with (
+            suppress(FileNotFoundError),
+            self._explained(name, is_missing_told=True) as (files, root),
+        ):
             files.invalidate_cache(root)
             return _listed(files.info(f"{root}/{name}"))
         return None
@@ -136,18 +144,23 @@ class ObjectStore:
     def remove(self, names: Sequence[str]) -> None:
         """Remove objects in this order; those that are gone already are passed over."""
         for name in names:
-            with suppress(FileNotFoundError), self._explained(name) as (files, root):
+            with (
+                suppress(FileNotFoundError),
+                self._explained(name, is_missing_told=True) as (files, root),
+            ):
                 files.rm_file(f"{root}/{name}")
 
     @contextmanager
-    def _explained(self, name: str = "", is_read: bool = True) -> Iterator[tuple[Any, str]]:
-        """The driver and the path it gives this URL. Whatever it raises becomes one line of ours:
-        its own words may hold keys and signatures."""
+    def _explained(
+        self, name: str = "", is_missing_told: bool = False
+    ) -> Iterator[tuple[Any, str]]:
+        """The driver and the path it gives this URL. Whatever it raises becomes one line of ours,
+        but for FileNotFoundError if that is wanted: its own words may hold keys and signatures."""
         where = f"{self}/{name}" if name else str(self)
         try:
             yield _open(self.url, os.getpid())
         except FileNotFoundError:
-            if name and is_read:
+            if is_missing_told:
                 raise FileNotFoundError(where) from None
             raise ContractError(f"{where}: no such bucket or container; see its spelling") from None
         except ContractError:
@@ -200,6 +213,4 @@ def _listed(item: dict[str, Any]) -> Listed:
     spelt = next((str(item[key]) for key in VERSIONS if item.get(key)), "")
     version = int.from_bytes(hashlib.sha256(spelt.encode()).digest()[:8], "big") >> 1
     tag = str(item.get("ETag", "")).strip('"')
-    return Listed(
-        int(item["size"] or 0), version, tag if re.fullmatch("[0-9a-f]{32}", tag) else None
-    )
+    return Listed(int(item["size"] or 0), version, tag if _MD5.fullmatch(tag) else None)

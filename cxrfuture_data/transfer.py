@@ -75,7 +75,11 @@ def push(dataset: Path, url: str, attestation: str) -> Transfer:
 
     sent = _each(f"push to {store}", names, send)
     files = [file for file, _ in sent]
-    record = {"attestation": attestation.strip() or None, "files": [asdict(one) for one in files]}
+    record = {
+        "attestation": attestation.strip() or None,
+        "dataset_sha256": hashlib.sha256(text).hexdigest(),
+        "files": [asdict(one) for one in files],
+    }
     store.write(TRANSFER_FILE, (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
     if (dataset / DATASET_FILE).read_bytes() != text:
         raise ContractError(f"{dataset}: was built anew meanwhile; push it again")
@@ -95,7 +99,7 @@ def pull(url: str, folder: Path) -> Transfer:
     here = folder / DATASET_FILE
     if here.exists() and here.read_bytes() != text:
         raise ContractError(f"{folder}: holds another dataset; name another folder")
-    files = _read_record(record, f"{store}/{TRANSFER_FILE}")
+    files = _read_record(record, text, f"{store}/{TRANSFER_FILE}")
     _require_named(store, text, {file.name: file.sha256 for file in files})
     here.unlink(missing_ok=True)  # no dataset until it is whole
 
@@ -215,10 +219,11 @@ def _remote_sha256(store: ObjectStore, file: SentFile) -> str:
     return sha.hexdigest()
 
 
-def _read_record(data: bytes, source: str) -> list[SentFile]:
-    """The files of a record. A name that leads out of the folder is refused."""
+def _read_record(data: bytes, text: bytes, source: str) -> list[SentFile]:
+    """The files of the record of a dataset.json; names that lead out of the folder are refused."""
     try:
-        files = [SentFile(**one) for one in json.loads(data)["files"]]
+        record = json.loads(data)
+        files = [SentFile(**one) for one in record["files"]]
         is_right = all(
             _NAME.fullmatch(file.name)
             and file.name not in (DATASET_FILE, TRANSFER_FILE)
@@ -231,6 +236,8 @@ def _read_record(data: bytes, source: str) -> list[SentFile]:
         is_right = False
     if not is_right:
         raise ContractError(f"{source}: not the record of a pushed dataset; push it again")
+    if record.get("dataset_sha256") != hashlib.sha256(text).hexdigest():
+        raise ContractError(f"{source}: of another {DATASET_FILE}; push it again")
     return files
 
 

@@ -75,7 +75,8 @@ def list_remote_films(root: ObjectStore) -> RemoteTree:
         if folder is root:
             first = [FILES] if FILES in names else []
             candidates += [root.below(name) for name in (*first, *sorted({*names} - {FILES}))]
-    return RemoteTree(root.below(FILES), "release", {})
+    folder = root.below(FILES)
+    return RemoteTree(folder, "release", folder.list_all())
 
 
 def is_film(name: str) -> bool:
