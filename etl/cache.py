@@ -29,6 +29,7 @@ from cxrfuture_data.cache_rows import (
     SPACE_FILE,
     CacheRows,
     Space,
+    read_space,
 )
 from cxrfuture_data.object_store import ObjectStore, is_url
 from cxrfuture_data.publish import digest
@@ -59,11 +60,10 @@ class Cache:
         folder = self.folder / space.name
         if not (folder / SPACE_FILE).exists():
             folder.mkdir(parents=True, exist_ok=True)
-            text = json.dumps(asdict(space), indent=1, sort_keys=True) + "\n"
             if self.store is not None:
-                cache_remote.describe_space(self.store.below(space.name), folder, text)
+                cache_remote.point_to(self.store.below(space.name), folder)
             part = folder / f"{SPACE_FILE}.{_writer()}"  # others may be writing the same
-            part.write_text(text)
+            part.write_text(json.dumps(asdict(space), indent=1, sort_keys=True) + "\n")
             part.replace(folder / SPACE_FILE)
         return folder
 
@@ -88,6 +88,12 @@ class Cache:
         if self.store is not None:
             folder, store = self.space_folder(space), self.store.below(space.name)
             cache_remote.upload_shard(store, folder, stem, space.row_bytes)
+
+    def spaces(self) -> list[Space]:
+        """Every space there is now, by name."""
+        if self.store is not None:
+            cache_remote.mirror_spaces(self.store, self.folder)
+        return [read_space(path.parent) for path in sorted(self.folder.glob(f"*/*/{SPACE_FILE}"))]
 
     def write(self, space: Space) -> "ShardWriter":
         """A shard of the space to append to; claimed with the first row."""

@@ -5,7 +5,7 @@ import os
 import shutil
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrfuture_data.cache_remote import is_object_name
+from cxrfuture_data.cache_remote import fetch_indexes, is_object_name
 from cxrfuture_data.cache_rows import (
     ENTRY,
     INDEX_SUFFIX,
@@ -24,9 +24,7 @@ from cxrfuture_data.cache_rows import (
     Space,
     map_rows,
     read_index,
-    read_space,
 )
-from cxrfuture_data.object_store import Listed
 from cxrfuture_data.publish import publish
 from etl import cache_remote
 from etl.cache import Cache, is_alive
@@ -58,24 +56,18 @@ class Damage:
     rows: tuple[int, ...]
 
 
-def spaces_of(cache: Cache) -> list[Space]:
-    """Every space of the cache, by name; of one on an object store those last mirrored."""
-    return [read_space(path.parent) for path in sorted(cache.folder.glob(f"*/*/{SPACE_FILE}"))]
-
-
 def measure_spaces(cache: Cache) -> list[SpaceSize]:
     """The size of every space."""
     used_at = cache.ledger.spaces()
-    stored: dict[str, dict[str, Listed]] = {}
-    if cache.store is not None:
-        stored = cache_remote.mirror_spaces(cache.store, cache.folder)
     sizes = []
-    for space in spaces_of(cache):
+    for space in cache.spaces():
+        if cache.store is not None:
+            fetch_indexes(cache.store.below(space.name), cache.space_folder(space))
         indexes = indexes_of(cache, space)
         entries = [read_index(path) for path in indexes]
         rows = sum(map(len, entries))
         keys = np.concatenate([np.zeros(0, ENTRY), *entries])[["high", "low"]]
-        files = file_sizes(cache, space, stored.get(space.name, {}))
+        files = file_sizes(cache, space)
         held = rows * (space.row_bytes + ENTRY.itemsize)
         described = files[SPACE_FILE]
         size = SpaceSize(
@@ -91,15 +83,15 @@ def measure_spaces(cache: Cache) -> list[SpaceSize]:
     return sizes
 
 
-def file_sizes(cache: Cache, space: Space, stored: Mapping[str, Listed]) -> dict[str, int]:
+def file_sizes(cache: Cache, space: Space) -> dict[str, int]:
     """Bytes of each file of a space; on an object store of the objects, and of what waits here."""
     paths = {path.name: path for path in cache.space_folder(space).iterdir()}
     if cache.store is None:
         return {name: path.stat().st_size for name, path in paths.items()}
     waiting = {path.stem for name, path in paths.items() if name.endswith(ROWS_SUFFIX)}
     here = {name: path.stat().st_size for name, path in paths.items() if path.stem in waiting}
-    described = {SPACE_FILE: paths[SPACE_FILE].stat().st_size}
-    return described | {name: one.bytes for name, one in stored.items()} | here
+    stored = cache.store.below(space.name).list_all()
+    return {name: one.bytes for name, one in stored.items()} | here
 
 
 def find_damage(cache: Cache, space: Space, advance: Callable[[int], None]) -> Iterator[Damage]:

@@ -15,7 +15,6 @@ from etl.cache_care import (
     measure_spaces,
     remove_space,
     repair,
-    spaces_of,
     unused_spaces,
 )
 from etl.params import Params
@@ -83,7 +82,7 @@ def collect_garbage(params: Params, builds: list[Path], days: float, is_removing
             remove_space(cache, size.space)
     won = sum(size.bytes for size in unused)
     if is_removing:
-        won += sum(cut_waste(cache, space) for space in spaces_of(cache))
+        won += sum(cut_waste(cache, space) for space in cache.spaces())
         print(f"{cache}: {won / 1e9:,.2f} GB freed")
     else:
         print(f"{cache}: {won / 1e9:,.2f} GB could go; add --remove to remove them")

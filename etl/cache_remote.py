@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from cxrfuture_data.cache_remote import fetch_indexes, is_object_name, object_name, put_file
+from cxrfuture_data.cache_remote import is_object_name, object_name, put_file
 from cxrfuture_data.cache_rows import (
     ENTRY,
     INDEX_SUFFIX,
@@ -21,7 +21,7 @@ from cxrfuture_data.cache_rows import (
     SPACE_FILE,
     Space,
 )
-from cxrfuture_data.object_store import Listed, ObjectStore
+from cxrfuture_data.object_store import ObjectStore
 from cxrfuture_data.schema import ContractError
 
 UPLOAD_BYTES = 64_000_000  # of rows in a shard; what is lost with the machine that wrote them
@@ -38,11 +38,9 @@ def require_attestation(url: str, attestation: str, setting: str) -> None:
         )
 
 
-def describe_space(store: ObjectStore, folder: Path, text: str) -> None:
-    """Say in a space's folder where its rows lie, and on the store what they are."""
+def point_to(store: ObjectStore, folder: Path) -> None:
+    """Say in a space's folder where its rows lie."""
     put_file(folder / REMOTE_FILE, json.dumps({"url": str(store)}).encode())
-    if store.look(SPACE_FILE) is None:
-        store.write(SPACE_FILE, text.encode())
 
 
 def upload_shard(store: ObjectStore, folder: Path, stem: str, row_bytes: int) -> None:
@@ -64,6 +62,8 @@ def _move_shard(store: ObjectStore, rows: Path, index: Path, row_bytes: int) -> 
         if size > count * row_bytes:
             os.truncate(rows, count * row_bytes)
         name = object_name(data)
+        if store.look(SPACE_FILE) is None:
+            store.write(SPACE_FILE, index.with_name(SPACE_FILE).read_bytes())
         if store.look(f"{name}{INDEX_SUFFIX}") is None:
             store.upload(f"{name}{ROWS_SUFFIX}", rows)
             there = store.look(f"{name}{ROWS_SUFFIX}")
@@ -77,20 +77,15 @@ def _move_shard(store: ObjectStore, rows: Path, index: Path, row_bytes: int) -> 
     rows.unlink(missing_ok=True)
 
 
-def mirror_spaces(store: ObjectStore, folder: Path) -> dict[str, dict[str, Listed]]:
-    """Describe every space of the store below a folder, with its indexes; the objects of each."""
-    spaces: dict[str, dict[str, Listed]] = {}
+def mirror_spaces(store: ObjectStore, folder: Path) -> None:
+    """Describe every space of the store below a folder, without its indexes."""
     for name, listed in store.list_all().items():
         space, _, file = name.rpartition("/")
-        spaces.setdefault(space, {})[file] = listed
-    spaces = {space: files for space, files in spaces.items() if SPACE_FILE in files}
-    for space in spaces:
-        here = folder / space
-        here.mkdir(parents=True, exist_ok=True)
-        put_file(here / REMOTE_FILE, json.dumps({"url": str(store.below(space))}).encode())
-        put_file(here / SPACE_FILE, store.read(f"{space}/{SPACE_FILE}"))
-        fetch_indexes(store.below(space), here)
-    return spaces
+        if file == SPACE_FILE:
+            here = folder / space
+            here.mkdir(parents=True, exist_ok=True)
+            point_to(store.below(space), here)
+            put_file(here / SPACE_FILE, store.read(name, listed.bytes))
 
 
 @contextmanager

@@ -194,7 +194,11 @@ def test_image_latent_and_shard_are_those_of_a_run_without_a_store(tmp_path, ser
     def build(name, root, **cache):
         shutil.copytree(params.build(), tmp_path / name)
         own = tiny_params(
-            tmp_path, latent=settings, cache=cache, paths={"build": str(tmp_path / name)}
+            tmp_path,
+            latent=settings,
+            cache=cache,
+            paths={"build": str(tmp_path / name)},
+            shard={"workers": 1},
         )
         source = own.build("ingest", "source.json")
         facts = json.loads(source.read_text())
