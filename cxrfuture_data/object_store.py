@@ -9,6 +9,7 @@ the environment; no error shows them.
 import hashlib
 import os
 import re
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,7 @@ VERSIONS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "updated", "last
 REQUESTS = 16  # at once
 READS = 4  # of an object whose bytes end early, before that is an error
 SECONDS_BETWEEN_READS = 0.5  # and twice as long each time
+_OPENING = threading.Lock()
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://")
 _MD5 = re.compile("[0-9a-f]{32}")  # an ETag of an object that was sent in one piece
 _CODE = re.compile(r"[A-Za-z0-9]{1,40}")
@@ -158,7 +160,9 @@ class ObjectStore:
         but for FileNotFoundError if that is wanted: its own words may hold keys and signatures."""
         where = f"{self}/{name}" if name else str(self)
         try:
-            yield _open(self.url, os.getpid())
+            with _OPENING:
+                files = _open(self.url.partition("://")[0], os.getpid())
+            yield files, str(files._strip_protocol(self.url)).rstrip("/")
         except FileNotFoundError:
             if is_missing_told:
                 raise FileNotFoundError(where) from None
@@ -174,14 +178,12 @@ class ObjectStore:
             raise ContractError(f"{where}: {_reason(error)}") from None
 
 
-@lru_cache(maxsize=16)
-def _open(url: str, process: int) -> tuple[Any, str]:
-    """Once a process: a connection must not be carried over a fork."""
+@lru_cache(maxsize=4)
+def _open(scheme: str, process: int) -> Any:
+    """The driver, once a process: a connection must not be carried over a fork."""
     import fsspec
 
-    scheme = url.partition("://")[0]
-    files = fsspec.filesystem(scheme, use_listings_cache=False)
-    return files, str(files._strip_protocol(url)).rstrip("/")
+    return fsspec.filesystem(scheme, use_listings_cache=False)
 
 
 def _reason(error: Exception) -> str:

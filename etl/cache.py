@@ -77,9 +77,10 @@ class Cache:
         """Upload the shards of writers that were killed, or whose upload failed."""
         if self.store is None:
             return
-        folder = self.space_folder(space)
-        for stem in sorted(path.stem for path in folder.glob(f"*{ROWS_SUFFIX}")):
-            writer = self.ledger.open_shards().get(int(stem))
+        stems = sorted(path.stem for path in self.space_folder(space).glob(f"*{ROWS_SUFFIX}"))
+        writers = self.ledger.open_shards() if stems else {}  # after the look: none is newer
+        for stem in stems:
+            writer = writers.get(int(stem))
             if writer is None or not is_alive(writer):
                 self.upload(space, stem)
 
