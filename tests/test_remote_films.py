@@ -14,9 +14,11 @@ from test_latent import save_autoencoder
 from tiny_build import write_build
 from tiny_mimic import tiny_params
 
+from cxrfuture_data.cache_rows import open_stage_rows
 from cxrfuture_data.object_store import ObjectStore
 from cxrfuture_data.schema import ContractError
 from etl import film_remote, image, latent, shard
+from etl.cache import open_cache, stage_rows
 from etl.film_metadata import find_film_root
 from etl.film_remote import list_remote_films
 from etl.plan_film import look_for_films
@@ -221,3 +223,25 @@ def test_image_latent_and_shard_are_those_of_a_run_without_a_store(tmp_path, ser
     assert remote["attestation"] == f"s3://{BUCKET}/cache: simulated"
     assert not list((tmp_path / "remote").rglob("*.rows"))
     assert len([name for name in server.names("cache") if name.endswith(".rows")]) >= 2
+
+
+def test_shard_asks_the_store_for_the_films_of_many_samples_at_once(tmp_path, server):
+    """A request a space and a sixty-fourth of the samples where the rows lie side by side."""
+    store = {"folder": f"s3://{BUCKET}/cache", "attestation": "simulated"}
+    params, recipe = write_build(tmp_path, "ddl_cxr", shard={"workers": 1}, cache=store)
+    remote = open_cache(params)
+    for name in ("image", "latent"):
+        stage = params.build("ddl_cxr", name)
+        rows = open_stage_rows(stage)
+        hashes = pl.read_parquet(stage / f"{'film' if name == 'image' else name}.parquet")["sha256"]
+        kept = [one for one in hashes.unique() if rows.find([one])[0] >= 0]
+        with remote.write(rows.space) as writer:
+            writer.add(kept, rows.read(kept))
+        record = json.loads((stage / "done.json").read_text())
+        record |= stage_rows(remote, rows.space, stage)
+        (stage / "done.json").write_text(json.dumps(record))
+    server.requests.clear()
+    shard.run(params, recipe)
+    reads = [r for r in server.requests if r.startswith("GET") and ".rows" in r]
+    tars = len(list(params.build("ddl_cxr", "shard").glob("*/*.tar")))
+    assert 0 < len(reads) <= 2 * tars
