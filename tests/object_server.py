@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-KEY, SECRET = "AKIAUNLIKELYKEY00001", "unlikely/secret+of+this+test"
+KEY, SECRET = "unlikely-key-id", "unlikely/secret+of+this+test"
 BUCKET = "films-and-more"
 NOT_PASSED_ON = {"connection", "expect", "host", "transfer-encoding", "content-length"}
 

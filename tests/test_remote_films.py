@@ -12,6 +12,7 @@ from PIL import Image
 from test_image import RECIPE, read_table, read_test_params, result_bytes, write_cohort, write_film
 from test_latent import save_autoencoder
 from tiny_build import write_build
+from tiny_film import release_path
 from tiny_mimic import tiny_params
 
 from cxrfuture_data.cache_rows import open_stage_rows
@@ -25,7 +26,11 @@ from etl.plan_film import look_for_films
 from etl.recipe import read_recipe
 
 URL = f"s3://{BUCKET}/mimic/cxr"
-NAMES = ("p10/p10000001/s50000001/{}.jpg", "p11/p11000002/s50000002/{}.jpg", "p11/{}.png")
+PATHS = [release_path(10_000_001, 1, 0), release_path(11_000_002, 2, 1)]
+NAMES = (
+    *(path.removeprefix("files/").rpartition("/")[0] + "/{}.jpg" for path in PATHS),
+    "p11/{}.png",
+)
 ID = "0123abcd-0123abcd-0123abcd-0123abcd-0123abc{}"
 
 
@@ -158,7 +163,7 @@ def test_one_flat_folder_is_found(server):
         server.put(f"mimic/cxr/small/{ID.format(number)}.jpg", b"xy")
     tree = list_remote_films(ObjectStore(URL))
     assert (tree.layout, str(tree.folder)) == ("flat", f"{URL}/small")
-    found = tree.locate(f"files/p10/p10000001/s50000001/{ID.format(2)}.jpg")
+    found = tree.locate(PATHS[0].rpartition("/")[0] + f"/{ID.format(2)}.jpg")
     assert found.name == f"{ID.format(2)}.jpg"
 
 
