@@ -429,6 +429,35 @@ def verify_dataset(dataset: Dataset) -> None:
     print(f"{dataset}: {report.samples:,} samples in {report.shards} shards are whole")
 
 
+@app.command("push")
+def push_dataset(
+    dataset: Dataset,
+    url: Annotated[str, typer.Argument(help="Where to: s3://bucket/prefix.")],
+    attest: Annotated[
+        str, typer.Option(help="Who allowed it there, under what terms. Recorded beside it.")
+    ] = "",
+) -> None:
+    """Copy a dataset to an object store, every file proven; run it again to go on."""
+    from cxrfuture_data.transfer import push
+
+    sent = push(dataset, url, attest)
+    print(f"{url}: {sent.files:,} files, {sent.bytes / 1e9:,.2f} GB, {sent.copied:,} of them sent")
+
+
+@app.command("pull")
+def pull_dataset(
+    url: Annotated[str, typer.Argument(help="A pushed dataset: s3://bucket/prefix.")],
+    folder: Annotated[Path, typer.Argument(help="The folder to copy it to.")],
+) -> None:
+    """Copy a pushed dataset to a folder, every file proven; run it again to go on."""
+    from cxrfuture_data.transfer import pull
+
+    got = pull(url, folder)
+    print(
+        f"{folder}: {got.files:,} files, {got.bytes / 1e9:,.2f} GB, {got.copied:,} of them fetched"
+    )
+
+
 @app.command()
 def summary(
     build: Annotated[Path, typer.Argument(help="The folder dvc repro builds in.")] = Path("build"),

@@ -1,4 +1,5 @@
-"""Rows of the cache, read by the hash of what each was made from. Needs numpy only.
+"""Rows of the cache, read by the hash of what each was made from. Needs numpy only, but for rows
+on an object store (cache_remote.py).
 
 A space holds rows of one shape that were made in one way: images by one preprocessing, latents by
 one autoencoder, embeddings by one model. Its folder holds ``space.json`` and any number of shards,
@@ -9,11 +10,11 @@ a killed writer left behind the last index entry is never read. etl/cache.py wri
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from cxrfuture_data.publish import digest
 from cxrfuture_data.schema import ContractError
 
 SPACE_FILE = "space.json"
+REMOTE_FILE = "remote.json"  # beside it where the rows lie on an object store
 ROWS_SUFFIX = ".rows"
 INDEX_SUFFIX = ".index"
 STAGE_RECORD = "done.json"
@@ -84,14 +86,59 @@ def read_index(path: Path) -> NDArray[Any]:
     return np.frombuffer(data, ENTRY, count=len(data) // ENTRY.itemsize)
 
 
+class Shards(Protocol):
+    """Where the rows of a space lie."""
+
+    def indexes(self) -> list[tuple[str, NDArray[Any]]]:
+        """Name and entries of each shard that is there now, in the order of their names."""
+
+    def read(self, wanted: Sequence[tuple[str, NDArray[np.int64]]]) -> Iterator[NDArray[np.uint8]]:
+        """(N, row_bytes) for each name and the numbers of its rows, in their order."""
+
+
+class LocalShards:
+    """Shards in a folder."""
+
+    def __init__(self, folder: Path, row_bytes: int) -> None:
+        self.folder = folder
+        self._row_bytes = row_bytes
+        self._map = lru_cache(MAPS_KEPT)(self._open)
+
+    def indexes(self) -> list[tuple[str, NDArray[Any]]]:
+        paths = sorted(self.folder.glob(f"*{INDEX_SUFFIX}"))
+        return [(path.stem, read_index(path)) for path in paths]
+
+    def read(self, wanted: Sequence[tuple[str, NDArray[np.int64]]]) -> Iterator[NDArray[np.uint8]]:
+        for name, rows in wanted:
+            data = self._map(name)
+            if int(rows.max()) >= len(data):
+                path = self.folder / f"{name}{ROWS_SUFFIX}"
+                raise ContractError(f"{path}: ends before row {rows.max()}; {MEND}")
+            yield data[rows]
+
+    def _open(self, name: str) -> NDArray[np.uint8]:
+        return map_rows(self.folder / f"{name}{ROWS_SUFFIX}", self._row_bytes)
+
+
+def open_shards(folder: Path, row_bytes: int) -> Shards:
+    """The shards of a space's folder, or of the object store that it stands for."""
+    if not (folder / REMOTE_FILE).exists():
+        return LocalShards(folder, row_bytes)
+    from cxrfuture_data.cache_remote import open_remote_shards
+
+    return open_remote_shards(folder, row_bytes)
+
+
 class CacheRows:
     """The rows that a space held when it was opened."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.space = read_space(folder)
-        self._names = sorted(path.stem for path in folder.glob(f"*{INDEX_SUFFIX}"))
-        indexes = [read_index(folder / f"{name}{INDEX_SUFFIX}") for name in self._names]
+        self._shards = open_shards(folder, self.space.row_bytes)
+        found = self._shards.indexes()
+        self._names = [name for name, _ in found]
+        indexes = [index for _, index in found]
         entries = np.concatenate([np.zeros(0, ENTRY), *indexes])
         lengths = [len(index) for index in indexes]
         shard = np.repeat(np.arange(len(indexes), dtype=np.int32), lengths)
@@ -102,7 +149,6 @@ class CacheRows:
         self._high, self._low = high[order], low[order]
         self._shard, self._row = shard[order], row[order]
         self._crc32 = entries["crc32"][order]
-        self._map = lru_cache(MAPS_KEPT)(self._open)
 
     def __len__(self) -> int:
         return len(self._high)
@@ -133,24 +179,19 @@ class CacheRows:
                 " are missing; the cache has lost rows since the stage ran, run the stage again"
             )
         out = np.empty((len(found), self.space.row_bytes), np.uint8)
-        for shard in np.unique(self._shard[found]).tolist():
-            places = np.flatnonzero(self._shard[found] == shard)
-            rows = self._row[found[places]]
-            data = self._map(shard)
-            if int(rows.max()) >= len(data):
-                path = self.folder / f"{self._names[shard]}{ROWS_SUFFIX}"
-                raise ContractError(f"{path}: ends before row {rows.max()}; {MEND}")
-            out[places] = data[rows]
+        shards = np.unique(self._shard[found]).tolist()
+        places = [np.flatnonzero(self._shard[found] == shard) for shard in shards]
+        names = [self._names[shard] for shard in shards]
+        numbers = [self._row[found[place]] for place in places]
+        data = self._shards.read(list(zip(names, numbers, strict=True)))
+        for place, rows in zip(places, data, strict=True):
+            out[place] = rows
         for number, crc32 in enumerate(self._crc32[found].tolist()):
             if zlib.crc32(out[number].data) != crc32:
                 raise ContractError(
                     f"{self.folder}: the row for {hashes[number][:12]} is damaged; {MEND}"
                 )
         return out.reshape(-1).view(self.space.dtype).reshape(len(found), *self.space.shape)
-
-    def _open(self, shard: int) -> NDArray[np.uint8]:
-        path = self.folder / f"{self._names[shard]}{ROWS_SUFFIX}"
-        return map_rows(path, self.space.row_bytes)
 
 
 def map_rows(path: Path, row_bytes: int) -> NDArray[np.uint8]:

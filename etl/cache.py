@@ -3,7 +3,8 @@
 Rows are keyed by the hash of what they were made from, in a space named after how
 (cxrfuture_data/cache_rows.py). Every writer appends to a shard of its own, so any number of
 processes, on machines that share the folder, may write at once; a killed one loses what it had not
-added.
+added. The folder may stand for a place on an object store, to which shards go when they are closed
+(cache_remote.py).
 """
 
 import json
@@ -28,26 +29,39 @@ from cxrfuture_data.cache_rows import (
     SPACE_FILE,
     CacheRows,
     Space,
+    read_space,
 )
+from cxrfuture_data.object_store import ObjectStore, is_url
+from cxrfuture_data.publish import digest
 from cxrfuture_data.schema import ContractError
+from etl import cache_remote
 from etl.cache_ledger import Ledger, sqlite_url
 from etl.params import Params
 
+SPOOL = "spool"  # below the build: indexes, and what was not yet uploaded
 SECONDS_BETWEEN_SYNCS = 1.0  # what a power cut may cost; a killed process loses less
 
 
 @dataclass(frozen=True)
 class Cache:
-    """A folder of spaces and the ledger's address. Goes to workers as it is."""
+    """A folder of spaces and the ledger's address. Goes to workers as it is. With a ``store`` the
+    rows lie there, with the user's word that they may."""
 
     folder: Path
     ledger: Ledger
+    store: ObjectStore | None = None
+    attestation: str = ""
+
+    def __str__(self) -> str:
+        return str(self.store or self.folder)
 
     def space_folder(self, space: Space) -> Path:
         """The folder of a space, made and described if it is not there."""
         folder = self.folder / space.name
         if not (folder / SPACE_FILE).exists():
             folder.mkdir(parents=True, exist_ok=True)
+            if self.store is not None:
+                cache_remote.point_to(self.store.below(space.name), folder)
             part = folder / f"{SPACE_FILE}.{_writer()}"  # others may be writing the same
             part.write_text(json.dumps(asdict(space), indent=1, sort_keys=True) + "\n")
             part.replace(folder / SPACE_FILE)
@@ -55,7 +69,32 @@ class Cache:
 
     def rows(self, space: Space) -> CacheRows:
         """What the space holds now."""
-        return CacheRows(self.space_folder(space))
+        folder = self.space_folder(space)
+        self.upload_left(space)
+        return CacheRows(folder)
+
+    def upload_left(self, space: Space) -> None:
+        """Upload the shards of writers that were killed, or whose upload failed."""
+        if self.store is None:
+            return
+        stems = sorted(path.stem for path in self.space_folder(space).glob(f"*{ROWS_SUFFIX}"))
+        writers = self.ledger.open_shards() if stems else {}  # after the look: none is newer
+        for stem in stems:
+            writer = writers.get(int(stem))
+            if writer is None or not is_alive(writer):
+                self.upload(space, stem)
+
+    def upload(self, space: Space, stem: str) -> None:
+        """Move a closed shard to the store, where there is one."""
+        if self.store is not None:
+            folder, store = self.space_folder(space), self.store.below(space.name)
+            cache_remote.upload_shard(store, folder, stem, space.row_bytes)
+
+    def spaces(self) -> list[Space]:
+        """Every space there is now, by name."""
+        if self.store is not None:
+            cache_remote.mirror_spaces(self.store, self.folder)
+        return [read_space(path.parent) for path in sorted(self.folder.glob(f"*/*/{SPACE_FILE}"))]
 
     def write(self, space: Space) -> "ShardWriter":
         """A shard of the space to append to; claimed with the first row."""
@@ -64,16 +103,25 @@ class Cache:
 
 def open_cache(params: Params) -> Cache:
     """The cache that the params name, made if it is not there."""
-    folder = Path(params.cache.folder) if params.cache.folder else params.build("cache")
+    given, store, attestation = params.cache.folder, None, ""
+    folder = Path(given) if given else params.build("cache")
+    if is_url(given):
+        store, attestation = ObjectStore(given.rstrip("/")), params.cache.attestation.strip()
+        cache_remote.require_attestation(str(store), attestation, "cache.folder")
+        folder = params.build(SPOOL, digest(str(store))[:8])
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder = folder.resolve()
-    return Cache(folder, Ledger(params.cache.ledger or sqlite_url(folder)))
+    ledger = Ledger(params.cache.ledger or sqlite_url(folder))
+    return Cache(folder, ledger, store, attestation)
 
 
 def stage_rows(cache: Cache, space: Space, stage: Path) -> dict[str, Any]:
     """What a stage's record says of its rows: the space, and its folder seen from the stage's."""
     folder = os.path.relpath(cache.space_folder(space), stage.resolve())
-    return {"space": space.digest, "rows": folder}
+    facts = {"space": space.digest, "rows": folder}
+    if cache.store is not None:
+        facts["cache_attestation"] = f"{cache.store}: {cache.attestation}"
+    return facts
 
 
 class ShardWriter:
@@ -84,6 +132,7 @@ class ShardWriter:
         self._space = space
         self._shard: OpenShard | None = None
         self._synced_at = 0.0
+        self._held = 0  # rows of the open shard
         self.rows = 0
 
     def add(self, hashes: Sequence[str], rows: NDArray[Any]) -> None:
@@ -103,11 +152,15 @@ class ShardWriter:
         if is_due:
             os.fsync(self._shard.rows.fileno())  # rows before the entries that promise them
         _write_all(self._shard.index, memoryview(make_entries(hashes, data)))
+        self._held += len(hashes)
         self.rows += len(hashes)
         if is_due:
             os.fsync(self._shard.index.fileno())
-            self._cache.ledger.count_rows(self._shard.number, self.rows, is_open=True)
+            self._cache.ledger.count_rows(self._shard.number, self._held, is_open=True)
             self._synced_at = time.monotonic()
+        is_remote = self._cache.store is not None
+        if is_remote and self._held * self._space.row_bytes >= cache_remote.UPLOAD_BYTES:
+            self._close(is_uploaded=True)
 
     def __enter__(self) -> Self:
         return self
@@ -118,12 +171,21 @@ class ShardWriter:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
+        self._close(is_uploaded=kind is None)  # after an error the next run uploads
+
+    def _close(self, is_uploaded: bool) -> None:
         if self._shard is None:
             return
-        for file in (self._shard.rows, self._shard.index):
+        shard, self._shard = self._shard, None
+        for file in (shard.rows, shard.index):
             with file:
                 os.fsync(file.fileno())
-        self._cache.ledger.count_rows(self._shard.number, self.rows, is_open=False)
+        held, self._held = self._held, 0
+        try:
+            if is_uploaded:
+                self._cache.upload(self._space, f"{shard.number:08d}")
+        finally:  # until then no other process uploads it
+            self._cache.ledger.count_rows(shard.number, held, is_open=False)
 
 
 @dataclass(frozen=True)
@@ -156,6 +218,20 @@ def make_entries(hashes: Sequence[str], data: memoryview) -> bytes:
         + zlib.crc32(data[number * size : (number + 1) * size]).to_bytes(4, "little")
         for number, sha256 in enumerate(hashes)
     )
+
+
+def is_alive(writer: str) -> bool:
+    """Whether a writer, ``host:process``, may still write. Of other hosts nothing is known."""
+    host, _, process = writer.rpartition(":")
+    if host != socket.gethostname():
+        return True
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def _writer() -> str:

@@ -3,15 +3,18 @@
 import json
 import os
 import shutil
-import socket
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from cxrfuture_data.cache_remote import fetch_indexes, is_object_name
 from cxrfuture_data.cache_rows import (
     ENTRY,
     INDEX_SUFFIX,
@@ -21,10 +24,10 @@ from cxrfuture_data.cache_rows import (
     Space,
     map_rows,
     read_index,
-    read_space,
 )
 from cxrfuture_data.publish import publish
-from etl.cache import Cache
+from etl import cache_remote
+from etl.cache import Cache, is_alive
 
 CACHED_STAGES = ("image", "latent", "embed")
 ROWS_AT_ONCE = 4096
@@ -53,57 +56,87 @@ class Damage:
     rows: tuple[int, ...]
 
 
-def spaces_of(cache: Cache) -> list[Space]:
-    """Every space of the cache, by name."""
-    return [read_space(path.parent) for path in sorted(cache.folder.glob(f"*/*/{SPACE_FILE}"))]
-
-
 def measure_spaces(cache: Cache) -> list[SpaceSize]:
     """The size of every space."""
     used_at = cache.ledger.spaces()
     sizes = []
-    for space in spaces_of(cache):
+    for space in cache.spaces():
+        if cache.store is not None:
+            fetch_indexes(cache.store.below(space.name), cache.space_folder(space))
         indexes = indexes_of(cache, space)
         entries = [read_index(path) for path in indexes]
         rows = sum(map(len, entries))
         keys = np.concatenate([np.zeros(0, ENTRY), *entries])[["high", "low"]]
-        files = [path.stat().st_size for path in cache.space_folder(space).iterdir()]
+        files = file_sizes(cache, space)
         held = rows * (space.row_bytes + ENTRY.itemsize)
-        described = (cache.space_folder(space) / SPACE_FILE).stat().st_size
+        described = files[SPACE_FILE]
         size = SpaceSize(
             space=space,
             shards=len(indexes),
             rows=rows,
             repeated=rows - len(np.unique(keys)),
-            bytes=sum(files),
-            waste=max(0, sum(files) - held - described),
+            bytes=sum(files.values()),
+            waste=max(0, sum(files.values()) - held - described),
             used_at=used_at.get(space.name),
         )
         sizes.append(size)
     return sizes
 
 
+def file_sizes(cache: Cache, space: Space) -> dict[str, int]:
+    """Bytes of each file of a space; on an object store of the objects, and of what waits here."""
+    paths = {path.name: path for path in cache.space_folder(space).iterdir()}
+    if cache.store is None:
+        return {name: path.stat().st_size for name, path in paths.items()}
+    waiting = {path.stem for name, path in paths.items() if name.endswith(ROWS_SUFFIX)}
+    here = {name: path.stat().st_size for name, path in paths.items() if path.stem in waiting}
+    stored = cache.store.below(space.name).list_all()
+    return {name: one.bytes for name, one in stored.items()} | here
+
+
 def find_damage(cache: Cache, space: Space, advance: Callable[[int], None]) -> Iterator[Damage]:
     """The shards of a space with rows that are not what was written, from their checksums."""
     for index in indexes_of(cache, space):
-        entries = read_index(index)
-        data = map_rows(index.with_suffix(ROWS_SUFFIX), space.row_bytes)
-        bad = list(range(len(data), len(entries)))
-        for start in range(0, min(len(data), len(entries)), ROWS_AT_ONCE):
-            part = np.asarray(data[start : start + ROWS_AT_ONCE])
-            sums = entries["crc32"][start : start + len(part)].tolist()
-            bad += [
-                start + number
-                for number, (row, crc32) in enumerate(zip(part, sums, strict=False))
-                if zlib.crc32(row.data) != crc32
-            ]
-            advance(len(sums))
+        with rows_of(cache, space, index) as rows:
+            bad = _damaged(read_index(index), map_rows(rows, space.row_bytes), advance)
         if bad:
             yield Damage(space, index, tuple(sorted(bad)))
 
 
+@contextmanager
+def rows_of(cache: Cache, space: Space, index: Path) -> Iterator[Path]:
+    """The file of the rows that an index is of."""
+    if cache.store is None:
+        yield index.with_suffix(ROWS_SUFFIX)
+        return
+    store = cache.store.below(space.name)
+    with cache_remote.fetched_rows(store, index.parent, index.stem) as path:
+        yield path
+
+
+def _damaged(
+    entries: NDArray[Any], data: NDArray[np.uint8], advance: Callable[[int], None]
+) -> list[int]:
+    bad = list(range(len(data), len(entries)))
+    for start in range(0, min(len(data), len(entries)), ROWS_AT_ONCE):
+        part = np.asarray(data[start : start + ROWS_AT_ONCE])
+        sums = entries["crc32"][start : start + len(part)].tolist()
+        bad += [
+            start + number
+            for number, (row, crc32) in enumerate(zip(part, sums, strict=False))
+            if zlib.crc32(row.data) != crc32
+        ]
+        advance(len(sums))
+    return bad
+
+
 def repair(cache: Cache, damage: Damage) -> None:
-    """Replace a shard by its whole rows: whoever needs the others makes them again."""
+    """Replace a shard by its whole rows: whoever needs the others makes them again. A shard on an
+    object store is taken off it, with all its rows."""
+    if cache.store is not None and is_object_name(damage.index.stem):
+        store = cache.store.below(damage.space.name)
+        cache_remote.remove_shard(store, damage.index.parent, damage.index.stem)
+        return
     entries = read_index(damage.index)
     path = damage.index.with_suffix(ROWS_SUFFIX)
     rows = map_rows(path, damage.space.row_bytes)
@@ -141,6 +174,8 @@ def remove_space(cache: Cache, space: Space) -> None:
     """Remove a space, its description last."""
     folder = cache.space_folder(space)
     cache.ledger.remove_space(space.name)
+    if cache.store is not None:
+        cache_remote.remove_objects(cache.store, space)
     for path in folder.iterdir():
         if path.name != SPACE_FILE:
             path.unlink()
@@ -167,20 +202,6 @@ def cut_waste(cache: Cache, space: Space) -> int:
                 os.truncate(path, entries * size)
             won += max(0, waste)
     return won
-
-
-def is_alive(writer: str) -> bool:
-    """Whether a writer, ``host:process``, may still write. Of other hosts nothing is known."""
-    host, _, process = writer.rpartition(":")
-    if host != socket.gethostname():
-        return True
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # another user's
-        return True
-    return True
 
 
 def indexes_of(cache: Cache, space: Space) -> list[Path]:

@@ -15,7 +15,6 @@ from etl.cache_care import (
     measure_spaces,
     remove_space,
     repair,
-    spaces_of,
     unused_spaces,
 )
 from etl.params import Params
@@ -38,7 +37,7 @@ def print_stats(params: Params, as_json: bool) -> None:
         row = f"{size.space.dtype} {'x'.join(map(str, size.space.shape))}"
         print(f"    {row} by {_made_by(size)}")
     total = sum(size.bytes for size in sizes)
-    print(f"{cache.folder}: {len(sizes)} spaces, {total / 1e9:,.2f} GB")
+    print(f"{cache}: {len(sizes)} spaces, {total / 1e9:,.2f} GB")
 
 
 def verify_cache(params: Params, is_repairing: bool) -> None:
@@ -55,16 +54,22 @@ def verify_cache(params: Params, is_repairing: bool) -> None:
                     repair(cache, damage)
     if damaged and not is_repairing:
         raise ContractError(
-            f"{cache.folder}: {damaged:,} damaged rows; run `cxrfuture cache verify --repair`, then"
+            f"{cache}: {damaged:,} damaged rows; run `cxrfuture cache verify --repair`, then"
             " the stages that made them"
         )
     done = f"{damaged:,} damaged rows taken out" if damaged else "all whole"
-    print(f"{cache.folder}: {sum(size.rows for size in sizes):,} rows, {done}")
+    print(f"{cache}: {sum(size.rows for size in sizes):,} rows, {done}")
 
 
 def collect_garbage(params: Params, builds: list[Path], days: float, is_removing: bool) -> None:
     """Spaces that no build uses any more, nor any stage used for ``days``; and torn ends."""
     cache = open_cache(params)
+    if cache.store is not None and not params.cache.ledger:
+        raise ContractError(
+            f"{cache.store}: other machines may use rows there that no record here names; set"
+            " cache.ledger to the PostgreSQL that all of them share, or remove them with the"
+            " store's own tools"
+        )
     kept = [params.build(), *builds]
     for build in builds:
         if not build.is_dir():
@@ -77,10 +82,10 @@ def collect_garbage(params: Params, builds: list[Path], days: float, is_removing
             remove_space(cache, size.space)
     won = sum(size.bytes for size in unused)
     if is_removing:
-        won += sum(cut_waste(cache, space) for space in spaces_of(cache))
-        print(f"{cache.folder}: {won / 1e9:,.2f} GB freed")
+        won += sum(cut_waste(cache, space) for space in cache.spaces())
+        print(f"{cache}: {won / 1e9:,.2f} GB freed")
     else:
-        print(f"{cache.folder}: {won / 1e9:,.2f} GB could go; add --remove to remove them")
+        print(f"{cache}: {won / 1e9:,.2f} GB could go; add --remove to remove them")
 
 
 def _is_old(size: SpaceSize, days: float) -> bool:

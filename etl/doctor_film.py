@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxrfuture_data.console import progress
+from cxrfuture_data.object_store import ObjectStore
 from cxrfuture_data.publish import file_sha256
 from etl.doctor_problem import Problems
 from etl.film_tree import find_films
@@ -35,7 +36,7 @@ def sample(paths: Sequence[str], count: int = SAMPLED) -> list[str]:
 
 
 def look_at_films(
-    root: Path,
+    root: Path | ObjectStore,
     paths: Sequence[str],
     sums: Mapping[str, str],
     problems: Problems,
@@ -48,7 +49,7 @@ def look_at_films(
     films = look_for_films(root, paths if is_every else sample(paths))
     _tell(root, films, problems)
     hashed = altered = 0
-    if deep == "sums":
+    if deep == "sums" and isinstance(root, Path):
         there = sorted(set(paths) - set(films.wanted))
         hashed, altered = _hash(root, there if all_films else sample(there), sums)
         if altered:
@@ -60,7 +61,7 @@ def look_at_films(
     return FilmFacts(len(paths), films.count, films.found, len(films.cut), hashed, altered)
 
 
-def _tell(root: Path, films: FilmsOnDisk, problems: Problems) -> None:
+def _tell(root: Path | ObjectStore, films: FilmsOnDisk, problems: Problems) -> None:
     if films.count and not films.found:
         problems.add("films", f"none of {films.count:,} looked for is in {root}", NEXT)
     elif films.missing:

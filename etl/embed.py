@@ -13,7 +13,7 @@ from numpy.lib.format import write_array_header_1_0
 from numpy.typing import NDArray
 from rich.console import Console
 
-from cxrfuture_data.cache_rows import STAGE_RECORD, CacheRows, Space, read_space
+from cxrfuture_data.cache_rows import STAGE_RECORD, CacheRows, Space
 from cxrfuture_data.console import say
 from cxrfuture_data.publish import digest, file_sha256, publish, read_done, write_done
 from cxrfuture_data.schema import ContractError
@@ -108,11 +108,8 @@ def known_space(cache: Cache, model: ModelFacts) -> Space | None:
     if model.dim is not None:
         return embedding_space(model, model.dim)
     wanted = embedding_space(model, 0)
-    for path in sorted((cache.folder / wanted.kind).glob("*")):
-        found = read_space(path)
-        if found.facts == wanted.facts:
-            return found
-    return None
+    same = (one for one in cache.spaces() if (one.kind, one.facts) == (wanted.kind, wanted.facts))
+    return next(same, None)
 
 
 def find_missing(texts: Path, cache: Cache, space: Space | None) -> NDArray[np.bool_]:

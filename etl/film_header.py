@@ -8,11 +8,14 @@ import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+if TYPE_CHECKING:
+    from etl.film_remote import RemoteFilm
 
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings quote the header
 
@@ -78,13 +81,13 @@ def read_row(path: Path) -> tuple[Any, ...]:
     )
 
 
-def read_shape(path: Path) -> tuple[int, int]:
+def read_shape(path: "Path | RemoteFilm") -> tuple[int, int]:
     """Rows and columns; HeaderError if the header cannot be read."""
     header = read_header(path)
     return int(header.Rows), int(header.Columns)
 
 
-def read_header(path: Path) -> Any:
+def read_header(path: "Path | RemoteFilm") -> Any:
     """The elements that TAGS name, the film's rows and columns among them for certain."""
     try:
         with warnings.catch_warnings():

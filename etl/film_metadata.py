@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cxrfuture_data.console import say
+from cxrfuture_data.object_store import ObjectStore, is_url
 from cxrfuture_data.publish import digest, publish, read_done, write_done
 from cxrfuture_data.schema import ContractError
 from etl.film_list import LISTERS, REPEATED, FilmFile, list_films
@@ -65,7 +66,7 @@ class Part:
         return facts if facts is not None and self.table.exists() else None
 
 
-def find_film_root(params: Params, release: Release) -> Path:
+def find_film_root(params: Params, release: Release) -> Path | ObjectStore:
     """Where to look for films: beside the csvs unless params say otherwise."""
     if not params.paths.films:
         return release.root
@@ -74,6 +75,8 @@ def find_film_root(params: Params, release: Release) -> Path:
             "paths.films (or MIMIC_CXR_FILMS_DIR) is set while paths.mimic_cxr_jpg is simulate;"
             " set both or neither"
         )
+    if is_url(params.paths.films):
+        return ObjectStore(params.paths.films.rstrip("/"))
     root = Path(params.paths.films).expanduser()
     if not root.is_dir():
         raise ContractError(f"{root}: no such folder; set paths.films (or MIMIC_CXR_FILMS_DIR)")
@@ -88,6 +91,8 @@ def add_metadata(params: Params, release: Release) -> tuple[Release, dict[str, A
         rejects.unlink(missing_ok=True)
         return release, None
     root = find_film_root(params, release)
+    if isinstance(root, ObjectStore):
+        return release, None  # headers are read from folders only
     tree = find_films(root)
     listed = list_films(tree, [release.root, root, tree.folder, tree.folder.parent])
     parts = plan_parts(listed.films, tree, params.build("ingest", "header"))

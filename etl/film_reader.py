@@ -27,6 +27,7 @@ SUFFIXES = (".jpg", ".png", ".dcm")  # the first that exists is read
 # Refused before they are decoded, or read. MIMIC-CXR's largest films have some 15 million pixels.
 MAXIMUM_PIXELS = 100_000_000
 MAXIMUM_BYTES = 512_000_000
+TOO_MANY_BYTES = f"more than {MAXIMUM_BYTES:,} bytes"
 TOO_LARGE = f"more than {MAXIMUM_PIXELS // 1_000_000} million pixels"
 
 TAIL_BYTES = 4096
@@ -91,7 +92,7 @@ def load_film(path: Path) -> bytes | Reading:
     """A file's bytes, or why there are none."""
     try:
         if path.stat().st_size > MAXIMUM_BYTES:
-            return Reading(outcome="unreadable", reason=f"more than {MAXIMUM_BYTES:,} bytes")
+            return Reading(outcome="unreadable", reason=TOO_MANY_BYTES)
         return path.read_bytes()
     except FileNotFoundError:
         return MISSING

@@ -6,16 +6,18 @@ Workers are spawned and import this module, so it stays as light as the reader a
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from cxrfuture_data.cache_rows import Space
+from cxrfuture_data.object_store import ObjectStore
 from etl.cache import Cache
 from etl.cache_ledger import FileSeen
 from etl.film_reader import Preprocessing, Reading, load_film, read_bytes
+from etl.film_remote import load_ahead
 
 DECODERS = ("gdcm", "openjpeg", "libjpeg")  # packages that pydicom decodes with, where they are
 SECONDS_BETWEEN_RECORDS = 1.0  # what a killed run reads again
@@ -24,7 +26,7 @@ SECONDS_BETWEEN_RECORDS = 1.0  # what a killed run reads again
 @dataclass(frozen=True)
 class Film:
     """A film of the cohort and its file as it lies there: ``name`` below the folder of films,
-    None if it is missing."""
+    None if it is missing. ``mtime_ns`` of an object is a number made from its ETag."""
 
     dicom_id: str
     name: str | None
@@ -38,7 +40,7 @@ class FilmTask:
 
     cache: Cache
     space: Space
-    folder: Path
+    folder: Path | ObjectStore
     films: tuple[Film, ...]
     rule: Preprocessing
     decoders: tuple[str, ...]
@@ -81,9 +83,8 @@ def read_films(task: FilmTask) -> dict[str, Attempt]:
         seen.clear()
 
     with task.cache.write(task.space) as writer:
-        for film in task.films:
+        for film, data in zip(task.films, load_films(task), strict=True):
             name = str(film.name)
-            data = load_film(task.folder / name)
             if isinstance(data, Reading):
                 attempts[name] = Attempt(None, data.columns())
                 continue
@@ -101,6 +102,14 @@ def read_films(task: FilmTask) -> dict[str, Attempt]:
                 recorded_at = time.monotonic()
         record()
     return attempts
+
+
+def load_films(task: FilmTask) -> Iterator[bytes | Reading]:
+    """The bytes of each film of a task, or why there are none."""
+    if isinstance(task.folder, ObjectStore):
+        return load_ahead(task.folder, [(str(film.name), film.bytes) for film in task.films])
+    folder = task.folder
+    return (load_film(folder / str(film.name)) for film in task.films)
 
 
 def facts_of(reading: Reading, decoders: Sequence[str]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ who resize MIMIC-CXR-JPG make it; JPEG, PNG, DICOM or a mixture.
 """
 
 import os
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,15 +16,13 @@ from PIL import Image
 
 from cxrfuture_data.schema import ContractError
 from etl.film_reader import SUFFIXES, locate_film
+from etl.film_remote import FILES, GROUP, RemoteFilm, RemoteTree, is_film
 
-Located = Sequence[tuple[str, Path | None]]
+Located = Sequence[tuple[str, Path | RemoteFilm | None]]
 
 ENTRIES_LOOKED_AT = 1000  # of one folder
 FOLDERS_LOOKED_AT = 50  # beside each other
 FILMS_LOOKED_AT = 32  # for their sizes
-FILES = "files"
-_GROUP = re.compile(r"p\d\d")
-_FILM = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}")
 _SHAPE_TOLERANCE = 0.02  # sides are rounded when a film is resized
 
 
@@ -64,9 +61,9 @@ def find_films(root: Path) -> FilmTree:
     flat = None
     for folder in _candidates(root):
         names = list(islice(_entries(folder), ENTRIES_LOOKED_AT))
-        if any(is_folder and _GROUP.fullmatch(name) for name, is_folder in names):
+        if any(is_folder and GROUP.fullmatch(name) for name, is_folder in names):
             return FilmTree(folder, "release")
-        if flat is None and any(_is_film(name) for name, is_folder in names if not is_folder):
+        if flat is None and any(is_film(name) for name, is_folder in names if not is_folder):
             flat = FilmTree(folder, "flat")
     return flat or FilmTree(root / FILES, "release")
 
@@ -96,7 +93,7 @@ def choose_films(located: Located) -> Located:
     return there[:: max(1, -(-len(there) // FILMS_LOOKED_AT))]
 
 
-def require_large_enough(tree: FilmTree, sizes: Sizes, size: int) -> None:
+def require_large_enough(tree: FilmTree | RemoteTree, sizes: Sizes, size: int) -> None:
     """Refuse films that were resized to less than a recipe takes: they would be enlarged again."""
     if sizes.shorter is not None and sizes.shorter[0] < size:
         raise ContractError(
@@ -106,7 +103,7 @@ def require_large_enough(tree: FilmTree, sizes: Sizes, size: int) -> None:
         )
 
 
-def describe_films(tree: FilmTree, located: Located, sizes: Sizes) -> str:
+def describe_films(tree: FilmTree | RemoteTree, located: Located, sizes: Sizes) -> str:
     """One line for whoever started the stage."""
     layout = "the release's folders" if tree.layout == "release" else "one flat folder"
     counts = count_suffixes(located)
@@ -122,7 +119,7 @@ def describe_films(tree: FilmTree, located: Located, sizes: Sizes) -> str:
     return line
 
 
-def facts_of_films(tree: FilmTree, located: Located, sizes: Sizes) -> dict[str, Any]:
+def facts_of_films(tree: FilmTree | RemoteTree, located: Located, sizes: Sizes) -> dict[str, Any]:
     """The same for the stage's record."""
     return {
         "layout": tree.layout,
@@ -140,7 +137,7 @@ def count_suffixes(located: Located) -> dict[str, int]:
     return {suffix.removeprefix("."): counts[suffix] for suffix in SUFFIXES}
 
 
-def read_size(path: Path) -> tuple[int, int] | None:
+def read_size(path: Path | RemoteFilm) -> tuple[int, int] | None:
     """Width and height of a film from its header; None where there is none to read."""
     try:
         if path.suffix == ".dcm":
@@ -148,7 +145,7 @@ def read_size(path: Path) -> tuple[int, int] | None:
 
             rows, columns = read_shape(path)
             return columns, rows
-        with Image.open(path, formats=("JPEG", "PNG")) as film:
+        with path.open("rb") as file, Image.open(file, formats=("JPEG", "PNG")) as film:
             return film.size
     except Exception:
         # Decoders raise anything on a broken file; reading the film will say what is wrong.
@@ -175,8 +172,3 @@ def _entries(folder: Path) -> Iterator[tuple[str, bool]]:
                     continue
     except OSError:
         return
-
-
-def _is_film(name: str) -> bool:
-    stem, dot, suffix = name.rpartition(".")
-    return dot + suffix in SUFFIXES and _FILM.fullmatch(stem) is not None

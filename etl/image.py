@@ -10,11 +10,13 @@ import polars as pl
 
 from cxrfuture_data.cache_rows import KEY_DIGITS, STAGE_RECORD, Space
 from cxrfuture_data.console import say
+from cxrfuture_data.object_store import ObjectStore, is_url
 from cxrfuture_data.publish import digest, publish, read_done, write_done
 from cxrfuture_data.schema import ContractError
 from etl.cache import Cache, open_cache, stage_rows
 from etl.film_quality import find_near_duplicates
 from etl.film_reader import MISSING, OUTCOMES, Preprocessing
+from etl.film_remote import RemoteFilm, RemoteTree, list_remote_films
 from etl.film_task import (
     Attempt,
     Film,
@@ -76,7 +78,7 @@ def run(params: Params, recipe: Recipe) -> None:
     root = read_film_root(params)
     films = read_cohort(params.build(recipe.name, "cohort"))
     folder = params.build(recipe.name, "image")
-    tree = find_films(root)
+    tree = list_remote_films(root) if isinstance(root, ObjectStore) else find_films(root)
     located = locate_films(films, tree)
     listed = list_files(located, tree)
     cache, decoders = open_cache(params), installed_decoders()
@@ -122,7 +124,7 @@ def rules_of(params: Params, rule: Preprocessing) -> list[Preprocessing]:
 def find_demand(
     cache: Cache,
     films: Sequence[Film],
-    tree: FilmTree,
+    tree: FilmTree | RemoteTree,
     rule: Preprocessing,
     decoders: Sequence[str],
 ) -> Demand:
@@ -135,7 +137,11 @@ def find_demand(
 
 
 def read_demand(
-    params: Params, cache: Cache, tree: FilmTree, demand: Demand, decoders: tuple[str, ...]
+    params: Params,
+    cache: Cache,
+    tree: FilmTree | RemoteTree,
+    demand: Demand,
+    decoders: tuple[str, ...],
 ) -> dict[str, Attempt]:
     """What came of every file, by name, those left over read now."""
     size = params.image.films_per_shard
@@ -159,7 +165,7 @@ def read_demand(
     return attempts
 
 
-def _refuse_nothing(counts: Counter[str], root: Path) -> None:
+def _refuse_nothing(counts: Counter[str], root: Path | ObjectStore) -> None:
     if not counts or counts["ok"]:
         return
     found = ", ".join(f"{counts[name]} {name}" for name in OUTCOMES if counts[name])
@@ -175,13 +181,16 @@ def preprocessing(rule: ImageRule) -> Preprocessing:
     return Preprocessing(**rule.model_dump())
 
 
-def read_film_root(params: Params) -> Path:
-    """The folder to look for films in, as ingest was told it."""
+def read_film_root(params: Params) -> Path | ObjectStore:
+    """Where to look for films, as ingest was told it."""
     source = params.build("ingest", "source.json")
     if not source.exists():
         raise ContractError(f"{source}: no such file; run `cxrfuture ingest` first")
     release = json.loads(source.read_text())["mimic_cxr_jpg"]
-    root = Path(release.get("films", release["root"]))
+    given = release.get("films", release["root"])
+    if is_url(given):
+        return ObjectStore(given)
+    root = Path(given)
     if not root.is_dir():
         raise ContractError(
             f"{root}: no such folder of films; set paths.mimic_cxr_jpg (or MIMIC_CXR_JPG_DIR), or "
@@ -213,16 +222,19 @@ def read_cohort(cohort: Path) -> pl.DataFrame:
     )
 
 
-def locate_films(films: pl.DataFrame, tree: FilmTree) -> Located:
+def locate_films(films: pl.DataFrame, tree: FilmTree | RemoteTree) -> Located:
     """dicom_id and file of each film, in their order; None where there is no file."""
     rows = films.select("dicom_id", "path").iter_rows()
     return [(dicom_id, tree.locate(path)) for dicom_id, path in rows]
 
 
-def list_files(located: Located, tree: FilmTree) -> list[Film]:
+def list_files(located: Located, tree: FilmTree | RemoteTree) -> list[Film]:
     """Each film's file as it lies there now."""
     films = []
     for dicom_id, path in located:
+        if isinstance(path, RemoteFilm):
+            films.append(Film(dicom_id, path.name, path.bytes, path.version))
+            continue
         try:
             status = path.stat() if path is not None else None
         except OSError:  # gone since it was located, or not ours to see: reading it will say
@@ -230,13 +242,17 @@ def list_files(located: Located, tree: FilmTree) -> list[Film]:
         if path is None or status is None:
             films.append(Film(dicom_id, None if path is None else path.name))
             continue
-        name = str(path.relative_to(tree.folder))
+        name = str(path.relative_to(str(tree.folder)))
         films.append(Film(dicom_id, name, status.st_size, status.st_mtime_ns))
     return films
 
 
 def known_attempts(
-    films: Sequence[Film], cache: Cache, space: Space, tree: FilmTree, decoders: Sequence[str]
+    films: Sequence[Film],
+    cache: Cache,
+    space: Space,
+    tree: FilmTree | RemoteTree,
+    decoders: Sequence[str],
 ) -> dict[str, Attempt]:
     """By name, what came of files that are as they were when they were read; none whose image the
     cache has lost."""

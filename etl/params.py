@@ -63,8 +63,12 @@ class SqlParams(Settings):
 
 
 class CacheParams(Settings):
+    """``folder`` may be the URL of an object store, refused unless ``attestation`` says why rows
+    made from MIMIC may go there."""
+
     folder: str = ""  # "" is cache/ below the build
-    ledger: str = ""  # "" is SQLite in the folder
+    ledger: str = ""  # "" is SQLite in the folder, or below the build for a URL
+    attestation: str = ""
 
 
 class ImageParams(Settings):

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from cxrfuture_data.object_store import ObjectStore
 from cxrfuture_data.publish import publish, write_json
 from cxrfuture_data.schema import ContractError
 from etl.built_recipe import RECORD, is_built_by
@@ -72,7 +73,7 @@ def run_plan(
         write_lists(folder if plan.cohort is None else folder / plan.name, plan, sums, base)
     facts = {
         "plans": [facts_of_plan(plan, (rate, OTHER_RATE)) for plan in plans],
-        "root": str(root.resolve()),
+        "root": str(root.resolve() if isinstance(root, Path) else root),
         "base": base,
         "simulated": films.simulated,
         "checksums": len(sums),
@@ -126,7 +127,7 @@ def is_built(params: Params, releases: Mapping[Source, Release | Database], reci
     return True
 
 
-def plan_films(root: Path, cohorts: Sequence[PlannedCohort]) -> list[Plan]:
+def plan_films(root: Path | ObjectStore, cohorts: Sequence[PlannedCohort]) -> list[Plan]:
     """A plan for each cohort, and last one for the films of all."""
     plans = [Plan(c.recipe, c, c.films, look_for_films(root, c.films)) for c in cohorts]
     paths = sorted({path for cohort in cohorts for path in cohort.films})

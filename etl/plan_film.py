@@ -6,7 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from cxrfuture_data.object_store import ObjectStore
 from etl.film_reader import SUFFIXES, TAIL_BYTES
+from etl.film_remote import list_remote_films
 from etl.film_tree import find_films
 
 # Mean of MIMIC-CXR-JPG: 570.3 GB for 377,110 films (specs peers 4.2).
@@ -57,12 +59,14 @@ class FilmsOnDisk:
         return self.found_bytes + self.wanted_bytes
 
 
-def look_for_films(root: Path, paths: Sequence[str]) -> FilmsOnDisk:
+def look_for_films(root: Path | ObjectStore, paths: Sequence[str]) -> FilmsOnDisk:
     """Look for films by their paths in the release, in whatever layout they lie below ``root``.
 
     As for stage image, a film may be another kind of file than its path says. A JPEG is whole if
     it has its end marker: nobody publishes the films' sizes.
     """
+    if isinstance(root, ObjectStore):
+        return _look_on_store(root, paths)
     tree = find_films(root)
     if not tree.folder.is_dir() or not any(tree.folder.iterdir()):
         return FilmsOnDisk(tuple(paths), (), 0, 0)
@@ -82,6 +86,20 @@ def look_for_films(root: Path, paths: Sequence[str]) -> FilmsOnDisk:
             else:
                 sizes.append(size)
     return FilmsOnDisk(tuple(missing), tuple(cut), len(sizes), sum(sizes))
+
+
+def _look_on_store(root: ObjectStore, paths: Sequence[str]) -> FilmsOnDisk:
+    """By a list of the store's objects: their ends are not read, so none is known to be cut."""
+    tree = list_remote_films(root)
+    located = [tree.locate(path) for path in paths]
+    missing = tuple(path for path, film in zip(paths, located, strict=True) if film is None)
+    empty = tuple(
+        path
+        for path, film in zip(paths, located, strict=True)
+        if film is not None and not film.bytes
+    )
+    sizes = [film.bytes for film in located if film is not None and film.bytes]
+    return FilmsOnDisk(missing, empty, len(sizes), sum(sizes))
 
 
 def _bytes_of(place: Path) -> int | None:

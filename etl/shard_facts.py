@@ -99,7 +99,7 @@ def origin(params: Params, recipe: Recipe, source: Mapping[str, Any]) -> dict[st
         "licence": licence(source),
         "latent": latent_form(latent),
         "simulated": Simulated(**simulated(source)),
-        "attestation": embed.get("attestation") if recipe.window.events else None,
+        "attestation": attestation_of(latent, embed if recipe.window.events else {}),
     }
 
 
@@ -108,6 +108,12 @@ def latent_form(record: Mapping[str, Any]) -> LatentForm:
     zeros."""
     named = {name: record[name] for name in ("scale", "shift", "precision", "dtype")}
     return LatentForm(shape=record["shape"] or [0, 0, 0], **named)
+
+
+def attestation_of(*records: Mapping[str, Any]) -> str | None:
+    """What the user said of models and caches that others keep; None where there was no need."""
+    given = (record.get(key) for record in records for key in ("attestation", "cache_attestation"))
+    return "; ".join(dict.fromkeys(str(one) for one in given if one)) or None
 
 
 def simulated(source: Mapping[str, Any]) -> dict[str, bool]:

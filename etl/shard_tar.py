@@ -16,6 +16,7 @@ from cxrfuture_data.manifest import index_name
 from cxrfuture_data.publish import file_sha256, publish, read_done, write_done
 from cxrfuture_data.record import encode
 from cxrfuture_data.sample import (
+    Array,
     Film,
     History,
     ImageSample,
@@ -24,7 +25,13 @@ from cxrfuture_data.sample import (
     StaySample,
     Window,
 )
-from cxrfuture_data.schema import FINDINGS, VARIABLE_SETS, ContractError, FilmsKept
+from cxrfuture_data.schema import (
+    FILMS_OF_KIND,
+    FINDINGS,
+    VARIABLE_SETS,
+    ContractError,
+    FilmsKept,
+)
 from etl.part import each_in_workers
 from etl.shard_film import Kept, keep_film
 from etl.shard_sums import TrainingSums
@@ -38,6 +45,7 @@ STAY_COLUMNS = (
     "label",
 )
 EVENT_FILE = "event.parquet"
+SAMPLES_AT_ONCE = 64  # whose films are read together
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -87,10 +95,12 @@ def write_shard(shard: Shard) -> dict[str, Any]:
         tar = webdataset.TarWriter(
             handle, user="", group="", mode=0o644, compress=False, encoder=False, mtime=0.0
         )
-        for row in shard.rows.iter_rows(named=True):
-            sample = source.sample(row)
-            sums.add(sample)
-            tar.write({"__key__": sample.key, **encode(sample, films=shard.keep_films)})
+        for rows in shard.rows.iter_slices(SAMPLES_AT_ONCE):
+            source.fetch_films(rows)
+            for row in rows.iter_rows(named=True):
+                sample = source.sample(row)
+                sums.add(sample)
+                tar.write({"__key__": sample.key, **encode(sample, films=shard.keep_films)})
         tar.close()
     index_path = shard.path.with_name(index_name(shard.name))
     write_index(index_path, index_tar(shard.path))
@@ -118,6 +128,8 @@ class Source:
     def __init__(self, shard: Shard) -> None:
         self.shard = shard
         self._names = [variable.name for variable in VARIABLE_SETS[shard.variables]]
+        self._latent_of: dict[str, Array] = {}
+        self._image_of: dict[str, Array] = {}
 
     @cached_property
     def _hourly(self) -> Mapping[Any, pl.DataFrame]:
@@ -126,6 +138,17 @@ class Source:
     @cached_property
     def _events(self) -> Mapping[Any, pl.DataFrame]:
         return self._by_key(self.shard.work / EVENT_FILE, "position")
+
+    def fetch_films(self, rows: pl.DataFrame) -> None:
+        """Read what the cache has of the films of some rows together: of an object store in a few
+        requests at once, not in one after the other."""
+        columns = [rows[f"{role}_sha256"].drop_nulls() for role in FILMS_OF_KIND[self.shard.kind]]
+        hashes = sorted(set().union(*(column.to_list() for column in columns)))
+        if not hashes:
+            return
+        self._latent_of = dict(zip(hashes, self._latents.read(hashes), strict=True))
+        if self.shard.keep_films != "none":
+            self._image_of = dict(zip(hashes, self._images.read(hashes), strict=True))
 
     def sample(self, row: Mapping[str, Any]) -> Sample:
         common = {name: row[name] for name in ("key", "split", "age", "sex")}
@@ -159,10 +182,10 @@ class Source:
 
     def _film(self, row: Mapping[str, Any], role: str) -> Film:
         sha256 = row[f"{role}_sha256"]
-        latent = self._latents.read([sha256])[0]
+        latent = self._latent_of[sha256]
         kept: Kept = {"png": None, "levels": None}
         if self.shard.keep_films != "none":
-            kept = keep_film(self._images.read([sha256])[0], self.shard.keep_films)
+            kept = keep_film(self._image_of[sha256], self.shard.keep_films)
         return Film(
             study_id=row[f"{role}_study_id"],
             dicom_id=row[f"{role}_dicom_id"],

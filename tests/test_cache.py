@@ -300,17 +300,17 @@ def test_gc_removes_only_what_no_build_uses(params, tmp_path, capsys):
     for stage, width in ((other, 2), (tmp_path / "image", 3)):
         rows = np.zeros((1, width), np.uint8)
         put_rows(stage, cache, [hash_of(1)], rows)
-    assert len(cache_care.spaces_of(cache)) == 3
+    assert len(cache.spaces()) == 3
     builds = [tmp_path / "other"]
     collect_garbage(params, builds, days=0, is_removing=False)
     assert "--remove" in capsys.readouterr().out
-    assert len(cache_care.spaces_of(cache)) == 3
-    for space in cache_care.spaces_of(cache):
+    assert len(cache.spaces()) == 3
+    for space in cache.spaces():
         cache.ledger.register(space)
     collect_garbage(params, builds, days=1, is_removing=True)
-    assert len(cache_care.spaces_of(cache)) == 3  # used today
+    assert len(cache.spaces()) == 3  # used today
     collect_garbage(params, builds, days=0, is_removing=True)
-    assert {space.shape for space in cache_care.spaces_of(cache)} == {(2,), (4, 4)}
+    assert {space.shape for space in cache.spaces()} == {(2,), (4, 4)}
     with pytest.raises(ContractError, match="no such build"):
         collect_garbage(params, [tmp_path / "nowhere"], days=0, is_removing=True)
 
