@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,11 +13,13 @@ from cxrfuture_data.console import say
 from cxrfuture_data.publish import digest, publish, read_done, write_done
 from cxrfuture_data.schema import ContractError
 from etl.cache import Cache, open_cache, stage_rows
+from etl.cluster import Crew, each_on_ray
 from etl.film_quality import find_near_duplicates
 from etl.film_reader import MISSING, OUTCOMES, Preprocessing
 from etl.film_task import (
     Attempt,
     Film,
+    FilmsOpener,
     FilmTask,
     image_space,
     installed_decoders,
@@ -153,10 +155,23 @@ def read_demand(
     attempts = dict(demand.known)
     count = len(demand.known) + len(demand.left)
     with rate_of("image", count, len(demand.known), "films") as advance:
-        for found in each_in_workers(read_films, tasks, params.image.workers, "image.workers"):
+        for found in each_read(params, cache, tasks):
             attempts |= found
             advance(len(found))
     return attempts
+
+
+def each_read(
+    params: Params, cache: Cache, tasks: Sequence[FilmTask]
+) -> Iterator[dict[str, Attempt]]:
+    """What came of the films of each task, read here or on a cluster."""
+    if params.executor.kind == "local" or not tasks:
+        yield from each_in_workers(read_films, tasks, params.image.workers, "image.workers")
+        return
+    # A node that does not see the films would call each of them unreadable.
+    first = tasks[0].folder / str(tasks[0].films[0].name)
+    crew = Crew(stage="image", opener=FilmsOpener(), cache=cache, cpus=1, files=(first,))
+    yield from each_on_ray(crew, tasks, len(tasks), params.executor)
 
 
 def _refuse_nothing(counts: Counter[str], root: Path) -> None:
