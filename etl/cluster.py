@@ -4,6 +4,7 @@ A piece whose worker was lost goes to another one. Workers write to the cache th
 back little. Ray is imported when it is used.
 """
 
+import logging
 import os
 import socket
 import time
@@ -214,7 +215,7 @@ def _joined(stage: str, params: ExecutorParams) -> Iterator[Any]:
             address=address or None,
             include_dashboard=False,
             log_to_driver=False,
-            logging_level="ERROR",
+            logging_level=logging.ERROR,
         )
     except Exception as error:  # connection, version, half-started: Ray raises what it likes
         raise ContractError(

@@ -175,10 +175,8 @@ def embed_on_ray(
     """
     assert model.dim is not None, "a local model says it"
     space = embedding_space(model, model.dim)
-    tasks = [
-        is_missing[start : start + TEXTS_PER_TASK].any()
-        for start in range(0, len(is_missing), TEXTS_PER_TASK)
-    ]
+    starts = range(0, len(is_missing), TEXTS_PER_TASK)
+    count = sum(bool(is_missing[start : start + TEXTS_PER_TASK].any()) for start in starts)
     works = (
         EmbedTask(cache=cache, space=space, hashes=tuple(hashes), texts=tuple(some))
         for hashes, some in read_slices(texts, is_missing, TEXTS_PER_TASK)
@@ -187,7 +185,7 @@ def embed_on_ray(
     crew = Crew(stage="embed", opener=opener, cache=cache, cpus=1, gpu=True)
     left = int(is_missing.sum())
     with rate_of("embed", len(is_missing), len(is_missing) - left, "texts") as advance:
-        for done in each_on_ray(crew, works, sum(tasks), params.executor):
+        for done in each_on_ray(crew, works, count, params.executor):
             advance(done)
     return space
 

@@ -2,11 +2,13 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from cxrfuture_data.schema import ContractError
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAD, SECOND = "127.0.0.2", "127.0.0.3"  # Ray takes 127.0.0.1 for the machine's outer address
@@ -77,3 +79,28 @@ def two_nodes(folder: Path) -> Iterator[TwoNodes]:
         ray.shutdown()
         cluster.shutdown()
         sys.stderr.flush()
+
+
+@dataclass(frozen=True)
+class Odd:
+    """Work of which 7 is refused, 8 fails, 9 ends its process, and others come back doubled."""
+
+    def open(self) -> Callable[[int, bool], tuple[int, bool]]:
+        def work(number: int, is_again: bool) -> tuple[int, bool]:
+            if number == 7:
+                raise ContractError("films/d7.jpg: refused; look at it")
+            if number == 8:
+                raise OSError(28, "No space left on device", "cache/x.rows")
+            if number == 9 or (number == 6 and not is_again):
+                os._exit(1)
+            return 2 * number, is_again
+
+        return work
+
+
+@dataclass(frozen=True)
+class Unready:
+    """Ends its process before it is ready."""
+
+    def open(self) -> Callable[[int, bool], None]:
+        os._exit(1)
