@@ -1,7 +1,6 @@
 """image, latent and embed on a Ray cluster of two nodes: the bytes of the local run, also when a
 node is lost in the middle."""
 
-import json
 import shutil
 import signal
 import socket
@@ -16,16 +15,19 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import test_embed
 import test_image
 import test_latent
 from ray_cluster import Odd, Unready, two_nodes
 from tiny_cache import make_cache, put_rows
 
 from cxrfuture_data.schema import ContractError
-from etl import cluster, image, latent
+from etl import cluster, embed, image, latent
 from etl.cache_ledger import Ledger, sqlite_url
 from etl.cluster import Crew, each_on_ray
 from etl.cluster_node import Site, code_versions
+from etl.embed_task import EmbedderOpener, EmbedTask
+from etl.embedder import open_embedder
 from etl.image import preprocessing
 from etl.params import ExecutorParams
 
@@ -57,15 +59,23 @@ def both(nodes):
 
 @pytest.fixture
 def losses(monkeypatch):
-    """Of each loss of a worker that the driver sees, whether it had work."""
+    """Of each loss of a worker that the driver sees, whether it had work. Work starts when all
+    workers are ready, so that a slow one has some to lose."""
     seen = []
-    count = cluster._Hall._count_loss
+    count, take = cluster._Hall._count_loss, cluster._Hall._take
 
     def note(hall, piece, error):
         seen.append(piece is not None)
         count(hall, piece, error)
 
+    def take_all(hall, call, worker, piece):
+        opening = [call for call, (_, its) in hall._calls.items() if its is None]
+        if piece is None and opening and not seen:
+            hall._ray.wait(opening, num_returns=len(opening), timeout=60)
+        return take(hall, call, worker, piece)
+
     monkeypatch.setattr(cluster._Hall, "_count_loss", note)
+    monkeypatch.setattr(cluster._Hall, "_take", take_all)
     return seen
 
 
@@ -79,7 +89,7 @@ def lose_second_when_both_write(nodes, build):
     ledger = Ledger(sqlite_url(build / "cache"))
 
     def wait_and_lose():
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while len(set(ledger.open_shards().values())) < 2 and time.monotonic() < deadline:
             time.sleep(0.01)
         nodes.lose_second()
@@ -205,14 +215,14 @@ def read_latents(build):
     return test_latent.read_latents(build).tobytes()
 
 
-@pytest.mark.parametrize("is_lost", [False, True])
-def test_latents_on_two_nodes_give_the_bytes_of_a_local_run(both, tmp_path, losses, is_lost):
+def test_latents_of_two_nodes_of_which_one_is_lost_have_the_bytes_of_a_local_run(
+    both, tmp_path, losses
+):
     write_larger_images(tmp_path)
-    losing = lose_second_when_both_write(both, tmp_path) if is_lost else None
+    losing = lose_second_when_both_write(both, tmp_path)
     latent.run(on_ray(latent_params(tmp_path)), LARGER)
-    if losing is not None:
-        losing.join()
-    assert (True in losses) == is_lost
+    losing.join()
+    assert True in losses
     spread = read_latents(tmp_path)
     table = (tmp_path / LARGER.name / "latent" / "latent.parquet").read_bytes()
     shutil.rmtree(tmp_path / "cache" / "latent")
@@ -221,7 +231,7 @@ def test_latents_on_two_nodes_give_the_bytes_of_a_local_run(both, tmp_path, loss
     assert (tmp_path / LARGER.name / "latent" / "latent.parquet").read_bytes() == table
 
 
-def test_a_retried_task_encodes_only_what_is_missing(tmp_path):
+def test_a_retried_task_encodes_only_what_is_missing(tmp_path, monkeypatch):
     write_larger_images(tmp_path, 6)
     params = latent_params(tmp_path, films_per_shard=6)
     latent.run(params, LARGER)
@@ -232,16 +242,11 @@ def test_a_retried_task_encodes_only_what_is_missing(tmp_path):
     task = latent.LatentTask(cache=cache, space=space, hashes=hashes)
     shard = test_latent.shards_of(tmp_path)[0].with_suffix(".index")
     shard.write_bytes(shard.read_bytes()[: 3 * 20])  # as a lost worker left it
-    captured = []
-    each = latent.each_on_ray
-    latent.each_on_ray = lambda crew, *_: captured.append(crew) or []
-    try:
-        images = latent.open_stage_rows(tmp_path / LARGER.name / "image")
-        weights = tmp_path / LARGER.name / "fit_vae"
-        latent.encode_on_ray([task], weights, params, images, print)
-    finally:
-        latent.each_on_ray = each
-    assert captured[0].opener.open()(task, True) == 6
+    crews = []
+    monkeypatch.setattr(latent, "each_on_ray", lambda crew, *_: crews.append(crew) or [])
+    images = latent.open_stage_rows(tmp_path / LARGER.name / "image")
+    latent.encode_on_ray([task], tmp_path / LARGER.name / "fit_vae", params, images, print)
+    assert crews[0].opener.open()(task, True) == 6
     assert len(cache.rows(space)) == 6
     assert cache.rows(space).read(hashes).tobytes() == whole
 
@@ -251,14 +256,65 @@ def test_an_error_of_the_encoder_is_the_one_line_of_a_local_run(both, tmp_path):
     weights = test_latent.save_autoencoder(
         tmp_path / "nan", change=lambda model: model.quant_conv.bias.fill_(float("nan"))
     )
+    params = latent_params(tmp_path, weights=str(weights))
     said = []
-    for params in (latent_params(tmp_path, weights=str(weights)),):
-        for each in (params, on_ray(params)):
-            with pytest.raises(ContractError, match="not finite") as caught:
-                latent.run(each, LARGER)
-            said.append(str(caught.value))
+    for each in (params, on_ray(params)):
+        with pytest.raises(ContractError, match="not finite") as caught:
+            latent.run(each, LARGER)
+        said.append(str(caught.value))
     assert said[0] == said[1]
     assert "\n" not in said[0]
+
+
+# embed
+
+
+def test_embeddings_of_two_nodes_of_which_one_is_lost_have_the_bytes_of_a_local_run(
+    both, tmp_path, losses, monkeypatch
+):
+    words = [f"drug {number} {'slowly ' * (number % 7)}" for number in range(160)]
+    monkeypatch.setattr(embed, "TEXTS_PER_TASK", 10)
+    for name in ("local", "ray"):
+        test_embed.write_window(tmp_path / name, words)
+    make_cache(tmp_path / "ray" / "cache")
+    losing = lose_second_when_both_write(both, tmp_path / "ray")
+    embed.run(on_ray(test_embed.read_test_params(tmp_path / "ray")), test_embed.RECIPE)
+    losing.join()
+    assert True in losses
+    embed.run(test_embed.read_test_params(tmp_path / "local"), test_embed.RECIPE)
+    names = ("table.npy", "text.parquet", "text_row.parquet", "done.json")
+    spread, local = (
+        [(tmp_path / one / test_embed.RECIPE.name / "embed" / name).read_bytes() for name in names]
+        for one in ("ray", "local")
+    )
+    assert spread == local
+
+
+def test_a_retried_task_embeds_only_what_is_missing(tmp_path):
+    params = test_embed.read_test_params(tmp_path).embed
+    facts = open_embedder(params).facts
+    cache, space = make_cache(tmp_path), embed.embedding_space(facts, facts.dim)
+    task = EmbedTask(cache=cache, space=space, hashes=("ab" * 32, "cd" * 32), texts=("a", "b"))
+    with cache.write(space) as writer:
+        writer.add(["ab" * 32], np.zeros((1, facts.dim), np.float16))
+    work = EmbedderOpener(params, facts.digest).open()
+    assert work(task, True) == 2
+    assert len(cache.rows(space)) == 2
+    assert work(task, True) == 2
+    assert len(cache.rows(space)) == 2
+    with pytest.raises(ContractError, match="other files of model"):
+        EmbedderOpener(params, "0" * 64).open()
+
+
+def test_a_remote_model_is_asked_by_the_driver_alone(tmp_path, monkeypatch, capsys):
+    test_embed.write_window(tmp_path, ["pear", "fig"])
+    params = test_embed.read_test_params(tmp_path)
+    remote = params.embed.model_copy(update={"backend": "remote"})
+    local = open_embedder(params.embed)
+    monkeypatch.setattr(embed, "open_embedder", lambda *_: local)
+    monkeypatch.setattr(embed, "each_on_ray", None)
+    embed.run(on_ray(params).model_copy(update={"embed": remote}), test_embed.RECIPE)
+    assert "remote model is asked from here alone" in capsys.readouterr().err
 
 
 # any work
