@@ -19,11 +19,12 @@ import test_embed
 import test_image
 import test_latent
 from ray_cluster import Odd, Unready, two_nodes
+from sqlalchemy import func, select
 from tiny_cache import make_cache, put_rows
 
 from cxrfuture_data.schema import ContractError
-from etl import cluster, embed, image, latent
-from etl.cache_ledger import Ledger, sqlite_url
+from etl import cache_ledger, cluster, embed, image, latent
+from etl.cache_ledger import SHARD, sqlite_url
 from etl.cluster import Crew, each_on_ray
 from etl.cluster_node import Site, code_versions
 from etl.embed_task import EmbedderOpener, EmbedTask
@@ -84,13 +85,23 @@ def on_ray(params, address=""):
     return params.model_copy(update={"executor": executor})
 
 
+def newest_shard(engine):
+    with engine.connect() as connection:
+        return connection.execute(select(func.max(SHARD.c.number))).scalar() or 0
+
+
 def lose_second_when_both_write(nodes, build):
-    """In a thread: as soon as two processes have a shard open."""
-    ledger = Ledger(sqlite_url(build / "cache"))
+    """In a thread: as soon as two processes have written."""
+    engine = cache_ledger._engine(sqlite_url(build / "cache"))
+    writers = select(SHARD.c.writer).where(SHARD.c.number > newest_shard(engine)).distinct()
+
+    def count_writers():
+        with engine.connect() as connection:
+            return len(connection.execute(writers).all())
 
     def wait_and_lose():
         deadline = time.monotonic() + 60
-        while len(set(ledger.open_shards().values())) < 2 and time.monotonic() < deadline:
+        while count_writers() < 2 and time.monotonic() < deadline:
             time.sleep(0.01)
         nodes.lose_second()
 
@@ -192,7 +203,7 @@ def test_a_driver_that_ends_leaves_no_worker_and_a_local_run_goes_on(both, tmp_p
 # latent
 
 
-def write_larger_images(build, count=48):
+def write_larger_images(build, count=600):
     """Images of noise and weights: what latent reads."""
     images = np.random.default_rng(0).integers(0, 256, (count, 128, 128), np.uint8)
     folder = build / LARGER.name / "image"
@@ -207,7 +218,7 @@ def write_larger_images(build, count=48):
 
 def latent_params(build, **changes):
     params = test_latent.read_test_params(build)
-    changes = {"cpu_threads": 1, "films_per_shard": 4, **changes}
+    changes = {"cpu_threads": 1, "films_per_shard": 20, **changes}
     return params.model_copy(update={"latent": params.latent.model_copy(update=changes)})
 
 
