@@ -4,6 +4,7 @@ Imported by every worker, so it stays light.
 """
 
 import hashlib
+import os
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -76,6 +77,7 @@ class Worker:
 
     def open(self, site: Site) -> str | None:
         """The node's fault, or None and the worker takes work."""
+        os.umask(0o077)  # outputs are for the user alone, as where the stage was started
         fault = site.find_fault()
         if fault is None:
             self._work = self._opener.open()

@@ -18,6 +18,7 @@ import pytest
 import test_embed
 import test_image
 import test_latent
+from postgres_server import find_binaries, run_server
 from ray_cluster import Odd, Unready, two_nodes
 from sqlalchemy import func, select
 from tiny_cache import make_cache, put_rows
@@ -35,6 +36,7 @@ from etl.params import ExecutorParams
 pytest.importorskip("ray", reason="ray is not installed: pip install 'cxrfuture[ray]'")
 
 ROOT = Path(__file__).resolve().parent.parent
+BINARIES = find_binaries()
 ON_RAY = ExecutorParams(kind="ray", address="")
 # Larger than the other tests' films, so that there is time to lose a node.
 LARGER = test_latent.SHIPPED.model_copy(
@@ -157,6 +159,23 @@ def test_films_survive_the_loss_of_a_node(both, tmp_path, losses):
     # What the lost node had recorded was not read again: rows are each there once, or nearly.
     assert 200 <= test_image.rows_of(tmp_path / "ray") <= 200 + 8
     image.run(test_image.read_test_params(tmp_path / "local"), test_image.RECIPE)
+    assert test_image.result_bytes(tmp_path / "ray") == test_image.result_bytes(tmp_path / "local")
+
+
+@pytest.mark.skipif(BINARIES is None, reason="no PostgreSQL server is installed")
+def test_a_ledger_in_postgresql_is_one_for_machines_to_share(both, tmp_path, monkeypatch):
+    films = write_ten_films(tmp_path / "cxr")
+    for name in ("local", "ray"):
+        test_image.write_cohort(tmp_path / name, films, tmp_path / "cxr")
+    image.run(test_image.read_test_params(tmp_path / "local"), test_image.RECIPE)
+    with run_server(BINARIES) as server:
+        server.create("ledger")
+        params = test_image.read_test_params(tmp_path / "ray", films_per_shard=2)
+        shared = params.cache.model_copy(update={"ledger": server.url("ledger")})
+        # As from another machine: only SQLite forbids it.
+        monkeypatch.setattr(cluster.socket, "gethostname", lambda: "first")
+        image.run(on_ray(params.model_copy(update={"cache": shared})), test_image.RECIPE)
+        cache_ledger._open.cache_clear()
     assert test_image.result_bytes(tmp_path / "ray") == test_image.result_bytes(tmp_path / "local")
 
 
@@ -409,6 +428,12 @@ def test_a_machine_that_may_not_take_part_says_why(site, tmp_path):
 def test_a_node_of_other_code_is_refused_by_the_stage(both, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "code_versions", lambda: {**code_versions(), "pillow": "1.0"})
     with pytest.raises(ContractError, match=r"^image: pillow is .* and 1.0 on .*install the same"):
+        list(each_on_ray(crew_of(tmp_path, Odd()), [1], 1, ON_RAY))
+
+
+def test_a_second_machine_is_refused_where_the_ledger_is_sqlite(both, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster.socket, "gethostname", lambda: "first")
+    with pytest.raises(ContractError, match=r"^image: .* SQLite file that first uses; set cache.l"):
         list(each_on_ray(crew_of(tmp_path, Odd()), [1], 1, ON_RAY))
 
 
