@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import time
+import uuid
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -48,7 +49,7 @@ class Cache:
         folder = self.folder / space.name
         if not (folder / SPACE_FILE).exists():
             folder.mkdir(parents=True, exist_ok=True)
-            part = folder / f"{SPACE_FILE}.{_writer()}"  # others may be writing the same
+            part = folder / f"{SPACE_FILE}.{uuid.uuid4().hex}"  # others may be writing the same
             part.write_text(json.dumps(asdict(space), indent=1, sort_keys=True) + "\n")
             part.replace(folder / SPACE_FILE)
         return folder

@@ -25,7 +25,7 @@ from etl.params import ExecutorParams
 MAXIMUM_LOSSES = 3  # of one piece of work, or of workers in a row before any is ready
 SECONDS_BETWEEN_LOOKS = 1.0  # at the nodes: some may have gone or come
 SECONDS_TO_CONNECT = 5.0
-SECONDS_WORTH_SAYING = 30.0  # that no worker was given room
+SECONDS_WORTH_SAYING = 30.0  # that no worker is there yet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ class _Hall:
                     yield result
             is_late = time.monotonic() - started > SECONDS_WORTH_SAYING
             if is_late and not is_said and not any(piece for _, piece in self._calls.values()):
-                say(f"{self._crew.stage}: waits for room on the Ray cluster ({self._needs})")
+                say(f"{self._crew.stage}: waits for a worker on the Ray cluster ({self._needs})")
                 is_said = True
 
     def dismiss(self) -> None:

@@ -155,22 +155,20 @@ def read_demand(
     attempts = dict(demand.known)
     count = len(demand.known) + len(demand.left)
     with rate_of("image", count, len(demand.known), "films") as advance:
-        for found in each_read(params, cache, tasks):
+        for found in each_read(params, tasks):
             attempts |= found
             advance(len(found))
     return attempts
 
 
-def each_read(
-    params: Params, cache: Cache, tasks: Sequence[FilmTask]
-) -> Iterator[dict[str, Attempt]]:
+def each_read(params: Params, tasks: Sequence[FilmTask]) -> Iterator[dict[str, Attempt]]:
     """What came of the films of each task, read here or on a cluster."""
     if params.executor.kind == "local" or not tasks:
         yield from each_in_workers(read_films, tasks, params.image.workers, "image.workers")
         return
     # A node that does not see the films would call each of them unreadable.
     first = tasks[0].folder / str(tasks[0].films[0].name)
-    crew = Crew(stage="image", opener=FilmsOpener(), cache=cache, cpus=1, files=(first,))
+    crew = Crew(stage="image", opener=FilmsOpener(), cache=tasks[0].cache, cpus=1, files=(first,))
     yield from each_on_ray(crew, tasks, len(tasks), params.executor)
 
 
