@@ -24,7 +24,8 @@ from rich.console import Console
 from cxrfuture_data.cache_rows import Space
 from etl.cache import Cache
 from etl.cache_ledger import Ledger, sqlite_url
-from etl.latent import PRECISIONS, Encoder, LatentTask, encode_tasks, latent_space, load_encoders
+from etl.latent import encode_tasks, latent_space, load_encoders
+from etl.latent_task import PRECISIONS, Encoder, LatentTask
 from etl.params import Params
 
 SEED = 20

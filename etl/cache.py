@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import time
+import uuid
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -62,7 +63,7 @@ class Cache:
             folder.mkdir(parents=True, exist_ok=True)
             if self.store is not None:
                 cache_remote.point_to(self.store.below(space.name), folder)
-            part = folder / f"{SPACE_FILE}.{_writer()}"  # others may be writing the same
+            part = folder / f"{SPACE_FILE}.{uuid.uuid4().hex}"  # others may be writing the same
             part.write_text(json.dumps(asdict(space), indent=1, sort_keys=True) + "\n")
             part.replace(folder / SPACE_FILE)
         return folder

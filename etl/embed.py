@@ -16,9 +16,10 @@ from rich.console import Console
 from cxrfuture_data.cache_rows import STAGE_RECORD, CacheRows, Space
 from cxrfuture_data.console import say
 from cxrfuture_data.publish import digest, file_sha256, publish, read_done, write_done
-from cxrfuture_data.schema import ContractError
 from etl.cache import Cache, open_cache, stage_rows
+from etl.cluster import Crew, each_on_ray
 from etl.embed_cost import estimate, measure_rate, print_estimate
+from etl.embed_task import EmbedderOpener, EmbedTask, to_halves
 from etl.embedder import Embedder, ModelFacts, Vectors, open_embedder
 from etl.params import Params
 from etl.part import rate_of
@@ -26,6 +27,7 @@ from etl.recipe import Recipe
 from etl.sqlfile import bind_tables, count_rows, open_sql, write_parquet
 
 TEXTS_AT_ONCE = 1 << 15  # sorted by length and held in memory together
+TEXTS_PER_TASK = 1 << 13  # of a cluster: what is made again if a worker is lost
 ROWS_AT_ONCE = 1 << 16  # of the table
 TEXT_FILE = "text.parquet"
 TABLE_FILE = "table.npy"
@@ -46,7 +48,13 @@ def run(params: Params, recipe: Recipe) -> None:
         say(f"embed: {count:,} texts, all embedded before")
         return
     (folder / STAGE_RECORD).unlink(missing_ok=True)
-    if is_missing.any():
+    is_on_ray = params.executor.kind == "ray"
+    if is_on_ray and params.embed.backend == "remote":
+        say("embed: a remote model is asked from here alone, also with executor.kind: ray")
+        is_on_ray = False
+    if is_missing.any() and is_on_ray:
+        space = embed_on_ray(texts, is_missing, params, model, cache)
+    elif is_missing.any():
         space = embed_missing(texts, is_missing, embedder, cache, space)
     if space is None:  # no text at all, and a model that never answered
         space = embedding_space(model, model.dim or 0)
@@ -136,7 +144,7 @@ def embed_missing(
     """
     left = int(is_missing.sum())
     with rate_of("embed", len(is_missing), len(is_missing) - left, "texts") as advance:
-        batches = embed_batches(texts, is_missing, embedder)
+        batches = embed_slices(read_slices(texts, is_missing), embedder)
         first = next(batches)
         space = known or embedding_space(embedder.facts, first[1].shape[1])
         with cache.write(space) as writer:
@@ -146,36 +154,49 @@ def embed_missing(
     return space
 
 
-def embed_batches(
-    texts: Path, is_missing: NDArray[np.bool_], embedder: Embedder
+def embed_slices(
+    slices: Iterator[tuple[list[str], list[str]]], embedder: Embedder
 ) -> Iterator[tuple[list[str], Vectors]]:
-    """The hashes of some missing texts and their vectors, as the model gives them."""
+    """The hashes and vectors of each batch of the slices, as the model gives them."""
+    for hashes, texts in slices:
+        for places, vectors in embedder.embed_each(texts):
+            yield [hashes[place] for place in places], vectors
+
+
+def embed_on_ray(
+    texts: Path, is_missing: NDArray[np.bool_], params: Params, model: ModelFacts, cache: Cache
+) -> Space:
+    """Embed the texts that are missing on a cluster, by a model on each GPU or core; their space.
+
+    Only a local model: the limits of a remote one are kept by one process.
+    """
+    assert model.dim is not None, "a local model says it"
+    space = embedding_space(model, model.dim)
+    starts = range(0, len(is_missing), TEXTS_PER_TASK)
+    count = sum(bool(is_missing[start : start + TEXTS_PER_TASK].any()) for start in starts)
+    works = (
+        EmbedTask(cache=cache, space=space, hashes=tuple(hashes), texts=tuple(some))
+        for hashes, some in read_slices(texts, is_missing, TEXTS_PER_TASK)
+    )
+    opener = EmbedderOpener(params.embed, model.digest)
+    crew = Crew(stage="embed", opener=opener, cache=cache, cpus=1, gpu=True)
+    left = int(is_missing.sum())
+    with rate_of("embed", len(is_missing), len(is_missing) - left, "texts") as advance:
+        for done in each_on_ray(crew, works, count, params.executor):
+            advance(done)
+    return space
+
+
+def read_slices(
+    texts: Path, is_missing: NDArray[np.bool_], size: int = TEXTS_AT_ONCE
+) -> Iterator[tuple[list[str], list[str]]]:
+    """The hashes and texts that are missing of each ``size`` rows of the table, if any is."""
     rows = pl.scan_parquet(texts)
-    for start in range(0, len(is_missing), TEXTS_AT_ONCE):
-        mask = is_missing[start : start + TEXTS_AT_ONCE]
-        if not mask.any():
-            continue
-        some = rows.slice(start, TEXTS_AT_ONCE).collect().filter(pl.Series(mask))
-        hashes = some["sha256"].to_numpy()
-        for places, vectors in embedder.embed_each(some["text"].to_list()):
-            yield hashes[places].tolist(), vectors
-
-
-def to_halves(vectors: Vectors, dim: int, model: str) -> NDArray[np.float16]:
-    """fp16 (N, dim), if the vectors are so long and fp16 can hold them."""
-    if vectors.shape[1] != dim:
-        raise ContractError(
-            f"embed: model {model!r} gave vectors of length {vectors.shape[1]} after those of"
-            f" {dim}; it changed under its name: name another in embed and run the stage again"
-        )
-    with np.errstate(over="ignore"):
-        halves = vectors.astype(np.float16)
-    if not np.isfinite(halves).all():
-        raise ContractError(
-            f"embed: model {model!r} gave a number that fp16 cannot hold "
-            f"(largest {np.abs(vectors).max():.3g}, fp16 ends at 65504); choose another model"
-        )
-    return halves
+    for start in range(0, len(is_missing), size):
+        mask = is_missing[start : start + size]
+        if mask.any():
+            some = rows.slice(start, size).collect().filter(pl.Series(mask))
+            yield some["sha256"].to_list(), some["text"].to_list()
 
 
 def write_table(path: Path, texts: Path, count: int, rows: CacheRows) -> None:

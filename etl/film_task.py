@@ -6,7 +6,7 @@ Workers are spawned and import this module, so it stays as light as the reader a
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -67,6 +67,16 @@ def installed_decoders() -> tuple[str, ...]:
 def is_final(facts: Mapping[str, Any], decoders: Sequence[str]) -> bool:
     """Whether reading the same bytes again would end the same."""
     return facts["outcome"] != "unreadable" or facts.get("decoders") == list(decoders)
+
+
+@dataclass(frozen=True)
+class FilmsOpener:
+    """A worker of a cluster needs nothing ready. Of a task that another was lost at, films whose
+    attempts were recorded are read again, and not decoded."""
+
+    def open(self) -> Callable[[FilmTask, bool], dict[str, Attempt]]:
+        """``read_films``."""
+        return lambda task, is_again: read_films(task)
 
 
 def read_films(task: FilmTask) -> dict[str, Attempt]:

@@ -3,28 +3,23 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
-from cxrfuture_data.cache_rows import KEY_DIGITS, STAGE_RECORD, Space
+from cxrfuture_data.cache_rows import STAGE_RECORD
 from cxrfuture_data.console import say
 from cxrfuture_data.object_store import ObjectStore, is_url
 from cxrfuture_data.publish import digest, publish, read_done, write_done
 from cxrfuture_data.schema import ContractError
-from etl.cache import Cache, open_cache, stage_rows
+from etl.cache import open_cache, stage_rows
 from etl.film_quality import find_near_duplicates
 from etl.film_reader import MISSING, OUTCOMES, Preprocessing
 from etl.film_remote import RemoteFilm, RemoteTree, list_remote_films
 from etl.film_task import (
     Attempt,
     Film,
-    FilmTask,
-    image_space,
     installed_decoders,
-    is_final,
-    read_films,
 )
 from etl.film_tree import (
     FilmTree,
@@ -36,9 +31,9 @@ from etl.film_tree import (
     measure_films,
     require_large_enough,
 )
+from etl.image_demand import find_demand, read_demand, rules_of
 from etl.ledger import Drop, write_ledger
 from etl.params import Params
-from etl.part import each_in_workers, rate_of
 from etl.recipe import ImageRule, Recipe
 
 FILM_COLUMNS = {
@@ -59,17 +54,6 @@ FILM_COLUMNS = {
     "view_suspected": pl.Boolean,
     "dhash": pl.String,
 }
-
-
-@dataclass(frozen=True)
-class Demand:
-    """What one preprocessing of the cohort's films finds in the cache, by name, and what is left
-    to read."""
-
-    rule: Preprocessing
-    space: Space
-    known: Mapping[str, Attempt]
-    left: Sequence[Film]
 
 
 def run(params: Params, recipe: Recipe) -> None:
@@ -113,56 +97,6 @@ def run(params: Params, recipe: Recipe) -> None:
     }
     write_done(folder / STAGE_RECORD, made_from, facts)
     say(f"image: {counts['ok']:,} of {len(listed):,} films are ok")
-
-
-def rules_of(params: Params, rule: Preprocessing) -> list[Preprocessing]:
-    """The recipe's preprocessing; and the same in the size that films are to be kept in."""
-    size = params.image.kept_size
-    return [rule, replace(rule, size=size)] if size not in (0, rule.size) else [rule]
-
-
-def find_demand(
-    cache: Cache,
-    films: Sequence[Film],
-    tree: FilmTree | RemoteTree,
-    rule: Preprocessing,
-    decoders: Sequence[str],
-) -> Demand:
-    """Look for films in the cache."""
-    space = image_space(rule)
-    cache.ledger.register(space)
-    known = known_attempts(films, cache, space, tree, decoders)
-    left = [film for film in films if film.name is not None and film.name not in known]
-    return Demand(rule, space, known, left)
-
-
-def read_demand(
-    params: Params,
-    cache: Cache,
-    tree: FilmTree | RemoteTree,
-    demand: Demand,
-    decoders: tuple[str, ...],
-) -> dict[str, Attempt]:
-    """What came of every file, by name, those left over read now."""
-    size = params.image.films_per_shard
-    tasks = [
-        FilmTask(
-            cache=cache,
-            space=demand.space,
-            folder=tree.folder,
-            films=tuple(demand.left[start : start + size]),
-            rule=demand.rule,
-            decoders=decoders,
-        )
-        for start in range(0, len(demand.left), size)
-    ]
-    attempts = dict(demand.known)
-    count = len(demand.known) + len(demand.left)
-    with rate_of("image", count, len(demand.known), "films") as advance:
-        for found in each_in_workers(read_films, tasks, params.image.workers, "image.workers"):
-            attempts |= found
-            advance(len(found))
-    return attempts
 
 
 def _refuse_nothing(counts: Counter[str], root: Path | ObjectStore) -> None:
@@ -245,34 +179,6 @@ def list_files(located: Located, tree: FilmTree | RemoteTree) -> list[Film]:
         name = str(path.relative_to(str(tree.folder)))
         films.append(Film(dicom_id, name, status.st_size, status.st_mtime_ns))
     return films
-
-
-def known_attempts(
-    films: Sequence[Film],
-    cache: Cache,
-    space: Space,
-    tree: FilmTree | RemoteTree,
-    decoders: Sequence[str],
-) -> dict[str, Attempt]:
-    """By name, what came of files that are as they were when they were read; none whose image the
-    cache has lost."""
-    seen = cache.ledger.files(str(tree.folder))
-    facts = cache.ledger.attempts(space)
-    known = {}
-    for film in films:
-        file = seen.get(film.name) if film.name is not None else None
-        if file is None or (file.bytes, file.mtime_ns) != (film.bytes, film.mtime_ns):
-            continue
-        found = facts.get(file.sha256[:KEY_DIGITS])
-        if found is not None and is_final(found, decoders):
-            known[file.name] = Attempt(file.sha256, found)
-    hashes = [one.sha256 for one in known.values() if one.sha256 and one.facts["outcome"] == "ok"]
-    lost = cache.rows(space).find(hashes) < 0
-    if lost.any():
-        gone = {sha256 for sha256, is_lost in zip(hashes, lost, strict=True) if is_lost}
-        cache.ledger.forget(space, sorted(gone))
-        known = {name: one for name, one in known.items() if one.sha256 not in gone}
-    return known
 
 
 def list_attempts(

@@ -2,61 +2,33 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-import numpy as np
 import polars as pl
 import torch
-from numpy.typing import NDArray
 
-from cxrfuture_data.cache_rows import STAGE_RECORD, CacheRows, Space, open_stage_rows
-from cxrfuture_data.codec import Codec, latent_form, load_codec, weights_digest
+from cxrfuture_data.cache_rows import (
+    SPACE_FILE,
+    STAGE_RECORD,
+    CacheRows,
+    Space,
+    open_stage_rows,
+)
+from cxrfuture_data.codec import CONFIG_FILE, latent_form, load_codec, weights_digest
 from cxrfuture_data.console import say
 from cxrfuture_data.publish import digest, publish, write_done
 from cxrfuture_data.schema import LATENT_PARTS, ContractError
-from etl.cache import Cache, open_cache, stage_rows
+from etl.cache import open_cache, stage_rows
+from etl.cluster import Crew, each_on_ray
 from etl.image import preprocessing
+from etl.latent_task import Encoder, EncoderOpener, LatentTask, encode_task
 from etl.params import Params
 from etl.part import rate_of
 from etl.recipe import Recipe
-
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-@dataclass(frozen=True, kw_only=True)
-class LatentTask:
-    """Films to encode into one shard of the cache, by the sha256 of their files."""
-
-    cache: Cache
-    space: Space
-    hashes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """An autoencoder on one device. Batches are always of ``batch_size``, so a film's numbers do
-    not depend on how many others are left to encode."""
-
-    codec: Codec
-    weights: Path
-    batch_size: int
-    precision: str
-
-    def encode(self, images: NDArray[np.uint8]) -> NDArray[np.float16]:
-        """uint8 (B, H, W), B at most the batch size -> fp16 (B, 2, C, h, w)."""
-        missing = self.batch_size - len(images)
-        whole = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
-        dtype = PRECISIONS[self.precision]
-        is_lower = dtype is not torch.float32
-        with torch.autocast(self.codec.device.type, dtype, enabled=is_lower):
-            mean, logvar = self.codec.encode(torch.from_numpy(whole))  # (B, C, h, w) each
-        latents = torch.stack([mean, logvar], 1)[: len(images)].cpu().numpy()
-        return to_halves(latents, self.weights)
 
 
 def run(params: Params, recipe: Recipe) -> None:
@@ -79,9 +51,12 @@ def run(params: Params, recipe: Recipe) -> None:
     ]
     if tasks:
         (folder / STAGE_RECORD).unlink(missing_ok=True)
-        encoders = load_encoders(weights, params)
         with rate_of("latent", len(hashes), len(hashes) - len(left), "films") as advance:
-            encode_tasks(tasks, encoders, open_stage_rows(images), advance)
+            if params.executor.kind == "ray":
+                encode_on_ray(tasks, weights, params, open_stage_rows(images), advance)
+            else:
+                encoders = load_encoders(weights, params)
+                encode_tasks(tasks, encoders, open_stage_rows(images), advance)
     with publish(folder / "latent.parquet") as path:
         films.write_parquet(path)
     facts = {
@@ -136,9 +111,45 @@ def load_encoders(weights: Path, params: Params) -> list[Encoder]:
     devices = [f"cuda:{number}" for number in range(count)] or ["cpu"]
     latent = params.latent
     return [
-        Encoder(load_codec(weights, device), weights, latent.batch_size, latent.precision)
+        Encoder(
+            load_codec(weights, device),
+            weights,
+            latent.batch_size,
+            latent.precision,
+            count_threads(params),
+        )
         for device in devices
     ]
+
+
+def count_threads(params: Params) -> int:
+    """Of an encoder on the CPU."""
+    return params.latent.cpu_threads or torch.get_num_threads()
+
+
+def encode_on_ray(
+    tasks: Sequence[LatentTask],
+    weights: Path,
+    params: Params,
+    images: CacheRows,
+    advance: Callable[[int], None],
+) -> None:
+    """Encode the tasks on a cluster, an encoder on each of its GPUs or ``cpu_threads`` cores."""
+    threads = count_threads(params)
+    opener = EncoderOpener(
+        weights=weights.resolve(),
+        digest=tasks[0].space.facts["weights"],
+        batch_size=params.latent.batch_size,
+        precision=params.latent.precision,
+        threads=threads,
+        images=images.folder.resolve(),
+    )
+    files = (opener.images / SPACE_FILE, opener.weights / CONFIG_FILE)
+    crew = Crew(
+        stage="latent", opener=opener, cache=tasks[0].cache, cpus=threads, gpu=True, files=files
+    )
+    for films in each_on_ray(crew, tasks, len(tasks), params.executor):
+        advance(films)
 
 
 def encode_tasks(
@@ -172,52 +183,3 @@ def encode_tasks(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-def encode_task(
-    task: LatentTask, encoder: Encoder, images: CacheRows, advance: Callable[[int], None]
-) -> None:
-    """Encode films into one shard. The next batch is read and the last one written meanwhile."""
-    batches = [
-        task.hashes[start : start + encoder.batch_size]
-        for start in range(0, len(task.hashes), encoder.batch_size)
-    ]
-    with task.cache.write(task.space) as writer, ThreadPoolExecutor(1) as writing:
-        written: Future[None] | None = None
-        for hashes, pixels in read_ahead(images, batches):
-            latents = encoder.encode(pixels)
-            if written is not None:
-                written.result()
-            written = writing.submit(writer.add, hashes, latents)
-            advance(len(hashes))
-        if written is not None:
-            written.result()
-
-
-def read_ahead(
-    images: CacheRows, batches: Sequence[tuple[str, ...]]
-) -> Iterator[tuple[tuple[str, ...], NDArray[np.uint8]]]:
-    """Each batch and its images, uint8 (B, H, W); the next is read while one is used."""
-    with ThreadPoolExecutor(1) as reading:
-        ahead = [reading.submit(images.read, batch) for batch in batches[:1]]
-        for number, batch in enumerate(batches):
-            pixels = ahead.pop().result()
-            ahead += [reading.submit(images.read, one) for one in batches[number + 1 : number + 2]]
-            yield batch, pixels
-
-
-def to_halves(latents: NDArray[np.float32], weights: Path) -> NDArray[np.float16]:
-    """fp16, if every number is finite and stays so."""
-    if not np.isfinite(latents).all():
-        raise ContractError(
-            f"{weights}: the autoencoder gives latents that are not finite; run "
-            "`cxrfuture fit_vae` again with another seed, or set latent.weights"
-        )
-    with np.errstate(over="ignore"):
-        halves = latents.astype(np.float16)
-    if not np.isfinite(halves).all():
-        raise ContractError(
-            f"{weights}: the autoencoder gives latents up to {np.abs(latents).max():.3g}, and fp16 "
-            "ends at 65504; set its scaling_factor, or latent.weights"
-        )
-    return halves

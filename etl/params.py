@@ -71,6 +71,13 @@ class CacheParams(Settings):
     attestation: str = ""
 
 
+class ExecutorParams(Settings):
+    """Where image, embed and latent run: on this machine or on a Ray cluster (docs/cluster.md)."""
+
+    kind: Literal["local", "ray"]
+    address: str  # of a head node, host:port; "": the cluster of this machine, or one for the run
+
+
 class ImageParams(Settings):
     workers: Positive
     kept_size: Annotated[int, Field(ge=0, le=1024, multiple_of=8)]  # 0: the recipe's
@@ -136,6 +143,7 @@ class LatentParams(Settings):
     batch_size: Positive
     films_per_shard: Positive
     precision: Literal["fp32", "bf16", "fp16"]
+    cpu_threads: Count = 0  # 0: as many as torch takes
 
 
 class ShardParams(Settings):
@@ -158,6 +166,7 @@ class Params(Settings):
     ingest: IngestParams
     sql: SqlParams
     cache: CacheParams
+    executor: ExecutorParams
     image: ImageParams
     embed: EmbedParams
     fit_vae: FitVaeParams

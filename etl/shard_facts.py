@@ -19,7 +19,7 @@ SIMULATED = "simulated, of no patient: free to use and to pass on"
 # Settings that change how fast a stage runs, and no byte of what it writes.
 SPEED = ("workers", "threads", "memory_limit")
 # Sections whose settings no dataset depends on.
-UNRELATED = ("recipes", "paths", "cache", "fit_diffusion")
+UNRELATED = ("recipes", "paths", "cache", "executor", "fit_diffusion")
 
 INPUTS = (
     "cohort/pair.parquet",
