@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -79,6 +80,33 @@ def two_nodes(folder: Path) -> Iterator[TwoNodes]:
         ray.shutdown()
         cluster.shutdown()
         sys.stderr.flush()
+
+
+@dataclass(frozen=True)
+class Lingering:
+    """Another's work, but for the worker on ``node``: after its first piece it takes one more,
+    leaves ``mark`` and never comes back with it."""
+
+    opener: Any
+    node: str
+    mark: Path
+
+    def open(self) -> Callable[[Any, bool], Any]:
+        import ray
+
+        work = self.opener.open()
+        is_to_be_lost = ray.get_runtime_context().get_node_id() == self.node
+        pieces = 0
+
+        def linger(piece: Any, is_again: bool) -> Any:
+            nonlocal pieces
+            if is_to_be_lost and pieces:
+                self.mark.touch()
+                time.sleep(600)
+            pieces += 1
+            return work(piece, is_again)
+
+        return linger
 
 
 @dataclass(frozen=True)

@@ -8,4 +8,4 @@ FROM (
     FROM text
     WHERE text.text_id IN (SELECT text_id FROM window_event)
 ) AS used
-ORDER BY "row"
+ORDER BY text
