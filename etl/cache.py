@@ -12,7 +12,6 @@ import os
 import socket
 import time
 import uuid
-import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from io import FileIO
@@ -22,6 +21,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from xxhash import xxh3_64_intdigest
 
 from cxrfuture_data.cache_rows import (
     INDEX_SUFFIX,
@@ -216,7 +216,7 @@ def make_entries(hashes: Sequence[str], data: memoryview) -> bytes:
     size = len(data) // len(hashes)
     return b"".join(
         bytes.fromhex(sha256[:KEY_DIGITS])
-        + zlib.crc32(data[number * size : (number + 1) * size]).to_bytes(4, "little")
+        + xxh3_64_intdigest(data[number * size : (number + 1) * size]).to_bytes(8, "little")
         for number, sha256 in enumerate(hashes)
     )
 

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import time
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from xxhash import xxh3_64_intdigest
 
 from cxrfuture_data.cache_remote import fetch_indexes, is_object_name
 from cxrfuture_data.cache_rows import (
@@ -120,11 +120,11 @@ def _damaged(
     bad = list(range(len(data), len(entries)))
     for start in range(0, min(len(data), len(entries)), ROWS_AT_ONCE):
         part = np.asarray(data[start : start + ROWS_AT_ONCE])
-        sums = entries["crc32"][start : start + len(part)].tolist()
+        sums = entries["checksum"][start : start + len(part)].tolist()
         bad += [
             start + number
-            for number, (row, crc32) in enumerate(zip(part, sums, strict=False))
-            if zlib.crc32(row.data) != crc32
+            for number, (row, checksum) in enumerate(zip(part, sums, strict=False))
+            if xxh3_64_intdigest(row) != checksum
         ]
         advance(len(sums))
     return bad

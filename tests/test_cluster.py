@@ -22,6 +22,7 @@ from postgres_server import find_binaries, run_server
 from ray_cluster import Lingering, Odd, Unready, two_nodes
 from tiny_cache import make_cache, put_rows
 
+from cxrfuture_data.cache_rows import ENTRY
 from cxrfuture_data.schema import ContractError
 from etl import cache_ledger, cluster, embed, image, image_demand, latent
 from etl.cluster import Crew, each_on_ray
@@ -258,7 +259,7 @@ def test_a_retried_task_encodes_only_what_is_missing(tmp_path, monkeypatch):
     cache = make_cache(tmp_path / "cache")
     task = latent.LatentTask(cache=cache, space=space, hashes=hashes)
     shard = test_latent.shards_of(tmp_path)[0].with_suffix(".index")
-    shard.write_bytes(shard.read_bytes()[: 3 * 20])  # as a lost worker left it
+    shard.write_bytes(shard.read_bytes()[: 3 * ENTRY.itemsize])  # as a lost worker left it
     crews = []
     monkeypatch.setattr(latent, "each_on_ray", lambda crew, *_: crews.append(crew) or [])
     images = latent.open_stage_rows(tmp_path / LARGER.name / "image")

@@ -13,7 +13,7 @@ from object_server import BUCKET, KEY, run_server, use_server
 from tiny_mimic import tiny_params
 
 from cxrfuture_data.cache_remote import join_rows, object_name
-from cxrfuture_data.cache_rows import CacheRows, Space
+from cxrfuture_data.cache_rows import ENTRY, CacheRows, Space
 from cxrfuture_data.object_store import ObjectStore
 from cxrfuture_data.schema import ContractError
 from etl import cache_remote
@@ -250,7 +250,7 @@ def test_stats_verify_and_repair_see_what_is_on_the_store(server, tmp_path, caps
     size = json.loads(capsys.readouterr().out)[0]
     assert (size["rows"], size["shards"], size["waste"]) == (6, 1, 0)
     described = len(server.get(f"cache/{SPACE.name}/space.json"))
-    assert size["bytes"] == 6 * (SPACE.row_bytes + 20) + described
+    assert size["bytes"] == 6 * (SPACE.row_bytes + ENTRY.itemsize) + described
     verify_cache(params, is_repairing=False)
     assert "6 rows, all whole" in capsys.readouterr().out
     damaged_key(server)
