@@ -5,16 +5,27 @@ still `show` and `verify`.
 """
 
 import errno
-import importlib
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from cxrfuture_data.command import (
+    DEFAULT_PARAMS,
+    Availability,
+    Dataset,
+    Fidelity,
+    GivenRecipe,
+    ParamsFile,
+    RecipeName,
+    import_part,
+)
 from cxrfuture_data.schema import ContractError
+from etl.bench_command import bench
+from etl.cache_command import cache
 
 app = typer.Typer(
     help="MIMIC-IV and MIMIC-CXR to sharded datasets, and models trained on them.",
@@ -23,48 +34,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-bench = typer.Typer(help="Speed, as ratios taken in one run, with peak memory.")
 app.add_typer(bench, name="bench")
-cache = typer.Typer(help="Images, latents and embeddings that were made once.")
 app.add_typer(cache, name="cache")
-
-ParamsFile = Annotated[Path, typer.Option("--params", help="The settings of every stage.")]
-RecipeName = Annotated[str, typer.Option("--recipe", help="A recipe's name, or a path to a .yaml.")]
-Fidelity = Annotated[
-    str | None,
-    typer.Option("--fidelity", help="corrected or published. Default: that of the recipe."),
-]
-Availability = Annotated[
-    str | None,
-    typer.Option("--availability", help="event or known. Default: that of the recipe."),
-]
-GivenRecipe = Annotated[str, typer.Argument(help="A recipe's name, or a path to a .yaml.")]
-Dataset = Annotated[Path, typer.Argument(help="A dataset folder: build/<recipe>/shard.")]
-DEFAULT_PARAMS = Path("params.yaml")
-
-
-def _module(name: str, extra: str) -> Any:
-    """Import a part of the distribution; a missing dependency names the extra that brings it."""
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        own = (error.name or "").split(".")[0] in {"etl", "train", "cxrfuture_data"}
-        if own:
-            raise
-        raise ContractError(
-            f"{error.name} is not installed; run: pip install 'cxrfuture[{extra}]'"
-        ) from None
 
 
 def _run_stage(stage: str, params_file: Path, *recipe: str | None) -> None:
     """``recipe``: its name, and another fidelity and availability than its own."""
-    settings = _module("etl.params", "etl").read_params(params_file)
+    settings = import_part("etl.params", "etl").read_params(params_file)
     arguments, build = [settings], settings.build()
     if recipe:
-        chosen = _module("etl.recipe", "etl").read_recipe(*recipe)
+        chosen = import_part("etl.recipe", "etl").read_recipe(*recipe)
         arguments, build = [settings, chosen], settings.build(chosen.name)
-    run = _module(f"etl.{stage}", "etl").run
-    with _module("etl.stage_cost", "etl").measured(build, stage):
+    run = import_part(f"etl.{stage}", "etl").run
+    with import_part("etl.stage_cost", "etl").measured(build, stage):
         run(*arguments)
 
 
@@ -95,8 +77,8 @@ def simulate(
     ] = None,
 ) -> None:
     """A hospital from a seed, shaped like a version of MIMIC-IV and MIMIC-CXR-JPG."""
-    stage = _module("etl.simulate", "etl")
-    settings = _module("etl.params", "etl").read_params(params)
+    stage = import_part("etl.simulate", "etl")
+    settings = import_part("etl.params", "etl").read_params(params)
     options = {"patients": patients, "seed": seed, "image_size": image_size, "films_as": films_as}
     options |= {"version": version, "cxr_version": cxr_version}
     given = {name: value for name, value in options.items() if value is not None}
@@ -126,8 +108,8 @@ def ingest(
 ) -> None:
     """MIMIC's tables, from files or PostgreSQL -> one typed, sorted Parquet a table."""
     if again:
-        settings = _module("etl.params", "etl").read_params(params)
-        _module("etl.ingest", "etl").forget(settings)
+        settings = import_part("etl.params", "etl").read_params(params)
+        import_part("etl.ingest", "etl").forget(settings)
     _run_stage("ingest", params)
 
 
@@ -188,9 +170,9 @@ def embed(
 ) -> None:
     """Distinct event texts -> one fp16 vector each."""
     if dry_run:
-        settings = _module("etl.params", "etl").read_params(params)
-        chosen = _module("etl.recipe", "etl").read_recipe(recipe, fidelity, availability)
-        _module("etl.embed", "etl").run_dry(settings, chosen, as_json)
+        settings = import_part("etl.params", "etl").read_params(params)
+        chosen = import_part("etl.recipe", "etl").read_recipe(recipe, fidelity, availability)
+        import_part("etl.embed", "etl").run_dry(settings, chosen, as_json)
         return
     _run_stage("embed", params, recipe, fidelity, availability)
 
@@ -236,10 +218,10 @@ def phenotypes(
     availability: Availability = None,
 ) -> None:
     """What full CCS coverage changes of the 25 phenotypes, on the cohort at hand."""
-    settings = _module("etl.params", "etl").read_params(params)
-    chosen = _module("etl.recipe", "etl").read_recipe(recipe, fidelity, availability)
-    _module("etl.prepare", "etl").prepare(settings, chosen)
-    _module("etl.phenotype", "etl").print_difference(settings, chosen, Console())
+    settings = import_part("etl.params", "etl").read_params(params)
+    chosen = import_part("etl.recipe", "etl").read_recipe(recipe, fidelity, availability)
+    import_part("etl.prepare", "etl").prepare(settings, chosen)
+    import_part("etl.phenotype", "etl").print_difference(settings, chosen, Console())
 
 
 @app.command()
@@ -251,9 +233,9 @@ def attrition(
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the rows here too.")] = None,
 ) -> None:
     """What each filter of a recipe removed, and why, as far as it has been built."""
-    settings = _module("etl.params", "etl").read_params(params)
-    chosen = _module("etl.recipe", "etl").read_recipe(recipe, fidelity, availability)
-    _module("etl.attrition", "etl").run_attrition(settings, chosen, csv)
+    settings = import_part("etl.params", "etl").read_params(params)
+    chosen = import_part("etl.recipe", "etl").read_recipe(recipe, fidelity, availability)
+    import_part("etl.attrition", "etl").run_attrition(settings, chosen, csv)
 
 
 @app.command()
@@ -268,9 +250,9 @@ def reproduction(
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
     """The paper's own numbers beside those of a built cohort, and the known reasons."""
-    settings = _module("etl.params", "etl").read_params(params)
-    chosen = _module("etl.recipe", "etl").read_recipe(recipe, fidelity, availability)
-    report = _module("etl.reproduction", "etl")
+    settings = import_part("etl.params", "etl").read_params(params)
+    chosen = import_part("etl.recipe", "etl").read_recipe(recipe, fidelity, availability)
+    report = import_part("etl.reproduction", "etl")
     report.run_reproduction(settings, chosen, strict=strict, as_json=as_json)
 
 
@@ -286,9 +268,9 @@ def fidelity(
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
     """What each correction of a recipe changes on the data at hand, one at a time and all."""
-    settings = _module("etl.params", "etl").read_params(params)
-    chosen = _module("etl.recipe", "etl").read_recipe(recipe, None, availability)
-    report = _module("etl.fidelity", "etl")
+    settings = import_part("etl.params", "etl").read_params(params)
+    chosen = import_part("etl.recipe", "etl").read_recipe(recipe, None, availability)
+    report = import_part("etl.fidelity", "etl")
     report.run_fidelity(settings, chosen, only or [], keep=keep, as_json=as_json)
 
 
@@ -303,8 +285,8 @@ def diff(
     strict: Annotated[bool, typer.Option("--strict", help="Fail if anything differs.")] = False,
 ) -> None:
     """What a version, a setting or other code changed: samples, labels, windows, and by what."""
-    report = _module("etl.diff_report", "etl")
-    settings = _module("etl.params", "etl").read_params(params)
+    report = import_part("etl.diff_report", "etl")
+    settings = import_part("etl.params", "etl").read_params(params)
     diffs = report.run_diff(settings, (build_a, build_b), recipe, csv)
     if as_json:
         report.print_json(diffs)
@@ -323,11 +305,11 @@ def fit_vae(
     availability: Availability = None,
 ) -> None:
     """Fit the autoencoder on the films of training patients."""
-    settings = _module("etl.params", "etl").read_params(params)
-    name = _module("etl.recipe", "etl").read_recipe(recipe, fidelity, availability).name
-    configs = _module("train.settings", "train")
+    settings = import_part("etl.params", "etl").read_params(params)
+    name = import_part("etl.recipe", "etl").read_recipe(recipe, fidelity, availability).name
+    configs = import_part("train.settings", "train")
     config = configs.read_config(configs.VaeConfig, "fit_vae", settings.fit_vae.config)
-    stage = _module("train.fit_vae", "train")
+    stage = import_part("train.fit_vae", "train")
     inputs = stage.VaeInputs(
         settings.build(name, "image"),
         settings.build(name, "cohort"),
@@ -349,17 +331,19 @@ def import_vae(
     norm_groups: Annotated[int, typer.Option(min=1, help="Groups of its GroupNorm.")] = 32,
 ) -> None:
     """A published CompVis autoencoder (Cheff's, DDL-CXR's) -> weights for `latent`."""
-    _module("train.vae_checkpoint", "train").import_vae(checkpoint, out, family, scale, norm_groups)
+    import_part("train.vae_checkpoint", "train").import_vae(
+        checkpoint, out, family, scale, norm_groups
+    )
 
 
 @app.command("fit_diffusion")
 def fit_diffusion(params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Fit the denoiser on one dataset's pairs; goes on from its newest checkpoint."""
-    settings = _module("etl.params", "etl").read_params(params)
+    settings = import_part("etl.params", "etl").read_params(params)
     chosen = settings.fit_diffusion
-    configs = _module("train.settings", "train")
+    configs = import_part("train.settings", "train")
     config = configs.read_config(configs.DiffusionConfig, "fit_diffusion", chosen.config)
-    _module("train.fit_diffusion", "train").fit_diffusion(
+    import_part("train.fit_diffusion", "train").fit_diffusion(
         settings.build(chosen.recipe, "shard"),
         settings.build("fit_diffusion"),
         config,
@@ -392,13 +376,13 @@ def export_cohort(
     ] = None,
 ) -> None:
     """A cohort and its windows as others' code reads them; needs tables and metadata, no film."""
-    module = _module("etl.export", "etl")
+    module = import_part("etl.export", "etl")
     default = {"npz": "ddl_cxr", "meds": "future"}.get(kind)
     default = default or module.require_format(kind).replace("-", "_")
-    chosen = _module("etl.recipe", "etl").read_recipe(
+    chosen = import_part("etl.recipe", "etl").read_recipe(
         recipe or default, fidelity, availability, none_text
     )
-    settings = _module("etl.params", "etl").read_params(params)
+    settings = import_part("etl.params", "etl").read_params(params)
     module.run(settings, chosen, kind, out, normaliser)
 
 
@@ -480,8 +464,8 @@ def examine(
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
 ) -> None:
     """What is here, which version, what is wrong with it, and whether a run would go through."""
-    settings = _module("etl.params", "etl").read_params(params)
-    doctor = _module("etl.doctor", "etl")
+    settings = import_part("etl.params", "etl").read_params(params)
+    doctor = import_part("etl.doctor", "etl")
     if not doctor.run_doctor(settings, deep=deep, all_films=all_films, as_json=as_json):
         raise typer.Exit(1)
 
@@ -503,7 +487,7 @@ def guard(
     ] = False,
 ) -> None:
     """Ids, films, datasets and passwords that must not be committed. Exit 1: found; 2: error."""
-    module = _module("etl.guard", "etl")
+    module = import_part("etl.guard", "etl")
     try:
         if install_hook:
             print(f"{module.install_hook(Path.cwd())}: guards every commit of this repository")
@@ -531,177 +515,13 @@ def plan_downloads(
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
 ) -> None:
     """Samples, films, GB and hours before anything is downloaded; lists of films to fetch."""
-    settings = _module("etl.params", "etl").read_params(params)
-    recipes = _module("etl.recipe", "etl")
+    settings = import_part("etl.params", "etl").read_params(params)
+    recipes = import_part("etl.recipe", "etl")
     chosen = [
         recipes.read_recipe(name, fidelity, availability) for name in recipe or settings.recipes
     ]
-    plan = _module("etl.plan", "etl")
+    plan = import_part("etl.plan", "etl")
     plan.run_plan(settings, chosen, out=out, rate=rate, exact=exact, as_json=as_json)
-
-
-@cache.command("stats")
-def cache_stats(
-    params: ParamsFile = DEFAULT_PARAMS,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
-) -> None:
-    """What the cache holds, how it was made, and when it was last used."""
-    settings = _module("etl.params", "etl").read_params(params)
-    _module("etl.cache_print", "etl").print_stats(settings, as_json)
-
-
-@cache.command("verify")
-def cache_verify(
-    params: ParamsFile = DEFAULT_PARAMS,
-    repair: Annotated[
-        bool, typer.Option("--repair", help="Take damaged rows out; stages make them again.")
-    ] = False,
-) -> None:
-    """Check every row against its checksum; exit code 1 where one is damaged."""
-    settings = _module("etl.params", "etl").read_params(params)
-    _module("etl.cache_print", "etl").verify_cache(settings, repair)
-
-
-@cache.command("gc")
-def cache_gc(
-    params: ParamsFile = DEFAULT_PARAMS,
-    build: Annotated[
-        list[Path] | None,
-        typer.Option(help="Another build that uses the cache. Repeatable."),
-    ] = None,
-    days: Annotated[
-        float, typer.Option(min=0, help="Leave what a stage used within so many days.")
-    ] = 7,
-    remove: Annotated[bool, typer.Option("--remove", help="Remove, not only list.")] = False,
-) -> None:
-    """Rows that no build uses any more, and what killed writers left."""
-    settings = _module("etl.params", "etl").read_params(params)
-    _module("etl.cache_print", "etl").collect_garbage(settings, build or [], days, remove)
-
-
-@bench.command("ingest")
-def bench_ingest(
-    params: ParamsFile = DEFAULT_PARAMS,
-    mimic_iv: Annotated[Path | None, typer.Option(help="Default: that of the params.")] = None,
-    mimic_cxr_jpg: Annotated[Path | None, typer.Option(help="Default: that of the params.")] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Runs of each, in turn.")] = 3,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
-) -> None:
-    """Ingest against DuckDB's own copy of the same files to Parquet."""
-    settings = _module("etl.params", "etl").read_params(params)
-    _module("etl.bench", "etl").run_ingest_bench(
-        settings, mimic_iv, mimic_cxr_jpg, rounds=rounds, as_json=as_json
-    )
-
-
-@bench.command("etl")
-def bench_etl(
-    recipe: RecipeName,
-    params: ParamsFile = DEFAULT_PARAMS,
-    mimic_iv: Annotated[Path | None, typer.Option(help="Default: that of the params.")] = None,
-    mimic_cxr_jpg: Annotated[Path | None, typer.Option(help="Default: that of the params.")] = None,
-    fidelity: Fidelity = None,
-    availability: Availability = None,
-    rows: Annotated[
-        int | None,
-        typer.Option(min=1, help="Simulate a hospital of about so many event rows and read it."),
-    ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Runs of each, in turn.")] = 3,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
-) -> None:
-    """Ingest, event, cohort and window: rows a second and memory, beside DuckDB's bare copy."""
-    settings = _module("etl.params", "etl").read_params(params)
-    chosen = _module("etl.recipe", "etl").read_recipe(recipe, fidelity, availability)
-    bench_of = _module("etl.bench_etl", "etl")
-    if rows is not None:
-        if mimic_iv is not None or mimic_cxr_jpg is not None:
-            raise ContractError("--rows simulates a hospital; give it without folders")
-        bench_of.run_rows_bench(settings, chosen, rows, rounds, as_json)
-        return
-    bench_of.run_etl_bench(
-        settings, chosen, mimic_iv, mimic_cxr_jpg, rounds=rounds, as_json=as_json
-    )
-
-
-@bench.command("cache")
-def bench_cache(
-    megabytes: Annotated[int, typer.Option(min=1, help="Of rows of each kind.")] = 256,
-    rounds: Annotated[int, typer.Option(min=1, help="Runs of each, in turn.")] = 5,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
-) -> None:
-    """Rows written and read a second, beside a plain append to one file."""
-    _module("etl.bench_cache", "etl").run_cache_bench(megabytes, rounds, as_json)
-
-
-@bench.command("latent")
-def bench_latent(
-    params: ParamsFile = DEFAULT_PARAMS,
-    weights: Annotated[
-        Path | None, typer.Option(help="An autoencoder's folder. Default: a small one is made.")
-    ] = None,
-    films: Annotated[int, typer.Option(min=1, help="Images to encode.")] = 256,
-    size: Annotated[int, typer.Option(min=32, help="Of an image, pixels.")] = 224,
-    rounds: Annotated[int, typer.Option(min=1, help="Runs of each, in turn.")] = 3,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a line.")] = False,
-) -> None:
-    """Films encoded a second, beside the bare autoencoder on images in memory."""
-    settings = _module("etl.params", "etl").read_params(params)
-    bench_of = _module("etl.bench_latent", "etl")
-    bench_of.run_latent_bench(settings, weights, films, size, rounds, as_json)
-
-
-@bench.command("embed")
-def bench_embed(
-    params: ParamsFile = DEFAULT_PARAMS,
-    texts: Annotated[int, typer.Option(min=1, help="Made from a seed, like events.")] = 8192,
-    rounds: Annotated[int, typer.Option(min=1, help="Runs of each, in turn.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
-) -> None:
-    """Embedding against the bare model on the same batches."""
-    settings = _module("etl.params", "etl").read_params(params)
-    bench_of = _module("etl.bench_embed", "etl")
-    bench_of.run_embed_bench(settings, texts, rounds, as_json=as_json)
-
-
-@bench.command("metadata")
-def bench_metadata(
-    recipe: Annotated[
-        list[str] | None, typer.Option(help="Repeatable. Default: the recipes of the params.")
-    ] = None,
-    params: ParamsFile = DEFAULT_PARAMS,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
-) -> None:
-    """Doctor and plan on simulated metadata of full size: 377,110 films, 364,627 patients."""
-    settings = _module("etl.params", "etl").read_params(params)
-    bench = _module("etl.bench_metadata", "etl")
-    bench.run_metadata_bench(settings, recipe or settings.recipes, as_json=as_json)
-
-
-@bench.command("level")
-def bench_level(
-    films: Annotated[Path, typer.Argument(help="A folder of films: PNG or JPEG, at any depth.")],
-    count: Annotated[int, typer.Option(min=1, help="The first so many films.")] = 16,
-    rounds: Annotated[int, typer.Option(min=1, help="Runs of each way, in turn.")] = 5,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
-) -> None:
-    """Bytes and time of each resolution of a film kept as levels, against PNG and JPEG."""
-    module = _module("etl.bench_level", "etl")
-    module.run_level_bench(films, count, rounds, as_json=as_json)
-
-
-@bench.command("image")
-def bench_image(
-    films: Annotated[
-        Path | None,
-        typer.Option(help="A folder of films. Default: simulated ones of 2544 x 3056."),
-    ] = None,
-    count: Annotated[int, typer.Option(min=1, help="Films at most.")] = 24,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
-) -> None:
-    """Films a second and core of each way to read one, beside the bare decoder."""
-    if films is not None and not films.is_dir():
-        raise ContractError(f"{films}: no such folder; give --films a folder of films")
-    _module("etl.bench_image", "etl").run_image_bench(films, count, as_json)
 
 
 def main() -> None:

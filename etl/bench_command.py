@@ -1,0 +1,145 @@
+"""`cxrfuture bench ...`: speed, as ratios taken in one run.
+
+What a command runs is imported when it runs, so `--help` is quick."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cxrfuture_data.command import (
+    DEFAULT_PARAMS,
+    Availability,
+    Fidelity,
+    ParamsFile,
+    RecipeName,
+    import_part,
+)
+from cxrfuture_data.schema import ContractError
+
+bench = typer.Typer(help="Speed, as ratios taken in one run, with peak memory.")
+
+
+@bench.command("ingest")
+def bench_ingest(
+    params: ParamsFile = DEFAULT_PARAMS,
+    mimic_iv: Annotated[Path | None, typer.Option(help="Default: that of the params.")] = None,
+    mimic_cxr_jpg: Annotated[Path | None, typer.Option(help="Default: that of the params.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Runs of each, in turn.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """Ingest against DuckDB's own copy of the same files to Parquet."""
+    settings = import_part("etl.params", "etl").read_params(params)
+    import_part("etl.bench", "etl").run_ingest_bench(
+        settings, mimic_iv, mimic_cxr_jpg, rounds=rounds, as_json=as_json
+    )
+
+
+@bench.command("etl")
+def bench_etl(
+    recipe: RecipeName,
+    params: ParamsFile = DEFAULT_PARAMS,
+    mimic_iv: Annotated[Path | None, typer.Option(help="Default: that of the params.")] = None,
+    mimic_cxr_jpg: Annotated[Path | None, typer.Option(help="Default: that of the params.")] = None,
+    fidelity: Fidelity = None,
+    availability: Availability = None,
+    rows: Annotated[
+        int | None,
+        typer.Option(min=1, help="Simulate a hospital of about so many event rows and read it."),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Runs of each, in turn.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """Ingest, event, cohort and window: rows a second and memory, beside DuckDB's bare copy."""
+    settings = import_part("etl.params", "etl").read_params(params)
+    chosen = import_part("etl.recipe", "etl").read_recipe(recipe, fidelity, availability)
+    bench_of = import_part("etl.bench_etl", "etl")
+    if rows is not None:
+        if mimic_iv is not None or mimic_cxr_jpg is not None:
+            raise ContractError("--rows simulates a hospital; give it without folders")
+        bench_of.run_rows_bench(settings, chosen, rows, rounds, as_json)
+        return
+    bench_of.run_etl_bench(
+        settings, chosen, mimic_iv, mimic_cxr_jpg, rounds=rounds, as_json=as_json
+    )
+
+
+@bench.command("cache")
+def bench_cache(
+    megabytes: Annotated[int, typer.Option(min=1, help="Of rows of each kind.")] = 256,
+    rounds: Annotated[int, typer.Option(min=1, help="Runs of each, in turn.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """Rows written and read a second, beside a plain append to one file."""
+    import_part("etl.bench_cache", "etl").run_cache_bench(megabytes, rounds, as_json)
+
+
+@bench.command("latent")
+def bench_latent(
+    params: ParamsFile = DEFAULT_PARAMS,
+    weights: Annotated[
+        Path | None, typer.Option(help="An autoencoder's folder. Default: a small one is made.")
+    ] = None,
+    films: Annotated[int, typer.Option(min=1, help="Images to encode.")] = 256,
+    size: Annotated[int, typer.Option(min=32, help="Of an image, pixels.")] = 224,
+    rounds: Annotated[int, typer.Option(min=1, help="Runs of each, in turn.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a line.")] = False,
+) -> None:
+    """Films encoded a second, beside the bare autoencoder on images in memory."""
+    settings = import_part("etl.params", "etl").read_params(params)
+    bench_of = import_part("etl.bench_latent", "etl")
+    bench_of.run_latent_bench(settings, weights, films, size, rounds, as_json)
+
+
+@bench.command("embed")
+def bench_embed(
+    params: ParamsFile = DEFAULT_PARAMS,
+    texts: Annotated[int, typer.Option(min=1, help="Made from a seed, like events.")] = 8192,
+    rounds: Annotated[int, typer.Option(min=1, help="Runs of each, in turn.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """Embedding against the bare model on the same batches."""
+    settings = import_part("etl.params", "etl").read_params(params)
+    bench_of = import_part("etl.bench_embed", "etl")
+    bench_of.run_embed_bench(settings, texts, rounds, as_json=as_json)
+
+
+@bench.command("metadata")
+def bench_metadata(
+    recipe: Annotated[
+        list[str] | None, typer.Option(help="Repeatable. Default: the recipes of the params.")
+    ] = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """Doctor and plan on simulated metadata of full size: 377,110 films, 364,627 patients."""
+    settings = import_part("etl.params", "etl").read_params(params)
+    bench = import_part("etl.bench_metadata", "etl")
+    bench.run_metadata_bench(settings, recipe or settings.recipes, as_json=as_json)
+
+
+@bench.command("level")
+def bench_level(
+    films: Annotated[Path, typer.Argument(help="A folder of films: PNG or JPEG, at any depth.")],
+    count: Annotated[int, typer.Option(min=1, help="The first so many films.")] = 16,
+    rounds: Annotated[int, typer.Option(min=1, help="Runs of each way, in turn.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """Bytes and time of each resolution of a film kept as levels, against PNG and JPEG."""
+    module = import_part("etl.bench_level", "etl")
+    module.run_level_bench(films, count, rounds, as_json=as_json)
+
+
+@bench.command("image")
+def bench_image(
+    films: Annotated[
+        Path | None,
+        typer.Option(help="A folder of films. Default: simulated ones of 2544 x 3056."),
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="Films at most.")] = 24,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """Films a second and core of each way to read one, beside the bare decoder."""
+    if films is not None and not films.is_dir():
+        raise ContractError(f"{films}: no such folder; give --films a folder of films")
+    import_part("etl.bench_image", "etl").run_image_bench(films, count, as_json)
