@@ -30,6 +30,7 @@ INPUTS = (
     "window/hourly.parquet",
     "window/window_event.parquet",
     "image/film.parquet",
+    "image/done.json",
     "latent/latent.parquet",
     "latent/done.json",
     "embed/text.parquet",
@@ -77,11 +78,18 @@ def inputs_digest(params: Params, recipe: Recipe, source: Mapping[str, Any]) -> 
             raise ContractError(
                 f"{path}: no such file; run `cxrfuture {path.parent.name} --recipe {recipe.name}`"
             )
-        files[name] = file_sha256(path)
+        files[name] = _record_digest(path) if path.suffix == ".json" else file_sha256(path)
     files |= {name: file_sha256(folder / name) for name in MORE_INPUTS if (folder / name).exists()}
     settings = params.shard.model_dump(mode="json", exclude={"workers"})
     terms = [source["manifest_digest"], simulated(source)]
     return digest(SCHEMA_VERSION, recipe.model_dump(mode="json"), settings, files, terms)
+
+
+def _record_digest(path: Path) -> str:
+    """Of a stage's record, but for the place of its rows: they are the same wherever they lie."""
+    record = read_json(path)
+    kept = {key: value for key, value in record.pop("kept", {}).items() if key != "rows"}
+    return digest({key: value for key, value in record.items() if key != "rows"}, kept)
 
 
 def origin(params: Params, recipe: Recipe, source: Mapping[str, Any]) -> dict[str, Any]:

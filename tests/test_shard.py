@@ -12,9 +12,11 @@ import pytest
 from tiny_build import LATENT, TEXTS, build_dataset, write_build
 
 from cxrfuture_data import ContractError, open_dataset
+from cxrfuture_data.cache_rows import Space
 from cxrfuture_data.schema import SCHEMA_VERSION
 from cxrfuture_data.verify import verify
 from etl import shard
+from etl.cache import open_cache, stage_rows
 from etl.shard_facts import CREDENTIALED, OPEN, SIMULATED, licence, params_digest
 from etl.shard_sums import Sums
 
@@ -313,3 +315,26 @@ def test_the_dataset_says_what_it_is(reference):
     form = {"shape": list(LATENT), "scale": 0.5, "shift": 0.0}
     assert value["latent"] == form | {"precision": "fp32", "dtype": "float16"}
     assert value["weights"] == {"vae": "1" * 64, "embedder": None}
+
+
+def test_films_kept_in_another_size_are_another_dataset(tmp_path):
+    params, recipe = write_build(tmp_path, "ddl_cxr")
+    shard.run(params, recipe)
+    dataset = params.build(recipe.name, "shard")
+    before = (dataset / "train" / "pair-000000.tar").read_bytes()
+    record = params.build(recipe.name, "image", "done.json")
+    facts = json.loads(record.read_text())
+    moved = facts | {"rows": f"../image/{facts['rows']}"}  # the same folder, said otherwise
+    record.write_text(json.dumps(moved))
+    made = (dataset / "dataset.json").stat().st_mtime_ns
+    shard.run(params, recipe)
+    assert (dataset / "dataset.json").stat().st_mtime_ns == made
+    cache = open_cache(params)
+    larger = Space("image", {"by": "hand", "larger": True}, (64, 64), "uint8")
+    hashes = pl.read_parquet(record.parent / "film.parquet").filter(outcome="ok")["sha256"]
+    with cache.write(larger) as writer:
+        writer.add(hashes.to_list(), np.full((len(hashes), 64, 64), 7, np.uint8))
+    kept = stage_rows(cache, larger, record.parent)
+    record.write_text(json.dumps(facts | {"kept": kept}))
+    shard.run(params, recipe)
+    assert (dataset / "train" / "pair-000000.tar").read_bytes() != before
