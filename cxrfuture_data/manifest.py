@@ -89,10 +89,17 @@ class Simulated(Settings):
 
 
 class Embeddings(Settings):
-    """``files`` maps each file below embeddings/ to its sha256."""
+    """``files`` maps each file below embeddings/ to its sha256.
+
+    A vector has ``dimensions``, cut from ``full_dimensions`` of the model (None: it was not asked);
+    a text was cut at ``maximum_tokens`` (0: nowhere).
+    """
 
     rows: Count
     dimensions: Count
+    full_dimensions: Count | None
+    maximum_tokens: Count
+    model: str
     files: dict[str, Sha256]
 
 

@@ -11,6 +11,7 @@ from cxrfuture_data.publish import canonical_json, file_sha256, publish
 from cxrfuture_data.schema import ContractError
 from etl.params import Params
 from etl.recipe import Recipe
+from etl.shard_facts import read_json
 
 
 def write_embeddings(params: Params, recipe: Recipe, folder: Path) -> Embeddings:
@@ -34,8 +35,12 @@ def write_embeddings(params: Params, recipe: Recipe, folder: Path) -> Embeddings
     if not params.shard.keep_texts:
         (folder / TEXTS_FILE).unlink(missing_ok=True)
     names = (TABLE_FILE, *columns)
+    model = read_json(source / "done.json")["model"]
     return Embeddings(
         rows=len(table),
         dimensions=table.shape[1],
+        full_dimensions=model["full_dim"],
+        maximum_tokens=model["max_tokens"],
+        model=model["name"],
         files={name: file_sha256(folder / name) for name in names},
     )

@@ -313,6 +313,9 @@ def test_the_dataset_says_what_it_is(reference):
     assert value["recipe"]["body"]["window"]["hourly"] is True
     assert value["schema_version"] == SCHEMA_VERSION
     form = {"shape": list(LATENT), "scale": 0.5, "shift": 0.0}
+    cut = {name: value["embeddings"][name] for name in ("model", "dimensions", "full_dimensions")}
+    assert cut == {"model": "tiny", "dimensions": 8, "full_dimensions": 16}
+    assert value["embeddings"]["maximum_tokens"] == 256
     assert value["latent"] == form | {"precision": "fp32", "dtype": "float16"}
     assert value["weights"] == {"vae": "1" * 64, "embedder": None}
 

@@ -386,6 +386,7 @@ def _write_embeddings(folder: Path) -> None:
     table = np.repeat(np.arange(len(TEXTS), dtype=np.float16)[:, None], DIMENSIONS, axis=1)
     np.save(folder / "embed" / "table.npy", table)
     model = {"name": "tiny", "digest": "2" * 64, "dim": DIMENSIONS, "backend": "minilm"}
+    model |= {"full_dim": 2 * DIMENSIONS, "max_tokens": 256}
     _write_json(folder / "embed" / "done.json", {"made_from": "x", "model": model, "texts": 3})
 
 
