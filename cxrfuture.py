@@ -15,6 +15,7 @@ from rich.console import Console
 
 from cxrfuture_data.command import (
     DEFAULT_PARAMS,
+    OWN_PACKAGES,
     Availability,
     Dataset,
     Fidelity,
@@ -536,6 +537,12 @@ def main() -> None:
         if error.errno not in {errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT}:
             raise
         print(f"error: {error}; nothing finished is lost, run it again then", file=sys.stderr)
+        sys.exit(1)
+    except ModuleNotFoundError as error:  # of a light install, deeper than import_part looks
+        if (error.name or "").split(".")[0] in OWN_PACKAGES:
+            raise
+        extras = "pip install 'cxrfuture[etl,train]'"
+        print(f"error: {error.name} is not installed; run: {extras}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on", file=sys.stderr)

@@ -21,6 +21,7 @@ Availability = Annotated[
 GivenRecipe = Annotated[str, typer.Argument(help="A recipe's name, or a path to a .yaml.")]
 Dataset = Annotated[Path, typer.Argument(help="A dataset folder: build/<recipe>/shard.")]
 DEFAULT_PARAMS = Path("params.yaml")
+OWN_PACKAGES = ("etl", "train", "cxrfuture_data")
 
 
 def import_part(name: str, extra: str) -> Any:
@@ -28,8 +29,7 @@ def import_part(name: str, extra: str) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        own = (error.name or "").split(".")[0] in {"etl", "train", "cxrfuture_data"}
-        if own:
+        if (error.name or "").split(".")[0] in OWN_PACKAGES:
             raise
         raise ContractError(
             f"{error.name} is not installed; run: pip install 'cxrfuture[{extra}]'"

@@ -72,3 +72,21 @@ def test_help_loads_neither_torch_nor_duckdb():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("name", "is_ours"), [("gdcm", False), ("etl.nothing", True)])
+def test_a_missing_package_is_one_line_and_a_missing_module_of_ours_is_a_bug(
+    monkeypatch, capsys, name, is_ours
+):
+    def fail(*_, **__):
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    monkeypatch.setattr(cxrfuture, "app", fail)
+    if is_ours:
+        with pytest.raises(ModuleNotFoundError):
+            cxrfuture.main()
+        return
+    with pytest.raises(SystemExit) as ended:
+        cxrfuture.main()
+    assert ended.value.code == 1
+    assert "gdcm is not installed; run: pip install" in capsys.readouterr().err
