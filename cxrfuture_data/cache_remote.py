@@ -9,9 +9,7 @@ rows.
 
 import hashlib
 import json
-import os
 import re
-import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +26,7 @@ from cxrfuture_data.cache_rows import (
     read_index,
 )
 from cxrfuture_data.object_store import ObjectStore
+from cxrfuture_data.publish import put_file
 from cxrfuture_data.schema import ContractError
 
 NAME_DIGITS = 32
@@ -157,10 +156,3 @@ def object_name(entries: bytes) -> str:
 def is_object_name(stem: str) -> bool:
     """Whether a shard has the name of an uploaded one."""
     return _OBJECT.fullmatch(stem) is not None
-
-
-def put_file(path: Path, data: bytes) -> None:
-    """Write a small file whole, while others may be writing the same."""
-    part = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}")
-    part.write_bytes(data)
-    part.replace(path)

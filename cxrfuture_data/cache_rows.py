@@ -170,6 +170,11 @@ class CacheRows:
             left = left[at[left] < len(self)]
         return found
 
+    def missing(self, hashes: Sequence[str]) -> list[str]:
+        """Those of these sha256 sums that have no row, in their order."""
+        found = self.find(hashes).tolist()
+        return [sha256 for sha256, at in zip(hashes, found, strict=True) if at < 0]
+
     def read(self, hashes: Sequence[str]) -> NDArray[Any]:
         """(N, *shape): the rows made from what has these sha256 sums, in this order."""
         found = self.find(hashes)

@@ -8,6 +8,7 @@ next run overwrites, or a finished file.
 import hashlib
 import json
 import os
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,6 +28,13 @@ def publish(path: Path) -> Iterator[Path]:
         raise
     with part.open("rb") as handle:
         os.fsync(handle.fileno())
+    part.replace(path)
+
+
+def put_file(path: Path, data: bytes) -> None:
+    """Write a small file whole, while others may be writing the same."""
+    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+    part.write_bytes(data)
     part.replace(path)
 
 

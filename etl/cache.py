@@ -11,7 +11,6 @@ import json
 import os
 import socket
 import time
-import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from io import FileIO
@@ -33,7 +32,7 @@ from cxrfuture_data.cache_rows import (
     read_space,
 )
 from cxrfuture_data.object_store import ObjectStore, is_url
-from cxrfuture_data.publish import digest
+from cxrfuture_data.publish import digest, put_file
 from cxrfuture_data.schema import ContractError
 from etl import cache_remote
 from etl.cache_ledger import Ledger, sqlite_url
@@ -63,9 +62,8 @@ class Cache:
             folder.mkdir(parents=True, exist_ok=True)
             if self.store is not None:
                 cache_remote.point_to(self.store.below(space.name), folder)
-            part = folder / f"{SPACE_FILE}.{uuid.uuid4().hex}"  # others may be writing the same
-            part.write_text(json.dumps(asdict(space), indent=1, sort_keys=True) + "\n")
-            part.replace(folder / SPACE_FILE)
+            described = json.dumps(asdict(space), indent=1, sort_keys=True) + "\n"
+            put_file(folder / SPACE_FILE, described.encode())
         return folder
 
     def rows(self, space: Space) -> CacheRows:
@@ -134,7 +132,6 @@ class ShardWriter:
         self._shard: OpenShard | None = None
         self._synced_at = 0.0
         self._held = 0  # rows of the open shard
-        self.rows = 0
 
     def add(self, hashes: Sequence[str], rows: NDArray[Any]) -> None:
         """Append (N, *shape) rows made from what has these sha256 sums; readers see them now."""
@@ -154,10 +151,8 @@ class ShardWriter:
             os.fsync(self._shard.rows.fileno())  # rows before the entries that promise them
         _write_all(self._shard.index, memoryview(make_entries(hashes, data)))
         self._held += len(hashes)
-        self.rows += len(hashes)
         if is_due:
             os.fsync(self._shard.index.fileno())
-            self._cache.ledger.count_rows(self._shard.number, self._held, is_open=True)
             self._synced_at = time.monotonic()
         is_remote = self._cache.store is not None
         if is_remote and self._held * self._space.row_bytes >= cache_remote.UPLOAD_BYTES:
@@ -181,12 +176,12 @@ class ShardWriter:
         for file in (shard.rows, shard.index):
             with file:
                 os.fsync(file.fileno())
-        held, self._held = self._held, 0
+        self._held = 0
         try:
             if is_uploaded:
                 self._cache.upload(self._space, f"{shard.number:08d}")
         finally:  # until then no other process uploads it
-            self._cache.ledger.count_rows(shard.number, held, is_open=False)
+            self._cache.ledger.close_shard(shard.number)
 
 
 @dataclass(frozen=True)
@@ -206,7 +201,7 @@ def claim_shard(cache: Cache, space: Space) -> OpenShard:
         try:
             rows = FileIO(folder / f"{number:08d}{ROWS_SUFFIX}", "x")
         except FileExistsError:
-            cache.ledger.count_rows(number, 0, is_open=False)
+            cache.ledger.close_shard(number)
             continue
         return OpenShard(number, rows, FileIO(folder / f"{number:08d}{INDEX_SUFFIX}", "x"))
 

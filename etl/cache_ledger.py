@@ -48,7 +48,6 @@ SPACE = Table(
     "space",
     METADATA,
     Column("space", String(32), primary_key=True),  # kind/digest, the folder's name
-    Column("facts", Text, nullable=False),
     Column("used_at", Float, nullable=False),  # seconds since 1970
 )
 SHARD = Table(
@@ -57,7 +56,6 @@ SHARD = Table(
     Column("number", Integer, primary_key=True, autoincrement=True),
     Column("space", String(32), nullable=False, index=True),
     Column("writer", String(200), nullable=False),  # host:process
-    Column("rows", BigInteger, nullable=False),
     Column("is_open", Integer, nullable=False),
 )
 ATTEMPT = Table(
@@ -96,21 +94,19 @@ class Ledger:
 
     def register(self, space: Space) -> None:
         """A stage uses this space now."""
-        row = {"space": space.name, "facts": json.dumps(dict(space.facts), sort_keys=True)}
         with self._begin() as connection:
-            _put(connection, SPACE, [row | {"used_at": time.time()}])
+            _put(connection, SPACE, [{"space": space.name, "used_at": time.time()}])
 
     def claim_shard(self, space: Space, writer: str) -> int:
         """A number that no other writer gets."""
-        row = {"space": space.name, "writer": writer, "rows": 0, "is_open": 1}
+        row = {"space": space.name, "writer": writer, "is_open": 1}
         with self._begin() as connection:
             return int(connection.execute(insert(SHARD).values(row)).inserted_primary_key[0])
 
-    def count_rows(self, number: int, rows: int, is_open: bool) -> None:
-        """How many rows a shard has by now."""
-        change = update(SHARD).where(SHARD.c.number == number)
+    def close_shard(self, number: int) -> None:
+        """Nobody writes it any more."""
         with self._begin() as connection:
-            connection.execute(change.values(rows=rows, is_open=int(is_open)))
+            connection.execute(update(SHARD).where(SHARD.c.number == number).values(is_open=0))
 
     def record(
         self,

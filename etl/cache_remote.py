@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from cxrfuture_data.cache_remote import is_object_name, object_name, put_file
+from cxrfuture_data.cache_remote import is_object_name, object_name
 from cxrfuture_data.cache_rows import (
     ENTRY,
     INDEX_SUFFIX,
@@ -22,6 +22,7 @@ from cxrfuture_data.cache_rows import (
     Space,
 )
 from cxrfuture_data.object_store import ObjectStore
+from cxrfuture_data.publish import put_file
 from cxrfuture_data.schema import ContractError
 
 UPLOAD_BYTES = 64_000_000  # of rows in a shard; what is lost with the machine that wrote them

@@ -57,11 +57,9 @@ class EmbedderOpener:
 
 def leave_out_known(task: EmbedTask) -> EmbedTask:
     """The texts that the cache does not hold by now."""
-    found = task.cache.rows(task.space).find(task.hashes).tolist()
-    both = zip(task.hashes, task.texts, found, strict=True)
-    left = [(sha256, text) for sha256, text, at in both if at < 0]
-    hashes, texts = zip(*left, strict=True) if left else ((), ())
-    return replace(task, hashes=hashes, texts=texts)
+    left = task.cache.rows(task.space).missing(task.hashes)
+    text_of = dict(zip(task.hashes, task.texts, strict=True))
+    return replace(task, hashes=tuple(left), texts=tuple(text_of[sha256] for sha256 in left))
 
 
 def to_halves(vectors: Vectors, dim: int, model: str) -> NDArray[np.float16]:

@@ -23,7 +23,7 @@ from etl.film_list import LISTERS, REPEATED, FilmFile, list_films
 from etl.film_tree import FilmTree, find_films
 from etl.mimic_schema import TABLES
 from etl.params import SIMULATED, Params
-from etl.part import each_in_workers, rate_of, record_path
+from etl.part import each_in_workers, rate_of
 from etl.source_block import ARROW_TYPES
 from etl.sources import Release
 
@@ -53,7 +53,7 @@ class Part:
 
     @property
     def record(self) -> Path:
-        return record_path(self.folder, self.number)
+        return self.folder / "done" / f"part-{self.number:05d}.json"
 
     @property
     def there(self) -> list[FilmFile]:

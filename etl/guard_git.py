@@ -13,7 +13,7 @@ from cxrfuture_data.schema import ContractError
 from etl.guard_hit import READ_BYTES
 from etl.guard_table import TAIL_BYTES, Content
 
-LINK, SUBMODULE = "120000", "160000"
+SUBMODULE = "160000"
 
 
 @dataclass(frozen=True)

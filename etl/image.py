@@ -16,11 +16,7 @@ from etl.cache import open_cache, stage_rows
 from etl.film_quality import find_near_duplicates
 from etl.film_reader import MISSING, OUTCOMES, Preprocessing
 from etl.film_remote import RemoteFilm, RemoteTree, list_remote_films
-from etl.film_task import (
-    Attempt,
-    Film,
-    installed_decoders,
-)
+from etl.film_task import Attempt, Film, installed_decoders
 from etl.film_tree import (
     FilmTree,
     Located,
@@ -67,7 +63,8 @@ def run(params: Params, recipe: Recipe) -> None:
     listed = list_files(located, tree)
     cache, decoders = open_cache(params), installed_decoders()
     rule = preprocessing(recipe.image_rule)
-    demands = [find_demand(cache, listed, tree, one, decoders) for one in rules_of(params, rule)]
+    seen = cache.ledger.files(str(tree.folder))
+    demands = [find_demand(cache, listed, seen, one, decoders) for one in rules_of(params, rule)]
     spaces = [demand.space.digest for demand in demands]
     made_from = digest([vars(film) for film in listed], films["split"].to_list(), decoders)
     made_from = digest(made_from, str(tree.folder), spaces)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cxrfuture_data.cache_rows import KEY_DIGITS, Space
 from etl.cache import Cache
+from etl.cache_ledger import FileSeen
 from etl.cluster import Crew, each_on_ray
 from etl.film_reader import Preprocessing
 from etl.film_remote import RemoteTree
@@ -44,14 +45,14 @@ def rules_of(params: Params, rule: Preprocessing) -> list[Preprocessing]:
 def find_demand(
     cache: Cache,
     films: Sequence[Film],
-    tree: FilmTree | RemoteTree,
+    seen: Mapping[str, FileSeen],
     rule: Preprocessing,
     decoders: Sequence[str],
 ) -> Demand:
-    """Look for films in the cache."""
+    """Look for films in the cache. ``seen``: the files that were hashed before, by name."""
     space = image_space(rule)
     cache.ledger.register(space)
-    known = known_attempts(films, cache, space, tree, decoders)
+    known = known_attempts(films, cache, space, seen, decoders)
     left = [film for film in films if film.name is not None and film.name not in known]
     return Demand(rule, space, known, left)
 
@@ -101,12 +102,11 @@ def known_attempts(
     films: Sequence[Film],
     cache: Cache,
     space: Space,
-    tree: FilmTree | RemoteTree,
+    seen: Mapping[str, FileSeen],
     decoders: Sequence[str],
 ) -> dict[str, Attempt]:
     """By name, what came of files that are as they were when they were read; none whose image the
     cache has lost."""
-    seen = cache.ledger.files(str(tree.folder))
     facts = cache.ledger.attempts(space)
     known = {}
     for film in films:
@@ -117,9 +117,8 @@ def known_attempts(
         if found is not None and is_final(found, decoders):
             known[file.name] = Attempt(file.sha256, found)
     hashes = [one.sha256 for one in known.values() if one.sha256 and one.facts["outcome"] == "ok"]
-    lost = cache.rows(space).find(hashes) < 0
-    if lost.any():
-        gone = {sha256 for sha256, is_lost in zip(hashes, lost, strict=True) if is_lost}
-        cache.ledger.forget(space, sorted(gone))
-        known = {name: one for name, one in known.items() if one.sha256 not in gone}
-    return known
+    gone = set(cache.rows(space).missing(hashes))
+    if not gone:
+        return known
+    cache.ledger.forget(space, sorted(gone))
+    return {name: one for name, one in known.items() if one.sha256 not in gone}

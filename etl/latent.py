@@ -42,8 +42,7 @@ def run(params: Params, recipe: Recipe) -> None:
     space = latent_space(weights, rule, recipe.image.size, params.latent.precision)
     cache.ledger.register(space)
     hashes = films["sha256"].unique(maintain_order=True).to_list()
-    found = cache.rows(space).find(hashes)
-    left = [sha256 for sha256, at in zip(hashes, found.tolist(), strict=True) if at < 0]
+    left = cache.rows(space).missing(hashes)
     size = params.latent.films_per_shard
     tasks = [
         LatentTask(cache=cache, space=space, hashes=tuple(left[start : start + size]))

@@ -90,9 +90,7 @@ class EncoderOpener:
 
 def leave_out_known(task: LatentTask) -> LatentTask:
     """The films that the cache does not hold by now."""
-    found = task.cache.rows(task.space).find(task.hashes).tolist()
-    left = tuple(sha256 for sha256, at in zip(task.hashes, found, strict=True) if at < 0)
-    return replace(task, hashes=left)
+    return replace(task, hashes=tuple(task.cache.rows(task.space).missing(task.hashes)))
 
 
 def encode_task(

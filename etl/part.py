@@ -12,7 +12,6 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import TypeVar
 
 from cxrfuture_data.console import progress
@@ -20,11 +19,6 @@ from cxrfuture_data.schema import ContractError
 
 Work = TypeVar("Work")
 Result = TypeVar("Result")
-
-
-def record_path(folder: Path, number: int) -> Path:
-    """The done record of a part."""
-    return folder / "done" / f"part-{number:05d}.json"
 
 
 @contextmanager

@@ -136,12 +136,13 @@ from tests.tiny_cache import make_cache
 from pathlib import Path
 cache = make_cache(Path(sys.argv[1]))
 with cache.write(SPACE) as writer:
-    known = cache.rows(SPACE)
+    known, has_begun = cache.rows(SPACE), False
     for number in range(int(sys.argv[2])):
         if known.find([hash_of(number)])[0] < 0:
             writer.add([hash_of(number)], row_of(number)[None])
-            if writer.rows == 1:
+            if not has_begun:
                 print("begun", flush=True)
+            has_begun = True
 """
 
 
