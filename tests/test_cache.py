@@ -1,6 +1,5 @@
 """The cache: what is added is found and whole, whoever writes and whenever it is killed."""
 
-import hashlib
 import json
 import os
 import random
@@ -15,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_cache import make_cache, put_rows
+from tiny_cache import SPACE, add, hash_of, make_cache, put_rows, row_of, rows_of
 from tiny_mimic import tiny_params
 
 from cxrfuture_data.cache_rows import (
@@ -34,20 +33,6 @@ from etl.cache_ledger import FileSeen
 from etl.cache_print import collect_garbage, print_stats, verify_cache
 
 ROOT = Path(__file__).resolve().parent.parent
-SPACE = Space("image", {"size": 4}, (4, 4), "uint8")
-
-
-def hash_of(number):
-    return hashlib.sha256(str(number).encode()).hexdigest()
-
-
-def row_of(number):
-    return np.random.default_rng(number).integers(0, 256, (4, 4), np.uint8)
-
-
-def add(cache, numbers, space=SPACE):
-    with cache.write(space) as writer:
-        writer.add([hash_of(n) for n in numbers], np.stack([row_of(n) for n in numbers]))
 
 
 def shards_of(cache, suffix=".rows"):
@@ -65,7 +50,7 @@ def test_rows_are_found_by_their_keys_in_the_order_asked(cache):
     rows = cache.rows(SPACE)
     asked = [24, 0, 9, 10, 10, 3]
     found = rows.read([hash_of(n) for n in asked])
-    assert (found == np.stack([row_of(n) for n in asked])).all()
+    assert (found == rows_of(asked)).all()
     assert rows.find([hash_of(99), hash_of(3)]).tolist()[0] == -1
     assert rows.read([]).shape == (0, 4, 4)
     assert len(rows) == 25
@@ -131,8 +116,7 @@ def test_many_writers_at_once_lose_nothing(cache):
 CHILD = """
 import sys
 import numpy as np
-from tests.test_cache import SPACE, hash_of, row_of
-from tests.tiny_cache import make_cache
+from tests.tiny_cache import SPACE, hash_of, make_cache, row_of
 from pathlib import Path
 cache = make_cache(Path(sys.argv[1]))
 with cache.write(SPACE) as writer:
@@ -164,7 +148,7 @@ def test_killed_twenty_times_it_ends_with_every_row_whole(tmp_path):
     subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
     rows = cache.rows(SPACE)
     found = rows.read([hash_of(n) for n in range(count)])
-    assert (found == np.stack([row_of(n) for n in range(count)])).all()
+    assert (found == rows_of(range(count))).all()
     assert len(rows) == count
     assert not list(cache_care.find_damage(cache, SPACE, lambda _: None))
 

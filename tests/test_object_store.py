@@ -5,24 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from object_server import BUCKET, KEY, SECRET, forget_connections, run_server, use_server
+from object_server import BUCKET, KEY, SECRET, forget_connections
 
 from cxrfuture_data.object_store import ObjectStore, is_url
 from cxrfuture_data.schema import ContractError
 
 ROOT = Path(__file__).resolve().parent.parent
 URL = f"s3://{BUCKET}/some/prefix"
-
-
-@pytest.fixture(scope="module")
-def running():
-    with run_server() as server:
-        yield server
-
-
-@pytest.fixture
-def server(running, monkeypatch):
-    return use_server(running, monkeypatch)
 
 
 def test_nothing_of_it_is_imported_before_a_url_is_used():
@@ -51,12 +40,12 @@ def test_a_url_that_cannot_be_listed_or_holds_a_key_is_refused_without_it():
     assert "hidden" not in str(caught.value)
 
 
-def test_what_was_written_is_listed_and_read(server):
+def test_what_was_written_is_listed_and_read(bucket):
     store = ObjectStore(URL)
     assert store.list_all() == {}
     store.write("a/b.bin", b"0123456789")
-    server.put("some/prefix/c.bin", b"xyz")
-    server.put("some/prefixed.bin", b"of another prefix")
+    bucket.put("some/prefix/c.bin", b"xyz")
+    bucket.put("some/prefixed.bin", b"of another prefix")
     listed = store.list_all()
     assert {name: one.bytes for name, one in listed.items()} == {"a/b.bin": 10, "c.bin": 3}
     assert store.entries() == (["a"], {"c.bin": listed["c.bin"]})
@@ -67,7 +56,7 @@ def test_what_was_written_is_listed_and_read(server):
     assert list(store.list_all()) == ["c.bin"]
 
 
-def test_another_content_is_another_version(server):
+def test_another_content_is_another_version(bucket):
     store = ObjectStore(URL)
     store.write("x", b"one")
     first = store.list_all()["x"]
@@ -76,7 +65,7 @@ def test_another_content_is_another_version(server):
     assert store.list_all()["x"].version != first.version
 
 
-def test_a_missing_object_and_a_missing_bucket_are_told_apart(server):
+def test_a_missing_object_and_a_missing_bucket_are_told_apart(bucket):
     with pytest.raises(FileNotFoundError, match="no-such-key"):
         ObjectStore(URL).read("no-such-key")
     assert ObjectStore(URL).look("no-such-key") is None
@@ -84,35 +73,35 @@ def test_a_missing_object_and_a_missing_bucket_are_told_apart(server):
         ObjectStore("s3://no-such-bucket/x").list_all()
 
 
-def test_a_busy_server_is_asked_again(server):
+def test_a_busy_server_is_asked_again(bucket):
     ObjectStore(URL).write("x", b"data")
-    server.fail("GET .*/x", times=2, status=503)
+    bucket.fail("GET .*/x", times=2, status=503)
     assert ObjectStore(URL).read("x") == b"data"
 
 
-def test_a_server_that_stays_busy_is_one_line(server):
+def test_a_server_that_stays_busy_is_one_line(bucket):
     ObjectStore(URL).write("x", b"data")
-    server.fail("GET .*/x", status=503)
+    bucket.fail("GET .*/x", status=503)
     with pytest.raises(ContractError, match=r"prefix/x: the object store fails \(\w+\)") as caught:
         ObjectStore(URL).read("x")
     assert "\n" not in str(caught.value)
     assert SECRET not in str(caught.value)
 
 
-def test_a_cut_connection_is_tried_again(server):
+def test_a_cut_connection_is_tried_again(bucket):
     ObjectStore(URL).write("x", b"0123456789" * 1000)
-    server.fail("GET .*/x", times=1, is_cut=True)
+    bucket.fail("GET .*/x", times=1, is_cut=True)
     assert ObjectStore(URL).read("x", 10_000) == b"0123456789" * 1000
 
 
-def test_an_object_of_another_size_than_listed_is_refused(server, monkeypatch):
+def test_an_object_of_another_size_than_listed_is_refused(bucket, monkeypatch):
     monkeypatch.setattr("cxrfuture_data.object_store.SECONDS_BETWEEN_READS", 0.0)
     ObjectStore(URL).write("x", b"12345")
     with pytest.raises(ContractError, match="5 bytes, but 9 were listed"):
         ObjectStore(URL).read("x", 9)
 
 
-def test_a_slow_server_ends_in_a_clear_error(server, monkeypatch):
+def test_a_slow_server_ends_in_a_clear_error(bucket, monkeypatch):
     import fsspec.config
 
     ObjectStore(URL).write("x", b"data")
@@ -120,14 +109,14 @@ def test_a_slow_server_ends_in_a_clear_error(server, monkeypatch):
     monkeypatch.setitem(fsspec.config.conf, "s3", slow)
     monkeypatch.setattr("s3fs.S3FileSystem.retries", 2)
     forget_connections()
-    server.fail("GET .*/x", seconds=1.0)
+    bucket.fail("GET .*/x", seconds=1.0)
     with pytest.raises(ContractError, match=r"the object store fails \(\w*Timeout\w*\)"):
         ObjectStore(URL).read("x")
 
 
 @pytest.mark.parametrize("code", ["InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"])
-def test_wrong_credentials_are_one_line_that_shows_no_key(server, code):
-    server.fail(".", status=403, code=code)
+def test_wrong_credentials_are_one_line_that_shows_no_key(bucket, code):
+    bucket.fail(".", status=403, code=code)
     with pytest.raises(ContractError, match=r"access refused.*AWS_PROFILE") as caught:
         ObjectStore(URL).list_all()
     said = str(caught.value) + repr(caught.value.__cause__)
@@ -137,7 +126,7 @@ def test_wrong_credentials_are_one_line_that_shows_no_key(server, code):
     assert caught.value.__suppress_context__
 
 
-def test_no_credentials_at_all_are_named(server, monkeypatch):
+def test_no_credentials_at_all_are_named(bucket, monkeypatch):
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     forget_connections()

@@ -1,6 +1,5 @@
 """The cache on an object store: what is added is found and whole, wherever a writer is killed."""
 
-import hashlib
 import json
 import signal
 import subprocess
@@ -9,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from object_server import BUCKET, KEY, run_server, use_server
+from object_server import BUCKET, KEY
+from tiny_cache import SPACE, add, hash_of, row_of, rows_of
 from tiny_mimic import tiny_params
 
 from cxrfuture_data.cache_remote import join_rows, object_name
-from cxrfuture_data.cache_rows import ENTRY, CacheRows, Space
+from cxrfuture_data.cache_rows import ENTRY, CacheRows
 from cxrfuture_data.object_store import ObjectStore
 from cxrfuture_data.schema import ContractError
 from etl import cache_remote
@@ -22,29 +22,11 @@ from etl.cache_ledger import Ledger, sqlite_url
 from etl.cache_print import collect_garbage, print_stats, verify_cache
 
 ROOT = Path(__file__).resolve().parent.parent
-SPACE = Space("image", {"size": 4}, (4, 4), "uint8")
 URL = f"s3://{BUCKET}/cache"
-
-
-def hash_of(number):
-    return hashlib.sha256(str(number).encode()).hexdigest()
-
-
-def row_of(number):
-    return np.random.default_rng(number).integers(0, 256, (4, 4), np.uint8)
-
-
-def add(cache, numbers):
-    with cache.write(SPACE) as writer:
-        writer.add([hash_of(n) for n in numbers], np.stack([row_of(n) for n in numbers]))
 
 
 def read(cache, numbers):
     return cache.rows(SPACE).read([hash_of(n) for n in numbers])
-
-
-def rows_of(numbers):
-    return np.stack([row_of(n) for n in numbers])
 
 
 def open_machine(folder):
@@ -53,27 +35,16 @@ def open_machine(folder):
     return Cache(folder, Ledger(sqlite_url(folder)), ObjectStore(URL), "allowed")
 
 
-@pytest.fixture(scope="module")
-def running():
-    with run_server() as server:
-        yield server
-
-
 @pytest.fixture
-def server(running, monkeypatch):
-    return use_server(running, monkeypatch)
-
-
-@pytest.fixture
-def cache(server, tmp_path):
+def cache(bucket, tmp_path):
     return open_machine(tmp_path / "one")
 
 
-def test_rows_go_to_the_store_and_another_machine_reads_them(cache, server, tmp_path):
+def test_rows_go_to_the_store_and_another_machine_reads_them(cache, bucket, tmp_path):
     add(cache, range(10))
     add(cache, range(10, 15))
     assert not list(cache.space_folder(SPACE).glob("*.rows"))
-    keys = [key.removeprefix(f"cache/{SPACE.name}/") for key in server.names("cache")]
+    keys = [key.removeprefix(f"cache/{SPACE.name}/") for key in bucket.names("cache")]
     assert sorted(key.rpartition(".")[2] for key in keys) == ["index"] * 2 + ["json"] + ["rows"] * 2
     other = open_machine(tmp_path / "two")
     asked = [14, 0, 9, 3, 3, 11]
@@ -89,32 +60,32 @@ def test_machines_that_share_no_ledger_do_not_overwrite_each_other(cache, tmp_pa
     assert np.array_equal(read(cache, range(10)), rows_of(range(10)))
 
 
-def test_the_same_rows_of_two_machines_are_one_object(cache, server, tmp_path):
+def test_the_same_rows_of_two_machines_are_one_object(cache, bucket, tmp_path):
     add(cache, range(5))
-    before = server.names("cache")
+    before = bucket.names("cache")
     add(open_machine(tmp_path / "two"), range(5))
-    assert server.names("cache") == before
+    assert bucket.names("cache") == before
 
 
-def test_a_shard_that_has_grown_is_uploaded_and_another_begun(cache, server, monkeypatch):
+def test_a_shard_that_has_grown_is_uploaded_and_another_begun(cache, bucket, monkeypatch):
     monkeypatch.setattr(cache_remote, "UPLOAD_BYTES", 3 * SPACE.row_bytes)
     with cache.write(SPACE) as writer:
         for number in range(8):
             writer.add([hash_of(number)], row_of(number)[None])
             assert (
-                len([k for k in server.names("cache") if k.endswith(".index")]) == (number + 1) // 3
+                len([k for k in bucket.names("cache") if k.endswith(".index")]) == (number + 1) // 3
             )
     assert np.array_equal(read(cache, range(8)), rows_of(range(8)))
 
 
-def test_near_rows_are_read_in_one_request_and_far_ones_apart(cache, server, monkeypatch):
+def test_near_rows_are_read_in_one_request_and_far_ones_apart(cache, bucket, monkeypatch):
     monkeypatch.setattr("cxrfuture_data.cache_remote.GAP_BYTES", 2 * SPACE.row_bytes)
     add(cache, range(40))
     rows = cache.rows(SPACE)
-    server.requests.clear()
+    bucket.requests.clear()
     asked = [0, 2, 3, 30, 1]
     assert np.array_equal(rows.read([hash_of(n) for n in asked]), rows_of(asked))
-    assert len(server.requests) == 2
+    assert len(bucket.requests) == 2
 
 
 @pytest.mark.parametrize("longest", [1, 3, 100])
@@ -153,7 +124,7 @@ add(cache, range(20))
     [("upload", "rows", "before"), ("upload", "rows", "after"), ("write", "index", "after")],
 )
 def test_killed_within_an_upload_no_half_is_read_and_nothing_is_lost(
-    cache, server, tmp_path, method, suffix, when
+    cache, bucket, tmp_path, method, suffix, when
 ):
     words = [sys.executable, "-c", KILLED, str(cache.folder), method, suffix, when]
     assert subprocess.run(words, cwd=ROOT, check=False).returncode == -signal.SIGKILL
@@ -164,64 +135,64 @@ def test_killed_within_an_upload_no_half_is_read_and_nothing_is_lost(
     assert len(cache.rows(SPACE)) == 20
     assert np.array_equal(read(other, range(20)), rows_of(range(20)))
     assert not list(cache.space_folder(SPACE).glob("*.rows"))
-    assert len(server.names("cache")) == 3
+    assert len(bucket.names("cache")) == 3
 
 
-def test_a_torn_end_is_not_uploaded(cache, server):
+def test_a_torn_end_is_not_uploaded(cache, bucket):
     folder = cache.space_folder(SPACE)
-    server.fail("PUT .*rows", status=500, code="InternalError")
+    bucket.fail("PUT .*rows", status=500, code="InternalError")
     with pytest.raises(ContractError, match="the object store fails"):
         add(cache, range(4))
-    server.faults.clear()
+    bucket.faults.clear()
     rows, index = next(folder.glob("*.rows")), next(folder.glob("*.index"))
     rows.write_bytes(rows.read_bytes() + b"half a row")
     index.write_bytes(index.read_bytes() + b"half")
     assert np.array_equal(read(cache, range(4)), rows_of(range(4)))
-    assert [len(server.get(k)) for k in server.names("cache") if k.endswith(".rows")] == [64]
+    assert [len(bucket.get(k)) for k in bucket.names("cache") if k.endswith(".rows")] == [64]
 
 
-def test_rows_are_read_before_they_are_uploaded(cache, server):
-    server.fail("PUT .*rows", status=500, code="InternalError")
+def test_rows_are_read_before_they_are_uploaded(cache, bucket):
+    bucket.fail("PUT .*rows", status=500, code="InternalError")
     with pytest.raises(ContractError):
         add(cache, range(4))
     folder = cache.space_folder(SPACE)
     assert np.array_equal(CacheRows(folder).read([hash_of(2)]), rows_of([2]))
 
 
-def damaged_key(server):
-    key = next(key for key in server.names("cache") if key.endswith(".rows"))
-    data = bytearray(server.get(key))
+def damaged_key(bucket):
+    key = next(key for key in bucket.names("cache") if key.endswith(".rows"))
+    data = bytearray(bucket.get(key))
     data[5] ^= 1
-    server.put(key, bytes(data))
+    bucket.put(key, bytes(data))
     return key
 
 
-def test_a_damaged_row_a_cut_and_a_lost_object_are_refused(cache, server):
+def test_a_damaged_row_a_cut_and_a_lost_object_are_refused(cache, bucket):
     add(cache, range(6))
-    key = damaged_key(server)
+    key = damaged_key(bucket)
     with pytest.raises(ContractError, match=r"is damaged.*cache verify --repair"):
         read(cache, [0])
     assert np.array_equal(read(cache, [1]), rows_of([1]))
-    server.put(key, server.get(key)[: 3 * SPACE.row_bytes])
+    bucket.put(key, bucket.get(key)[: 3 * SPACE.row_bytes])
     with pytest.raises(ContractError, match="ends before row 3"):
         read(cache, [2, 3])
-    server.client().delete_object(Bucket=BUCKET, Key=key)
+    bucket.client().delete_object(Bucket=BUCKET, Key=key)
     with pytest.raises(ContractError, match=r"no such object.*--repair"):
         read(cache, [1])
 
 
-def test_a_damaged_index_is_refused(cache, server, tmp_path):
+def test_a_damaged_index_is_refused(cache, bucket, tmp_path):
     add(cache, range(3))
-    key = next(key for key in server.names("cache") if key.endswith(".index"))
-    server.put(key, server.get(key)[:-1])
+    key = next(key for key in bucket.names("cache") if key.endswith(".index"))
+    bucket.put(key, bucket.get(key)[:-1])
     with pytest.raises(ContractError, match="index: damaged"):
         open_machine(tmp_path / "two").rows(SPACE)
 
 
-def test_a_shard_is_named_after_its_index(cache, server):
+def test_a_shard_is_named_after_its_index(cache, bucket):
     add(cache, range(3))
-    key = next(key for key in server.names("cache") if key.endswith(".index"))
-    assert key.endswith(f"/{object_name(server.get(key))}.index")
+    key = next(key for key in bucket.names("cache") if key.endswith(".index"))
+    assert key.endswith(f"/{object_name(bucket.get(key))}.index")
 
 
 def read_params(tmp_path, **cache):
@@ -235,44 +206,44 @@ def test_a_store_without_attestation_is_refused(tmp_path):
         open_cache(read_params(tmp_path, attestation=" "))
 
 
-def test_the_attestation_goes_into_the_stage_s_record(server, tmp_path):
+def test_the_attestation_goes_into_the_stage_s_record(bucket, tmp_path):
     cache = open_cache(read_params(tmp_path))
     facts = stage_rows(cache, SPACE, tmp_path / "stage")
     assert facts["cache_attestation"] == f"{URL}: our own bucket, under our DUA"
     assert KEY not in json.dumps(facts)
 
 
-def test_stats_verify_and_repair_see_what_is_on_the_store(server, tmp_path, capsys):
+def test_stats_verify_and_repair_see_what_is_on_the_store(bucket, tmp_path, capsys):
     first = open_cache(read_params(tmp_path / "a"))
     add(first, range(6))
     params = read_params(tmp_path / "b")  # another machine
     print_stats(params, as_json=True)
     size = json.loads(capsys.readouterr().out)[0]
     assert (size["rows"], size["shards"], size["waste"]) == (6, 1, 0)
-    described = len(server.get(f"cache/{SPACE.name}/space.json"))
+    described = len(bucket.get(f"cache/{SPACE.name}/space.json"))
     assert size["bytes"] == 6 * (SPACE.row_bytes + ENTRY.itemsize) + described
     verify_cache(params, is_repairing=False)
     assert "6 rows, all whole" in capsys.readouterr().out
-    damaged_key(server)
+    damaged_key(bucket)
     with pytest.raises(ContractError, match="1 damaged rows"):
         verify_cache(params, is_repairing=False)
     verify_cache(params, is_repairing=True)
     assert len(open_cache(params).rows(SPACE)) == 0
     assert len(first.rows(SPACE)) == 0
-    assert [key.rpartition("/")[2] for key in server.names("cache")] == ["space.json"]
+    assert [key.rpartition("/")[2] for key in bucket.names("cache")] == ["space.json"]
 
 
-def test_gc_wants_a_ledger_that_all_machines_share(server, tmp_path, capsys):
+def test_gc_wants_a_ledger_that_all_machines_share(bucket, tmp_path, capsys):
     params = read_params(tmp_path)
     add(open_cache(params), range(3))
     with pytest.raises(ContractError, match=r"set cache\.ledger to the PostgreSQL"):
         collect_garbage(params, [], days=0, is_removing=True)
     shared = read_params(tmp_path, ledger=sqlite_url(tmp_path))
     collect_garbage(shared, [], days=0, is_removing=True)
-    assert server.names("cache") == []
+    assert bucket.names("cache") == []
 
 
-def test_many_processes_at_once_lose_nothing(cache, server, tmp_path):
+def test_many_processes_at_once_lose_nothing(cache, bucket, tmp_path):
     code = (
         "import sys; sys.path[:0] = ['tests']; from test_remote_cache import *;"
         "folder = Path(sys.argv[1]); start = int(sys.argv[2]);"

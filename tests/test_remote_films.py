@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import polars as pl
 import pytest
-from object_server import BUCKET, SECRET, run_server, use_server
+from object_server import BUCKET, SECRET
 from PIL import Image
 from test_image import RECIPE, read_table, read_test_params, result_bytes, write_cohort, write_film
 from test_latent import save_autoencoder
@@ -34,19 +34,8 @@ NAMES = (
 ID = "0123abcd-0123abcd-0123abcd-0123abcd-0123abc{}"
 
 
-@pytest.fixture(scope="module")
-def running():
-    with run_server() as server:
-        yield server
-
-
 @pytest.fixture
-def server(running, monkeypatch):
-    return use_server(running, monkeypatch)
-
-
-@pytest.fixture
-def films(server, tmp_path):
+def films(bucket, tmp_path):
     """Six films in a folder and, the same, on the server: the fifth ends early, the sixth is no
     film; a seventh is in the cohort only."""
     folder = tmp_path / "cxr" / "files"
@@ -56,7 +45,7 @@ def films(server, tmp_path):
     (folder / "d4.jpg").write_bytes(cut[: len(cut) // 2])
     (folder / "d5.png").write_bytes(b"no film at all")
     for path in folder.iterdir():
-        server.put(f"mimic/cxr/files/{path.name}", path.read_bytes())
+        bucket.put(f"mimic/cxr/files/{path.name}", path.read_bytes())
     return [(100 + number // 4, f"d{number}") for number in range(7)]
 
 
@@ -76,56 +65,56 @@ def test_a_run_gives_the_bytes_of_one_over_a_folder(tmp_path, films, workers):
     assert outcomes == ["ok"] * 4 + ["truncated", "unreadable", "missing"]
 
 
-def test_films_are_listed_and_not_looked_for_one_by_one(tmp_path, films, server, monkeypatch):
+def test_films_are_listed_and_not_looked_for_one_by_one(tmp_path, films, bucket, monkeypatch):
     monkeypatch.setattr(image, "choose_films", lambda located: [])
-    server.requests.clear()
+    bucket.requests.clear()
     run(tmp_path, "there", films, URL)
-    lists = [request for request in server.requests if "list-type" in request]
-    reads = [request for request in server.requests if request not in lists]
+    lists = [request for request in bucket.requests if "list-type" in request]
+    reads = [request for request in bucket.requests if request not in lists]
     assert len(lists) <= 4
     assert sorted(reads) == [
         f"GET /{BUCKET}/mimic/cxr/files/d{n}.{'png' if n == 5 else 'jpg'}" for n in range(6)
     ]
 
 
-def test_a_second_run_reads_none_and_one_that_changed_is_read_alone(tmp_path, films, server):
+def test_a_second_run_reads_none_and_one_that_changed_is_read_alone(tmp_path, films, bucket):
     build = run(tmp_path, "there", films, URL)
-    server.requests.clear()
+    bucket.requests.clear()
     image.run(read_test_params(build), RECIPE)
-    assert not [request for request in server.requests if "list-type" not in request]
+    assert not [request for request in bucket.requests if "list-type" not in request]
     other = Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 300), np.uint8))
     other.save(tmp_path / "other.jpg")
-    server.put("mimic/cxr/files/d1.jpg", (tmp_path / "other.jpg").read_bytes())
+    bucket.put("mimic/cxr/files/d1.jpg", (tmp_path / "other.jpg").read_bytes())
     before = read_table(build)["sha256"].to_list()
-    server.requests.clear()
+    bucket.requests.clear()
     image.run(read_test_params(build), RECIPE)
-    whole = [r for r in server.requests if "/files/" in r and "list-type" not in r]
+    whole = [r for r in bucket.requests if "/files/" in r and "list-type" not in r]
     assert f"GET /{BUCKET}/mimic/cxr/files/d1.jpg" in whole
     after = read_table(build)["sha256"].to_list()
     assert [a == b for a, b in zip(before, after, strict=True)] == [n != 1 for n in range(7)]
 
 
-def test_a_busy_server_and_a_cut_connection_change_nothing(tmp_path, films, server):
+def test_a_busy_server_and_a_cut_connection_change_nothing(tmp_path, films, bucket):
     here = run(tmp_path, "here", films, tmp_path / "cxr")
-    server.fail("GET .*/d2.jpg", times=1, status=503)
-    server.fail("GET .*/d3.jpg", times=1, is_cut=True)
+    bucket.fail("GET .*/d2.jpg", times=1, status=503)
+    bucket.fail("GET .*/d3.jpg", times=1, is_cut=True)
     assert result_bytes(run(tmp_path, "there", films, URL)) == result_bytes(here)
 
 
-def test_a_server_that_stays_down_stops_the_run_which_then_goes_on(tmp_path, films, server):
-    server.fail("GET .*/d3.jpg", status=403, code="ExpiredToken")
+def test_a_server_that_stays_down_stops_the_run_which_then_goes_on(tmp_path, films, bucket):
+    bucket.fail("GET .*/d3.jpg", status=403, code="ExpiredToken")
     with pytest.raises(ContractError, match=r"d3\.jpg: access refused \(ExpiredToken\)") as caught:
         run(tmp_path, "there", films, URL)
     assert SECRET not in str(caught.value)
     assert not (tmp_path / "there" / RECIPE.name / "image" / "done.json").exists()
-    server.faults.clear()
+    bucket.faults.clear()
     there = run(tmp_path, "there", films, URL)
     assert result_bytes(there) == result_bytes(run(tmp_path, "here", films, tmp_path / "cxr"))
 
 
-def test_a_film_that_is_gone_since_it_was_listed_is_missing(films, server, monkeypatch):
+def test_a_film_that_is_gone_since_it_was_listed_is_missing(films, bucket, monkeypatch):
     listed = list_remote_films(ObjectStore(URL))
-    server.client().delete_object(Bucket=BUCKET, Key="mimic/cxr/files/d0.jpg")
+    bucket.client().delete_object(Bucket=BUCKET, Key="mimic/cxr/files/d0.jpg")
     one = listed.objects["d0.jpg"]
     got = film_remote.load_remote(listed.folder, "d0.jpg", one.bytes)
     assert got.outcome == "missing"
@@ -143,10 +132,10 @@ def test_films_come_in_their_order_however_many_are_fetched_ahead(films):
 
 
 @pytest.mark.parametrize("prefix", ["files/", "", "resized/files/"])
-def test_the_release_s_folders_are_found(server, prefix):
-    server.put(f"mimic/cxr/{prefix}index.html", b"")
+def test_the_release_s_folders_are_found(bucket, prefix):
+    bucket.put(f"mimic/cxr/{prefix}index.html", b"")
     for number, name in enumerate(NAMES):
-        server.put(f"mimic/cxr/{prefix}{name.format(ID.format(number))}", b"x")
+        bucket.put(f"mimic/cxr/{prefix}{name.format(ID.format(number))}", b"x")
     root = URL if prefix != "resized/files/" else f"{URL}/resized"
     tree = list_remote_films(ObjectStore(root))
     assert tree.layout == "release"
@@ -157,10 +146,10 @@ def test_the_release_s_folders_are_found(server, prefix):
     assert tree.locate(f"files/p10/{ID.format(9)}.jpg") is None
 
 
-def test_one_flat_folder_is_found(server):
-    server.put("mimic/cxr/readme.txt", b"")
+def test_one_flat_folder_is_found(bucket):
+    bucket.put("mimic/cxr/readme.txt", b"")
     for number in range(3):
-        server.put(f"mimic/cxr/small/{ID.format(number)}.jpg", b"xy")
+        bucket.put(f"mimic/cxr/small/{ID.format(number)}.jpg", b"xy")
     tree = list_remote_films(ObjectStore(URL))
     assert (tree.layout, str(tree.folder)) == ("flat", f"{URL}/small")
     found = tree.locate(PATHS[0].rpartition("/")[0] + f"/{ID.format(2)}.jpg")
@@ -172,9 +161,9 @@ def test_a_place_without_films_is_named(tmp_path, films):
         run(tmp_path, "there", films, f"s3://{BUCKET}/empty")
 
 
-def test_doctor_and_plan_count_the_films_of_a_store(films, server):
+def test_doctor_and_plan_count_the_films_of_a_store(films, bucket):
     paths = [f"files/d{number}.jpg" for number in range(7)]
-    server.put("mimic/cxr/files/d0.jpg", b"")
+    bucket.put("mimic/cxr/files/d0.jpg", b"")
     found = look_for_films(ObjectStore(URL), paths)
     assert (found.missing, found.cut, found.found) == (("files/d6.jpg",), ("files/d0.jpg",), 5)
 
@@ -184,7 +173,7 @@ def test_paths_films_may_be_a_url(tmp_path):
     assert find_film_root(params, None) == ObjectStore(URL)
 
 
-def test_image_latent_and_shard_are_those_of_a_run_without_a_store(tmp_path, server):
+def test_image_latent_and_shard_are_those_of_a_run_without_a_store(tmp_path, bucket):
     """Films and cache on the server; films, latents and tars to the byte those of a local run."""
     shipped = read_recipe("ddl_cxr")
     recipe = shipped.model_copy(update={"image": shipped.image.model_copy(update={"size": 32})})
@@ -196,7 +185,7 @@ def test_image_latent_and_shard_are_those_of_a_run_without_a_store(tmp_path, ser
         shutil.rmtree(path)
     for number, path in enumerate(pl.read_parquet(made / "cohort" / "film.parquet")["path"]):
         write_film(tmp_path / "cxr" / path, number, 60, 50)
-        server.put(f"mimic/cxr/{path}", (tmp_path / "cxr" / path).read_bytes())
+        bucket.put(f"mimic/cxr/{path}", (tmp_path / "cxr" / path).read_bytes())
 
     def build(name, root, **cache):
         shutil.copytree(params.build(), tmp_path / name)
@@ -227,10 +216,10 @@ def test_image_latent_and_shard_are_those_of_a_run_without_a_store(tmp_path, ser
     assert {name for name in remote if remote[name] != local[name]} == {"attestation", "made_from"}
     assert remote["attestation"] == f"s3://{BUCKET}/cache: simulated"
     assert not list((tmp_path / "remote").rglob("*.rows"))
-    assert len([name for name in server.names("cache") if name.endswith(".rows")]) >= 2
+    assert len([name for name in bucket.names("cache") if name.endswith(".rows")]) >= 2
 
 
-def test_shard_asks_the_store_for_the_films_of_many_samples_at_once(tmp_path, server):
+def test_shard_asks_the_store_for_the_films_of_many_samples_at_once(tmp_path, bucket):
     """A request a space and a sixty-fourth of the samples where the rows lie side by side."""
     store = {"folder": f"s3://{BUCKET}/cache", "attestation": "simulated"}
     params, recipe = write_build(tmp_path, "ddl_cxr", shard={"workers": 1}, cache=store)
@@ -245,8 +234,8 @@ def test_shard_asks_the_store_for_the_films_of_many_samples_at_once(tmp_path, se
         record = json.loads((stage / "done.json").read_text())
         record |= stage_rows(remote, rows.space, stage)
         (stage / "done.json").write_text(json.dumps(record))
-    server.requests.clear()
+    bucket.requests.clear()
     shard.run(params, recipe)
-    reads = [r for r in server.requests if r.startswith("GET") and ".rows" in r]
+    reads = [r for r in bucket.requests if r.startswith("GET") and ".rows" in r]
     tars = len(list(params.build("ddl_cxr", "shard").glob("*/*.tar")))
     assert 0 < len(reads) <= 2 * tars
