@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cxrfuture_data.hour_plan import HourPlan, Patients, plan_hours
+from cxrfuture_data.hour_plan import HourPlan, plan_hours
 from cxrfuture_data.hourly import HourlyInput
 from cxrfuture_data.schema import VARIABLES, ContractError
 from cxrfuture_data.wide import WideInput
@@ -21,6 +21,12 @@ Numbers = npt.NDArray[np.int64]
 
 # Hours that one inner loop of numpy passes over: one hour has too few variables to be fast.
 HOURS_IN_LOOP = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Patients:
+    age: npt.NDArray[np.float64]  # (B,) years
+    is_male: Flags  # (B,)
 
 
 class HourFiller:
@@ -35,20 +41,20 @@ class HourFiller:
     ) -> None:
         """out: (B, T, F), is_hour: (B, T), both wholly written, 0 and False beyond a window;
         record: (N, V), NaN where not measured; lengths: (B,), hours of each window."""
-        count, hour = len(record), np.arange(out.shape[1])
-        if lengths.sum() != count or lengths.max(initial=0) > len(hour):
-            raise ValueError(f"{count} hours for {out.shape}, in windows of {lengths.tolist()}")
-        windows = _Windows(lengths, np.cumsum(lengths) - lengths)
+        windows = _Windows(lengths, np.cumsum(lengths) - lengths, int(lengths.max(initial=0)))
+        if lengths.sum() != len(record) or windows.longest > out.shape[1]:
+            raise ValueError(f"{len(record)} hours for {out.shape}, windows of {lengths.tolist()}")
         rows = self._rows(record, windows, patients)
+        hour = np.arange(out.shape[1])
         np.less(hour, lengths[:, None], out=is_hour)
-        row = np.where(is_hour, windows.starts[:, None] + hour, count)
+        row = np.where(is_hour, windows.starts[:, None] + hour, len(record))
         np.take(rows, row, axis=0, out=out, mode="clip")
 
     def _rows(self, record: Floats, windows: "_Windows", patients: Patients) -> Floats:
         """(N + 1, F): every hour, and a last row of 0."""
         plan, count = self._plan, len(record)
         if count > len(self._scratch.known):
-            self._scratch = _Scratch(plan, count)
+            self._scratch = _Scratch(plan, count + count // 4)
         rows = self._scratch.rows[: count + 1]
         rows.fill(0)
         known = np.equal(record, record, out=self._scratch.known[:count])
@@ -63,7 +69,8 @@ class HourFiller:
             if plan.patient.from_first_hour:
                 whose[_has_not_begun(known, windows)] = len(windows.lengths)
             columns = slice(plan.patient.column, plan.patient.column + 3)
-            rows[:-1, columns] = plan.patient.rows(patients).take(whose, axis=0)
+            found = plan.patient.rows(patients.age, patients.is_male)
+            rows[:-1, columns] = found.take(whose, axis=0)
         if len(plan.categorical):
             places = _categories(values, windows, plan)
             places += self._scratch.places[:, :count]
@@ -75,6 +82,7 @@ class HourFiller:
 class _Windows:
     lengths: Numbers  # (B,)
     starts: Numbers  # (B,) the hour that is the first, in a window that has one
+    longest: int
 
 
 class _Scratch:
@@ -124,7 +132,7 @@ def _carry(
     finds its latest in the window before.
     """
     has_value = known
-    if plan.is_zero.any():
+    if plan.has_zero:
         has_value = known | plan.is_zero
         np.copyto(scaled, plan.between, where=known != has_value)
     first = windows.starts[windows.lengths > 0]
@@ -135,8 +143,8 @@ def _carry(
     latest[first] = cell[first]
     # The largest number so far. Passes that look 1, 2, 4, ... hours back are several times faster
     # than np.maximum.accumulate, which takes one cell after the other.
-    back, longest = 1, windows.lengths.max(initial=0)
-    while back < longest:
+    back = 1
+    while back < windows.longest:
         spare[:back] = latest[:back]
         np.maximum(latest[back:], latest[:-back], out=spare[back:])
         latest, spare = spare, latest
@@ -155,11 +163,12 @@ def _has_not_begun(known: Flags, windows: _Windows) -> Flags:
 
 def _categories(values: Floats, windows: _Windows, plan: HourPlan) -> Numbers:
     """(C, N); of the first sample with an unknown one, the first variable is named."""
-    found = values.T[plan.categorical]
-    lowest, highest = found.min(axis=1, initial=0), found.max(axis=1, initial=0)
-    if (lowest <= -1).any() or (highest >= plan.categories).any():
-        variable, hour = np.nonzero((found <= -1) | (found >= plan.categories[:, None]))
+    found = values.T[plan.categorical].astype(np.int64)
+    # Without a sign, numbers below 0 are large.
+    is_unknown = found.view(np.uint64) >= plan.categories
+    if is_unknown.any():
+        variable, hour = np.nonzero(is_unknown)
         sample = np.repeat(np.arange(len(windows.lengths)), windows.lengths)[hour]
         name = VARIABLES[plan.categorical[variable[np.lexsort((variable, sample))[0]]]].name
         raise ContractError(f"{name}: a category that schema.py lacks")
-    return found.astype(np.int64)
+    return found

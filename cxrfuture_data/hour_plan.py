@@ -33,12 +33,8 @@ _WIDTHS = np.maximum(_CATEGORIES, 1)
 _FIRST_COLUMNS = np.cumsum(_WIDTHS) - _WIDTHS  # ddl-cxr 3.5
 _CONTINUOUS = np.flatnonzero(_CATEGORIES == 0)
 _CATEGORICAL = np.flatnonzero(_CATEGORIES)
-
-
-@dataclass(frozen=True, eq=False)
-class Patients:
-    age: Doubles  # (B,) years
-    is_male: Flags  # (B,)
+# As 32 bits hold them: clipping before rounding to them, or after, is the same.
+_AGE_LOW, _AGE_HIGH = float(np.float32(AGE_LOW)), float(np.float32(AGE_HIGH))
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,15 +47,20 @@ class PatientPlan:
     limit: float
     from_first_hour: bool
 
-    def rows(self, patients: Patients) -> Floats:
+    def rows(self, age: Doubles, is_male: Flags) -> Floats:
         """(B + 1, 3), scaled; the last is the patient of whom nothing is known."""
-        years = np.append(np.minimum(np.maximum(patients.age, AGE_LOW), AGE_HIGH), DEFAULT_AGE)
-        single = years.astype(np.float32)  # as the record is
-        rows = np.empty((len(years), 3), np.float32)
-        rows[:-1, 1], rows[-1, 1] = patients.is_male, DEFAULT_SEX == "M"
-        rows[:, 0] = 1 - rows[:, 1]
-        rows[:, 2] = (single.astype(np.float64) - self.mean) / self.std
-        rows[np.abs(rows) > self.limit] = 0
+        rows = np.empty((len(age) + 1, 3), np.float32)
+        rows[:-1, 1], rows[-1, 1] = is_male, DEFAULT_SEX == "M"
+        np.subtract(1, rows[:, 1], out=rows[:, 0])
+        rows[:-1, 2], rows[-1, 2] = age, DEFAULT_AGE  # in the record's precision
+        years = rows[:, 2].astype(np.float64)
+        np.maximum(years, _AGE_LOW, out=years)
+        np.minimum(years, _AGE_HIGH, out=years)
+        years -= self.mean
+        years /= self.std
+        rows[:, 2] = years
+        if np.isfinite(self.limit):
+            rows[np.abs(rows) > self.limit] = 0
         return rows
 
 
@@ -75,13 +76,14 @@ class HourPlan:
     before: Floats  # (V,) scaled: what it is until it is measured
     between: Floats  # (V,) scaled: what it is in an hour without a measurement, where is_zero
     is_zero: Flags  # (V,)
+    has_zero: bool  # any is
     limit: Floats  # (V,) a larger scaled value becomes 0
-    has_limit: bool  # of any
+    has_limit: bool  # any has
     flag: float  # of what is so: 1, or 0 where that is beyond the limit too
     runs: list[tuple[slice, slice]]  # variables, and the columns of their values
     categorical: Numbers  # (C,) variables
     first_columns: Numbers  # (C,)
-    categories: Numbers  # (C,)
+    categories: npt.NDArray[np.uint64]  # (C, 1)
     patient: PatientPlan | None  # None: sex and age are not read
 
 
@@ -111,13 +113,14 @@ def _plan_hourly(rule: HourlyInput) -> HourPlan:
         before=np.where(np.abs(before) > limit, np.float32(0), before),
         between=np.zeros(count, np.float32),
         is_zero=np.zeros(count, np.bool_),
+        has_zero=False,
         limit=limit,
         has_limit=bool(np.isfinite(rule.zero_beyond)),
         flag=0.0 if rule.zero_beyond < 1 else 1.0,
         runs=_runs(_CONTINUOUS, _FIRST_COLUMNS[_CONTINUOUS]),
         categorical=_CATEGORICAL,
         first_columns=_FIRST_COLUMNS[_CATEGORICAL],
-        categories=_CATEGORIES[_CATEGORICAL],
+        categories=_CATEGORIES[_CATEGORICAL, None].astype(np.uint64),
         patient=_plan_patient(rule) if rule.columns == COLUMNS else None,
     )
 
@@ -144,13 +147,14 @@ def _plan_wide(rule: WideInput) -> HourPlan:
         before=np.zeros(count, np.float32),
         between=_scaled(np.zeros(count), rule.mean, rule.std),
         is_zero=rule.is_zero,
+        has_zero=bool(rule.is_zero.any()),
         limit=np.full(count, np.inf, np.float32),
         has_limit=False,
         flag=1.0,
         runs=[(slice(0, count), slice(0, count))],
         categorical=none,
         first_columns=none,
-        categories=none,
+        categories=none[:, None].astype(np.uint64),
         patient=None,
     )
 
