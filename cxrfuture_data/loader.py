@@ -75,7 +75,8 @@ def make_loader(
 
 def gather_events(batch: TensorBatch, table: torch.Tensor) -> torch.Tensor:
     """(B, E, D) on the table's device, 0 where there is no event: the embeddings of a view with
-    ``events="rows"``. table: (R, D), ``torch.tensor(dataset.embeddings).to(device)``, once a run."""
+    ``events="rows"``. table: (R, D), once a run ``torch.tensor(dataset.embeddings, device=...)``.
+    """
     if not isinstance(batch, PairBatch | StayBatch):
         raise ContractError("an image has no events; gather those of pairs or stays")
     row = batch.event_row.to(table.device)
