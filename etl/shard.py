@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from cxrfuture_data.console import progress, say
+from cxrfuture_data.energon import write_sidecar
 from cxrfuture_data.manifest import (
     DATASET_FILE,
     EMBEDDINGS,
@@ -71,6 +72,7 @@ def run(params: Params, recipe: Recipe) -> None:
         attrition=attrition_of(params, recipe),
         splits=splits,
     )
+    write_sidecar(dataset, manifest)
     write_manifest(dataset, manifest)
     shutil.rmtree(work)
     samples = sum(shard.rows.height for shard in shards)
