@@ -40,14 +40,14 @@ def offsets_name(shard: str) -> str:
 
 
 def offsets(index: Index) -> bytes:
-    """Where each sample begins in its tar, headers included, and where the last one ends: uint64."""
+    """Where each sample begins in its tar, with its headers, and where the last ends: uint64."""
     ends = index.offsets[:, -1] + index.sizes[:, -1]
     padded = -(-ends // TAR_BLOCK) * TAR_BLOCK
     return np.concatenate([[0], padded]).astype("<u8").tobytes()
 
 
 def sidecar(manifest: Manifest) -> dict[str, bytes]:
-    """The files of ``.nv-meta``: counts of all shards, the shards of each kind, how to read them."""
+    """The files of ``.nv-meta``: samples of each shard, shards of each kind, how to read them."""
     counts = {f"{split}/{shard.name}": shard.samples for split, _, shard in manifest.shards()}
     files = {".info.json": _json({"shard_counts": counts}), "dataset.yaml": _DATASET}
     for kind in sorted({kind for kinds in manifest.splits.values() for kind in kinds}):

@@ -94,12 +94,11 @@ _CHANGES = frozenset({*CHANGES, None})
 
 
 def read_facts(member: bytes | Mapping[str, Any] | None, key: str | None = None) -> dict[str, Any]:
-    """``sample.json``, or what a reader that parses JSON itself made of it, as a mapping with exactly
-    the keys of its kind."""
+    """``sample.json``, parsed already or not, as a mapping with exactly the keys of its kind."""
     if member is None:
         raise refusal(key, f"no member {SAMPLE_MEMBER}")
     try:
-        facts = member if isinstance(member, Mapping) else json.loads(member)
+        facts: dict[str, Any] = dict(member) if isinstance(member, Mapping) else json.loads(member)
         kind = facts["kind"]
     except (ValueError, TypeError, KeyError):
         raise refusal(key, f"{SAMPLE_MEMBER} is not a JSON object with a kind") from None
@@ -119,7 +118,7 @@ def read_facts(member: bytes | Mapping[str, Any] | None, key: str | None = None)
         raise refusal(key, f"sex {facts['sex']!r}; it is F or M")
     _check_films(facts)
     _check_parts(facts)
-    return dict(facts)
+    return facts
 
 
 def _check_films(facts: dict[str, Any]) -> None:

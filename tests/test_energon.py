@@ -54,7 +54,7 @@ def test_it_counts_the_samples_of_every_shard(folder):
 def test_each_kind_has_its_shards_by_split(folder, kind):
     parts = json.loads((folder / SIDECAR / f"{kind}.json").read_text())["split_parts"]
     assert list(parts) == ["test", "train", "val"]
-    assert sum(parts.values(), []) == [
+    assert [name for names in parts.values() for name in names] == [
         name for name in tars_of(folder) if name.split("/")[1].startswith(kind)
     ]
     assert all(name.startswith("valid/") for name in parts["val"])
