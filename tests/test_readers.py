@@ -1,7 +1,11 @@
 """One set of tars, many readers: each gives the values that ``open_dataset`` gives."""
 
 import json
+import os
+import re
+import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +18,7 @@ from cxrfuture_data import ContractError, decode, open_dataset
 from cxrfuture_data.hugging_face import features_of
 from cxrfuture_data.record import members_of
 
+ROOT = Path(__file__).resolve().parent.parent
 FILMS = {"ddl_cxr": "png", "future": "levels"}  # between them all kinds, and both ways of keeping
 KINDS = [("ddl_cxr", "pair"), ("ddl_cxr", "stay"), ("ddl_cxr", "image"), ("future", "stay")]
 
@@ -107,3 +112,31 @@ def test_hugging_face_is_named_where_it_is_not_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(ContractError, match=r"datasets.*pip install"):
         features_of("pair", films="none")
+
+
+READERS = (ROOT / "docs" / "readers.md").read_text()
+SNIPPETS = dict(re.findall(r"^## ([^\n]*)\n```python\n(.*?)```", READERS, re.DOTALL | re.MULTILINE))
+
+
+def test_the_page_is_short_and_has_a_snippet_for_each_reader():
+    assert READERS.count("\n") <= 80
+    assert len(SNIPPETS) == READERS.count("\n## ") == 5
+
+
+@pytest.mark.parametrize("reader", SNIPPETS)
+def test_its_python_runs(folders, monkeypatch, reader):
+    code = SNIPPETS[reader]
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.chdir(folders["ddl_cxr"].parents[2])
+    if "megatron" not in code:
+        for name in re.findall(r"^from (datasets) import", code, re.MULTILINE):
+            pytest.importorskip(name)
+        exec(compile(code, "readers.md", "exec"), {})
+        return
+    python = os.environ.get("CXRFUTURE_ENERGON_PYTHON")
+    if python is None:
+        pytest.skip("CXRFUTURE_ENERGON_PYTHON names no interpreter that has megatron-energon")
+    code += "\nassert [type(pair).__name__ for pair in batch] == ['PairSample'] * 8\n"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([python, "-c", code], env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
