@@ -69,7 +69,7 @@ def test_members_come_to_the_cooker_as_they_lie_in_the_tar(folder):
 
 
 def test_the_cooker_keeps_what_energon_restores_a_sample_by(folder):
-    pair = open_dataset(folder).samples("train", "pair")[0]
+    pair = open_dataset(folder).split("train", "pair")[0]
     with tarfile.open(folder / "train" / "pair-000000.tar") as tar:
         members = [tar.next() for _ in range(4)]
         crude = {m.name.partition(".")[2]: tar.extractfile(m).read() for m in members}
@@ -132,13 +132,13 @@ def test_energon_reads_the_same_values_in_the_same_order(folder, report):
     dataset = open_dataset(folder)
     for split, kinds in dataset.manifest.splits.items():
         for kind in kinds:
-            assert report[f"{split}/{kind}"] == digests(dataset.samples(split, kind))
+            assert report[f"{split}/{kind}"] == digests(dataset.split(split, kind))
 
 
 def test_energon_reads_every_sample_with_two_workers_and_without_films(folder, report):
     dataset = open_dataset(folder)
-    assert report["two workers"] == digests(dataset.samples("train", "pair"))
-    assert report["without films"] == digests(dataset.samples("train", "pair", films=False))
+    assert report["two workers"] == digests(dataset.split("train", "pair"))
+    assert report["without films"] == digests(dataset.split("train", "pair", films=False))
 
 
 def test_energon_resumes_where_it_stopped(report):

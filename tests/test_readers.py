@@ -49,11 +49,11 @@ def test_stock_webdataset(folders, recipe, kind):
     for split in dataset.manifest.splits:
         tars = tars_of(folders[recipe], kind, split)
         stock = webdataset.WebDataset(tars, shardshuffle=False).map(decode)
-        assert values_of_each(stock) == values_of_each(dataset.samples(split, kind))
+        assert values_of_each(stock) == values_of_each(dataset.split(split, kind))
 
 
 def test_stock_webdataset_gives_the_members_byte_for_byte(folders):
-    samples = open_dataset(folders["ddl_cxr"]).samples("train", "pair")
+    samples = open_dataset(folders["ddl_cxr"]).split("train", "pair")
     names = members_of("pair", films="png")
     for position, row in enumerate(
         webdataset.WebDataset(tars_of(folders["ddl_cxr"], "pair"), shardshuffle=False)
@@ -64,7 +64,7 @@ def test_stock_webdataset_gives_the_members_byte_for_byte(folders):
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_torch_loader_with_two_workers(folders, method):
-    pairs = open_dataset(folders["ddl_cxr"]).samples("train", "pair")
+    pairs = open_dataset(folders["ddl_cxr"]).split("train", "pair")
     expected = values_of_each(pairs)  # opens tars before the workers start
     loader = DataLoader(
         pairs, batch_size=4, num_workers=2, collate_fn=list, multiprocessing_context=method
@@ -93,7 +93,7 @@ def load_dataset(tmp_path, monkeypatch):
 def test_hugging_face_datasets(folders, load_dataset, recipe, kind, streaming):
     tars, features = tars_of(folders[recipe], kind), features_of(kind, films=FILMS[recipe])
     rows = load_dataset(tars, features=features, streaming=streaming)
-    samples = open_dataset(folders[recipe]).samples("train", kind)
+    samples = open_dataset(folders[recipe]).split("train", kind)
     assert values_of_each(map(decode, rows)) == values_of_each(samples)
 
 
