@@ -60,6 +60,13 @@ def sidecar(manifest: Manifest) -> dict[str, bytes]:
     return files
 
 
+def has_sidecar(dataset: Path, manifest: Manifest) -> bool:
+    """Whether every file that ``write_sidecar`` publishes is there."""
+    names = [f"{SIDECAR}/{name}" for name in sidecar(manifest)]
+    names += [f"{split}/{offsets_name(shard.name)}" for split, _, shard in manifest.shards()]
+    return all((dataset / name).exists() for name in names)
+
+
 def write_sidecar(dataset: Path, manifest: Manifest) -> None:
     """Publish what Energon reads, in place of what an earlier build or Energon itself left."""
     shutil.rmtree(dataset / SIDECAR, ignore_errors=True)

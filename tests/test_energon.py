@@ -13,7 +13,7 @@ from sample_values import digest_of
 from tiny_build import build_dataset
 
 from cxrfuture_data import ContractError, open_dataset
-from cxrfuture_data.energon import SIDECAR, cook, write_sidecar
+from cxrfuture_data.energon import SIDECAR, cook, has_sidecar, write_sidecar
 from cxrfuture_data.verify import verify
 
 ENERGON_PYTHON = os.environ.get("CXRFUTURE_ENERGON_PYTHON")
@@ -97,6 +97,16 @@ def test_verify_sees_what_was_altered_or_is_missing(folder, name, words):
             verify(folder)
     finally:
         (folder / name).write_bytes(whole)
+
+
+@pytest.mark.parametrize("name", ["train/stay-000001.tar.idx", ".nv-meta/pair.json"])
+def test_what_is_lost_of_it_is_not_a_finished_build(folder, name):
+    manifest, whole = open_dataset(folder).manifest, (folder / name).read_bytes()
+    assert has_sidecar(folder, manifest)
+    (folder / name).unlink()
+    assert not has_sidecar(folder, manifest)
+    write_sidecar(folder, manifest)
+    assert (folder / name).read_bytes() == whole
 
 
 def test_energons_own_index_is_no_stray_file_and_does_not_outlive_its_build(folder):
