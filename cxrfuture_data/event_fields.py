@@ -56,7 +56,7 @@ class EventFields:
         self.longest = job.out["is_event"].shape[1]
         return {}
 
-    def add(self, row: int, layout: TensorLayout, member: Array) -> None:
+    def add(self, row: int, layout: TensorLayout, member: memoryview) -> None:
         """Copy the newest events of a sample; ``member``: its bytes."""
         count = self.counts[row]
         for name, width, memory in self.rows:

@@ -2,8 +2,8 @@
 
     loader = dataset.split("train", "pair").loader(64, "ddl_cxr.pair", seed=0, workers=2)
     for batch in loader: ...                  # one epoch; the next ``for`` is the next epoch
-    torch.save(loader.state_dict(), path)     # after any batch: five integers, alike on every rank
-    loader.load_state_dict(torch.load(path))  # goes on with the next batch, on as many ranks as now
+    state = loader.state_dict()               # after any batch: five integers, alike on every rank
+    loader.load_state_dict(state)             # goes on with the next batch, on as many ranks as now
 
 The samples of a global step, ``world_size * batch_size`` of them, do not depend on ranks or
 workers. In training an epoch is shuffled and cut to whole steps; otherwise it is in the order of
