@@ -121,18 +121,22 @@ class Loader:
         made = self._made_here(steps) if self.options.workers == 0 else self._made_by_crew(steps)
         start = self.position
         if not steps:
-            self.set_epoch(self.epoch + 1)
+            self.epoch, self.position = self.epoch + 1, 0
         for number in range(1, len(steps) + 1):
             if turn != self._turn:
-                raise RuntimeError("this loader was iterated anew; one iteration at a time")
+                raise RuntimeError(
+                    "the loader was iterated anew, set to an epoch, loaded or closed; "
+                    "one iteration at a time"
+                )
             batch = next(made)
             self.position = start + number * order.step_samples
             if number == len(steps):
-                self.set_epoch(self.epoch + 1)  # already: the state after the last batch
+                self.epoch, self.position = self.epoch + 1, 0  # so says the state after the last
             yield batch
 
     def set_epoch(self, epoch: int) -> None:
         """Go to the beginning of an epoch."""
+        self._turn += 1
         self.epoch, self.position = epoch, 0
 
     def state_dict(self) -> dict[str, int]:
@@ -169,6 +173,7 @@ class Loader:
 
     def close(self) -> None:
         """End the workers and close files. Batches given stay."""
+        self._turn += 1
         if self._crew is not None:
             self._crew.close()
             self._crew = None
