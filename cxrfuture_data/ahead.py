@@ -69,8 +69,10 @@ class Ahead:
             descriptor = coming.result()
         finally:
             with self._changed:
-                is_ours = self._coming.get(block) is coming and self._coming.pop(block) is coming
-                self._changed.notify_all()
+                is_ours = self._coming.get(block) is coming
+                if is_ours:
+                    del self._coming[block]
+                self._changed.notify()
         return self._keep(block, descriptor) if is_ours else self.take(block)
 
     def close(self) -> None:
@@ -112,6 +114,7 @@ class Ahead:
                     return
                 block = self._expected.popleft()
                 coming = self._coming[block] = Future()
+                self._changed.notify()  # there may be room for one more
             self._run(block, coming)
 
     def _has_room(self) -> bool:

@@ -13,7 +13,12 @@ from pathlib import Path
 
 PART = ".part"
 WAYS = os.O_CLOEXEC | os.O_NOFOLLOW
-LONGEST_PAUSE = 0.05  # seconds between looks whether another process is done
+LONGEST_PAUSE = 0.02  # seconds between looks whether another process is done
+
+
+def part_of(path: Path) -> Path:
+    """What a file is called while it is made."""
+    return path.with_name(path.name + PART)
 
 
 @contextmanager
@@ -23,21 +28,21 @@ def claim(path: Path, patience: float) -> Iterator[int | None]:
 
     TimeoutError if another still makes it after so many seconds.
     """
-    name = f"{path}{PART}"
+    name = part_of(path)
     part = os.open(name, os.O_RDWR | os.O_CREAT | WAYS, 0o600)
     try:
         _lock(part, patience)
         if not is_at(part, name) or path.exists():
             with suppress(FileNotFoundError):
                 if is_at(part, name):
-                    os.unlink(name)
+                    name.unlink()
             yield None
             return
         try:
             yield part
         except BaseException:
             with suppress(OSError):
-                os.unlink(name)
+                name.unlink()
             raise
     finally:
         fcntl.flock(part, fcntl.LOCK_UN)  # a forked process may share it
@@ -59,10 +64,10 @@ def _lock(part: int, patience: float) -> None:
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-def is_at(descriptor: int, name: str | Path) -> bool:
+def is_at(descriptor: int, path: Path) -> bool:
     """Whether an open file still has that name."""
     try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(name, follow_symlinks=False))
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
     except FileNotFoundError:
         return False
 

@@ -3,8 +3,8 @@ files of a dataset on an object store.
 
 Whoever wants what is not there locks its ``.part``; the others wait, and find it published by
 rename. The kernel lets go of the lock of a process that died, so the next one goes on. The file
-``used`` counts the bytes; when they would pass the limit, the folder is looked through and the least
-recently used are removed: a process that has one open reads on. Whole files stay as long as a
+``used`` counts the bytes; when they would pass the limit, the folder is looked through and what was
+not used for longest is removed: a process that has it open reads on. Whole files stay as long as a
 process that asked for them lives.
 
 A folder that is full or cannot be written stops nobody: pieces are then held in memory.
@@ -21,7 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxrfuture_data.claim import PART, WAYS, claim, is_at, locked
+from cxrfuture_data.claim import PART, WAYS, claim, is_at, locked, part_of
 from cxrfuture_data.console import say
 from cxrfuture_data.object_store import ObjectStore
 from cxrfuture_data.publish import file_sha256
@@ -40,12 +40,13 @@ _saying = threading.Lock()
 
 @dataclass(frozen=True)
 class Piece:
-    """What a piece is called, how long it is, where it comes from, and how it is proven."""
+    """What a piece is called, how long it is, where it comes from, and how one that is there is
+    proven; None if it was before."""
 
     name: str
     size: int
     fetch: Callable[[], bytes]
-    is_whole: Callable[[bytes], bool]
+    is_whole: Callable[[bytes], bool] | None
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class NodeCache:
                     self._make_room(part, piece.size)
                     data = piece.fetch()
                     write_all(part, data)
-                    os.rename(f"{path}{PART}", path)
+                    part_of(path).rename(path)
                     return os.dup(part)
         except OSError as error:
             self._say_once(error)
@@ -103,8 +104,8 @@ class NodeCache:
             self._make_room(part, size)
             write_all(part, first)
             _copy_rest(store, name, size, part)
-            if file_sha256(Path(f"{path}{PART}")) == sha256:
-                os.rename(f"{path}{PART}", path)
+            if file_sha256(part_of(path)) == sha256:
+                part_of(path).rename(path)
                 return
         raise ContractError(
             f"{store}/{name}: {size:,} bytes with another sha256 than the dataset says, also when"
@@ -173,8 +174,10 @@ def _open_whole(path: Path, piece: Piece) -> int | None:
     except FileNotFoundError:
         return None
     try:
-        data = os.pread(found, piece.size + 1, 0)
-        if len(data) == piece.size and piece.is_whole(data):
+        is_whole = os.fstat(found).st_size == piece.size
+        if is_whole and piece.is_whole is not None:
+            is_whole = piece.is_whole(os.pread(found, piece.size, 0))
+        if is_whole:
             os.utime(found)
             return found
         path.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from cxrfuture_data.cat_ranges import cat_ranges
 from cxrfuture_data.schema import ContractError
 
 EXTRA = "remote"
@@ -148,7 +149,7 @@ class ObjectStore:
         with self._explained(ranges[0][0], is_missing_told=True) as (files, root):
             query = self._split()[1]
             asked = [(f"{root}/{name}{query}", start, end) for name, start, end in ranges]
-            return [_bytes_of(part) for part in _cat_ranges(files, asked, seconds)]
+            return [_bytes_of(part) for part in cat_ranges(files, asked, REQUESTS, seconds)]
 
     def read_all(self, sizes: Mapping[str, int]) -> Iterator[tuple[str, bytes]]:
         """Name and bytes of many objects of these sizes, several at once, in their order."""
@@ -198,10 +199,6 @@ class ObjectStore:
             with _OPENING:
                 files = _open(self.url.partition("://")[0], os.getpid())
             yield files, str(files._strip_protocol(self._split()[0])).rstrip("/")
-        except FileNotFoundError:
-            if is_missing_told:
-                raise FileNotFoundError(where) from None
-            raise ContractError(f"{where}: no such bucket or container; see its spelling") from None
         except ContractError:
             raise
         except ImportError as error:
@@ -210,7 +207,11 @@ class ObjectStore:
                 f"'cxrfuture[{EXTRA}]' for s3, or the driver that fsspec names for other stores"
             ) from None
         except Exception as error:
-            raise _explain(where, error) from None
+            if not isinstance(error, FileNotFoundError) and _code(error) != "HTTP 404":
+                raise _explain(where, error) from None
+            if is_missing_told:
+                raise FileNotFoundError(where) from None
+            raise ContractError(f"{where}: no such bucket or container; see its spelling") from None
 
 
 @lru_cache(maxsize=4)
@@ -218,41 +219,8 @@ def _open(scheme: str, process: int) -> Any:
     """The driver, once a process: a connection must not be carried over a fork."""
     import fsspec
 
-    return fsspec.filesystem(scheme, use_listings_cache=False)
-
-
-def _cat_ranges(
-    files: Any, asked: Sequence[tuple[str, int, int]], seconds: float | None
-) -> list[bytes | BaseException]:
-    """The answer to each, or why there is none."""
-    if files.async_impl:
-        from fsspec.asyn import sync
-
-        return sync(files.loop, _cat_together, files, asked, seconds)
-
-    def cat(path: str, start: int, end: int) -> bytes | BaseException:
-        try:  # hf asks for a size it is not told, and reads on unless told not to
-            return files.cat_file(path, start, end, cache_type="none", size=end)
-        except Exception as error:
-            return error
-
-    with ThreadPoolExecutor(min(REQUESTS, len(asked))) as readers:
-        return list(readers.map(cat, *zip(*asked, strict=True)))
-
-
-async def _cat_together(
-    files: Any, asked: Sequence[tuple[str, int, int]], seconds: float | None
-) -> list[bytes | BaseException]:
-    """Not fsspec's own, which goes on with what has taken too long."""
-    import asyncio
-
-    turns = asyncio.Semaphore(REQUESTS)
-
-    async def cat(path: str, start: int, end: int) -> bytes:
-        async with turns:
-            return await asyncio.wait_for(files._cat_file(path, start=start, end=end), seconds)
-
-    return await asyncio.gather(*(cat(*one) for one in asked), return_exceptions=True)
+    # Without its list hf asks for it with each range; whoever lists here has it forgotten before.
+    return fsspec.filesystem(scheme, use_listings_cache=scheme == "hf")
 
 
 def _bytes_of(part: bytes | BaseException) -> bytes:

@@ -22,10 +22,10 @@ _DIGITS = slice(148, 154)
 
 @dataclass(frozen=True, eq=False)
 class Blocks:
-    """Shapes: N samples in the order of the split, K members that are read, B blocks."""
+    """Shapes: N samples in the order of the split, K members that are read."""
 
-    number: npt.NDArray[np.int64]  # (N,), block of each sample
     rows: dict[int, slice]  # samples of each block
+    bytes: dict[int, int]  # of each block's piece
     members: tuple[int, ...]  # (K,), columns of Places, rising
     header: npt.NDArray[np.int64]  # (N, K), where in its piece each member's tar header begins
     end: npt.NDArray[np.int64]  # (N, K), where in its piece each member's data ends
@@ -45,7 +45,8 @@ def plan_blocks(places: Places, members: Sequence[int], block: npt.NDArray[np.in
     until = np.cumsum(lengths).reshape(lengths.shape)
     before = np.repeat(until[firsts, 0] - lengths[firsts, 0], ends - firsts)
     end = until - before[:, None]
-    return Blocks(block, rows, columns, end - lengths, end)
+    sizes = {name: int(end[run.stop - 1, -1]) for name, run in rows.items()}
+    return Blocks(rows, sizes, columns, end - lengths, end)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +63,12 @@ class PieceSource:
         sha = hashlib.sha256(
             f"{PIECE_VERSION} {[self.places.members[i] for i in columns]}".encode()
         )
-        sha.update(np.ascontiguousarray(self.places.size[rows, columns], "<i8"))
-        sha.update(np.ascontiguousarray(self.places.xxh3[rows, columns], "<u8"))
+        sha.update(self.places.size[rows, columns].astype("<i8").tobytes())
+        sha.update(self.places.xxh3[rows, columns].astype("<u8").tobytes())
         return sha.hexdigest()[:40]
 
     def size(self, block: int) -> int:
-        return int(self.blocks.end[self.blocks.rows[block]][-1, -1])
+        return self.blocks.bytes[block]
 
     def fetch(self, block: int) -> bytes:
         """The piece, proven; ContractError names the object and the sample that is not right."""

@@ -4,6 +4,7 @@ what fails, is slow or comes short is asked for again."""
 import random
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 
 from cxrfuture_data.object_store import ObjectStore, Unanswered
 from cxrfuture_data.schema import ContractError
@@ -35,7 +36,7 @@ def cut_range(start: int, end: int, longest: int) -> list[Range]:
     """A range as pieces of nearly the same length, none longer than ``longest``."""
     count = max(1, -(-(end - start) // longest))
     bounds = [start + (end - start) * number // count for number in range(count + 1)]
-    return list(zip(bounds[:-1], bounds[1:], strict=True))
+    return list(pairwise(bounds))
 
 
 def ask(store: ObjectStore, name: str, ranges: Sequence[Range]) -> list[bytes]:
