@@ -27,7 +27,7 @@ def run_range_server(folder: Path) -> Iterator[Server]:
     server = Server()
     web = ThreadingHTTPServer(("127.0.0.1", 0), _handler(server, folder))
     web.daemon_threads = True
-    Thread(target=web.serve_forever, daemon=True).start()
+    Thread(target=web.serve_forever, args=(0.02,), daemon=True).start()
     server.url = f"http://127.0.0.1:{web.server_address[1]}"
     try:
         yield server
