@@ -1,8 +1,8 @@
 """A web server on 127.0.0.1 over a folder: ranges, kept connections, and faults when told so.
 
 As a program it serves in a process of its own, so that a measured reader does not share its
-interpreter: ``python tests/range_server.py FOLDER`` prints the URL, and ends with its standard
-input.
+interpreter: ``python tests/range_server.py FOLDER [SECONDS]`` prints the URL, answers after so many
+seconds, and ends with its standard input.
 """
 
 import os
@@ -95,5 +95,7 @@ def _handler(server: Server, folder: Path) -> type[BaseHTTPRequestHandler]:
 
 if __name__ == "__main__":
     with run_range_server(Path(sys.argv[1])) as served:
+        if len(sys.argv) > 2:
+            served.fail(".", seconds=float(sys.argv[2]))
         print(served.url, flush=True)
         sys.stdin.read()
