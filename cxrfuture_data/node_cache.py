@@ -15,11 +15,12 @@ import fcntl
 import os
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from cxrfuture_data.claim import PART, WAYS, claim, is_at, locked, part_of
 from cxrfuture_data.console import say
@@ -30,8 +31,11 @@ from cxrfuture_data.schema import ContractError
 
 PIECES, FILES, USED = "pieces", "files", "used"
 FILES_AT_ONCE = 8  # ranges of a file
+PARTS_AT_ONCE = 512  # of a write; Linux takes 1,024
 DIGITS = 20  # of the count
 PATIENCE = 60.0  # seconds for another process to fetch; then it is fetched here too, and not kept
+
+Buffer: TypeAlias = bytes | memoryview
 
 _held: dict[tuple[int, Path], int] = {}  # process, whole file -> descriptor with a shared lock
 _said: set[tuple[Path, int | None]] = set()  # folder, error
@@ -45,7 +49,7 @@ class Piece:
 
     name: str
     size: int
-    fetch: Callable[[], bytes]
+    fetch: Callable[[], Sequence[Buffer]]  # its parts
     is_whole: Callable[[bytes], bool] | None
 
 
@@ -59,7 +63,7 @@ class NodeCache:
     def open_piece(self, piece: Piece) -> int:
         """A descriptor of the piece, which the caller closes; fetched if it is not there, or there
         of another size or with other checksums."""
-        data = None
+        parts = None
         try:
             path = self._place(PIECES, piece.name)
             while True:
@@ -70,13 +74,13 @@ class NodeCache:
                     if part is None:  # another process had it, and has published it or failed
                         continue
                     self._make_room(part, piece.size)
-                    data = piece.fetch()
-                    write_all(part, data)
+                    parts = piece.fetch()
+                    write_all(part, parts)
                     part_of(path).rename(path)
                     return os.dup(part)
         except OSError as error:
             self._say_once(error)
-        return _hold_in_memory(piece.fetch() if data is None else data)
+        return _hold_in_memory(piece.fetch() if parts is None else parts)
 
     def fetch_file(self, store: ObjectStore, name: str, sha256: str) -> Path:
         """A whole file of a store, here; it stays at least as long as this process lives."""
@@ -102,7 +106,7 @@ class NodeCache:
                 there = store.look(name)
                 size = max(size, there.bytes if there else 0)
             self._make_room(part, size)
-            write_all(part, first)
+            write_all(part, [first])
             _copy_rest(store, name, size, part)
             if file_sha256(part_of(path)) == sha256:
                 part_of(path).rename(path)
@@ -142,12 +146,17 @@ class NodeCache:
             )
 
 
-def write_all(descriptor: int, data: bytes, at: int = 0) -> None:
-    """Write at a place of a file."""
-    left = memoryview(data)
-    while left:
-        written = os.pwrite(descriptor, left, at)
-        left, at = left[written:], at + written
+def write_all(descriptor: int, parts: Sequence[Buffer], at: int = 0) -> None:
+    """Write parts one after the other from a place of a file on."""
+    for first in range(0, len(parts), PARTS_AT_ONCE):
+        left = [memoryview(part) for part in parts[first : first + PARTS_AT_ONCE]]
+        while left:
+            written = os.pwritev(descriptor, left, at)
+            at += written
+            while left and written >= len(left[0]):
+                written -= len(left.pop(0))
+            if left:
+                left[0] = left[0][written:]
 
 
 def _words(error: OSError) -> str:
@@ -160,7 +169,7 @@ def _copy_rest(store: ObjectStore, name: str, size: int, part: int) -> None:
     """The ranges behind the first, several at once."""
 
     def copy(bounds: tuple[int, int]) -> None:
-        write_all(part, ask(store, name, [bounds])[0], bounds[0])
+        write_all(part, ask(store, name, [bounds]), bounds[0])
 
     if size > RANGE_BYTES:
         with ThreadPoolExecutor(FILES_AT_ONCE) as copiers:
@@ -245,12 +254,12 @@ def _remove_unused(path: Path) -> bool:
     return True
 
 
-def _hold_in_memory(data: bytes) -> int:
+def _hold_in_memory(parts: Sequence[Buffer]) -> int:
     """The descriptor of a file that has no name and lies on no disk, where the system has such."""
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("cxrfuture-piece")
     else:
         with tempfile.TemporaryFile() as handle:
             descriptor = os.dup(handle.fileno())
-    write_all(descriptor, data)
+    write_all(descriptor, parts)
     return descriptor

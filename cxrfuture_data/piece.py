@@ -70,63 +70,58 @@ class PieceSource:
     def size(self, block: int) -> int:
         return self.blocks.bytes[block]
 
-    def fetch(self, block: int) -> bytes:
-        """The piece, proven; ContractError names the object and the sample that is not right."""
-        for _ in range(READS):
-            data, sample = self._read(block)
-            if sample is None and (sample := self._find_damage(block, data)) is None:
-                return data
-        rows = self.blocks.rows[block]
+    def fetch(self, block: int) -> list[memoryview]:
+        """The parts of the piece, proven; ContractError names the object and the sample that is
+        not right."""
+        rows, columns = self.blocks.rows[block], self.blocks.members
         shard = self.places.shards[self.places.shard[rows.start]]
-        why = "has other checksums" if len(data) == self.size(block) else "is cut off"
+        starts = self.places.offset[rows, columns].ravel() - HEADER_BYTES
+        ends = starts + self.places.size[rows, columns].ravel() + HEADER_BYTES
+        wanted = list(zip(starts.tolist(), ends.tolist(), strict=True))
+        merged = merge_ranges(wanted, GAP_BYTES)
+        within = np.searchsorted([first for first, _ in merged], starts, side="right") - 1
+        for _ in range(READS):
+            read = read_ranges(self.store, shard, merged)
+            parts = [
+                memoryview(read[number])[start - merged[number][0] : end - merged[number][0]]
+                for number, (start, end) in zip(within.tolist(), wanted, strict=True)
+            ]
+            lengths = np.array([len(part) for part in parts])
+            wrong = np.flatnonzero(lengths != ends - starts)
+            why = "is cut off"
+            if not len(wrong):
+                wrong = self._find_damage(block, parts)
+                why = "has other checksums"
+            if not len(wrong):
+                return parts
         raise ContractError(
-            f"{self.store}/{shard}: sample {sample} of the split {why}, also when read {READS}"
-            " times; the dataset was rebuilt or damaged there: open it anew, or push it again"
+            f"{self.store}/{shard}: sample {rows.start + wrong[0] // len(columns)} of the split"
+            f" {why}, also when read {READS} times; the dataset was rebuilt or damaged there: open"
+            " it anew, or push it again"
         )
 
     def is_whole(self, block: int, data: bytes) -> bool:
         """Whether every header and member of a piece is right."""
-        return self._find_damage(block, data) is None
-
-    def _read(self, block: int) -> tuple[bytes, int | None]:
-        """The piece as it is there, and the sample at which the object ends too early."""
-        rows, columns = self.blocks.rows[block], self.blocks.members
-        starts = (self.places.offset[rows, columns] - HEADER_BYTES).ravel()
-        ends = starts + (self.places.size[rows, columns] + HEADER_BYTES).ravel()
-        wanted = list(zip(starts.tolist(), ends.tolist(), strict=True))
-        merged = merge_ranges(wanted, GAP_BYTES)
-        shard = self.places.shards[self.places.shard[rows.start]]
-        parts = [memoryview(part) for part in read_ranges(self.store, shard, merged)]
-        firsts = np.array([first for first, _ in merged])
-        members = []
-        within = (np.searchsorted(firsts, starts, side="right") - 1).tolist()
-        for number, (part, (start, end)) in enumerate(zip(within, wanted, strict=True)):
-            first = merged[part][0]
-            if end - first > len(parts[part]):
-                return b"", rows.start + number // len(columns)
-            members.append(parts[part][start - first : end - first])
-        return b"".join(members), None
-
-    def _find_damage(self, block: int, data: bytes) -> int | None:
-        """The first sample with a header or member that is not right."""
-        rows, columns = self.blocks.rows[block], self.blocks.members
-        headers = self.blocks.header[rows].ravel()
-        ends, sums = self.blocks.end[rows].ravel(), self.places.xxh3[rows, columns].ravel()
-        is_right = _are_headers(np.frombuffer(data, np.uint8), headers)
+        rows = self.blocks.rows[block]
+        bounds = zip(
+            self.blocks.header[rows].ravel().tolist(),
+            self.blocks.end[rows].ravel().tolist(),
+            strict=True,
+        )
         view = memoryview(data)
-        found = zip(headers.tolist(), ends.tolist(), sums.tolist(), is_right.tolist(), strict=True)
-        for number, (header, end, xxh3, is_header) in enumerate(found):
-            member = view[header + HEADER_BYTES : end]
-            if not is_header or xxhash.xxh3_64_intdigest(member) != xxh3:
-                return rows.start + number // len(columns)
-        return None
+        return not len(self._find_damage(block, [view[start:end] for start, end in bounds]))
+
+    def _find_damage(self, block: int, parts: Sequence[memoryview]) -> npt.NDArray[np.int64]:
+        """Which headers with members, in the order of a piece, are not right."""
+        stated = self.places.xxh3[self.blocks.rows[block], self.blocks.members].ravel()
+        found = [xxhash.xxh3_64_intdigest(part[HEADER_BYTES:]) for part in parts]
+        headers = np.frombuffer(b"".join(part[:HEADER_BYTES] for part in parts), np.uint8)
+        is_right = _are_headers(headers.reshape(-1, HEADER_BYTES))
+        return np.flatnonzero(~is_right | (np.array(found, np.uint64) != stated))
 
 
-def _are_headers(
-    data: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64]
-) -> npt.NDArray[np.bool_]:
-    """Whether tar headers, 512 bytes from each start, have the sums that they state."""
-    headers = data[starts[:, None] + np.arange(HEADER_BYTES)]
+def _are_headers(headers: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Whether tar headers (K, 512) have the sums that they state."""
     stated = (headers[:, _DIGITS] & 7) @ (8 ** np.arange(5, -1, -1))
     blanks = 8 * ord(" ")
     found = headers.sum(axis=1, dtype=np.int64) - headers[:, _SUM].sum(axis=1, dtype=np.int64)

@@ -49,7 +49,8 @@ def cache(tmp_path):
 
 
 def piece_of(name: str, data: bytes, fetch=None) -> Piece:
-    return Piece(name, len(data), fetch or (lambda: data), lambda found: found == data)
+    whole = fetch or (lambda: data)
+    return Piece(name, len(data), lambda: [whole()], lambda found: found == data)
 
 
 def put(cache: NodeCache, name: str, data: bytes) -> None:
@@ -82,6 +83,15 @@ def test_a_piece_is_fetched_once_and_then_there(cache):
     assert read(cache.open_piece(piece_of("a", b"abc"))) == b"abc"
     assert read(cache.open_piece(piece_of("a", b"abc", refuse))) == b"abc"
     assert [path.name for path in (cache.folder / "pieces").iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 512, 1100])
+def test_parts_are_written_one_after_the_other(cache, count):
+    parts = [bytes([number % 251]) * (number % 7) for number in range(count)]
+    data = b"".join(parts)
+    piece = Piece("a", len(data), lambda: parts, lambda found: found == data)
+    assert read(cache.open_piece(piece)) == data
+    assert (cache.folder / "pieces" / "a").read_bytes() == data
 
 
 def test_what_it_keeps_is_for_its_user_alone(cache, server):
@@ -180,10 +190,10 @@ def fill_disk(monkeypatch, cache: NodeCache) -> None:
     """The write of a file of the cache fails as on a full disk; at this edge because a test has no
     disk of its own to fill."""
 
-    def write(descriptor: int, data: bytes, at: int = 0) -> None:
+    def write(descriptor: int, parts: list, at: int = 0) -> None:
         if Path(f"/proc/self/fd/{descriptor}").readlink().is_relative_to(cache.folder):
             raise OSError(errno.ENOSPC, "No space left on device")
-        write_all(descriptor, data, at)
+        write_all(descriptor, parts, at)
 
     monkeypatch.setattr(node_cache, "write_all", write)
 
