@@ -88,7 +88,8 @@ class Ahead:
             self._changed.notify_all()
         deadline = time.monotonic() + SECONDS_TO_END
         for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread is not threading.current_thread():  # which may have collected the garbage
+                thread.join(max(0.0, deadline - time.monotonic()))
 
     def _renew(self) -> None:
         """In a forked process there are no threads, and who held the lock is not here."""

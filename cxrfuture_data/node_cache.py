@@ -14,7 +14,6 @@ import errno
 import fcntl
 import os
 import tempfile
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -38,8 +37,7 @@ PATIENCE = 60.0  # seconds for another process to fetch; then it is fetched here
 Buffer: TypeAlias = bytes | memoryview
 
 _held: dict[tuple[int, Path], int] = {}  # process, whole file -> descriptor with a shared lock
-_said: set[tuple[Path, int | None]] = set()  # folder, error
-_saying = threading.Lock()
+_said: dict[tuple[Path, int | None], object] = {}  # folder, error
 
 
 @dataclass(frozen=True)
@@ -117,9 +115,11 @@ class NodeCache:
         )
 
     def _place(self, kind: str, name: str) -> Path:
-        for folder in (self.folder, self.folder / kind):  # parents would not get the mode
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return self.folder / kind / name
+        path = self.folder / kind / name
+        if not path.parent.is_dir():
+            for folder in (self.folder, path.parent):  # parents would not get the mode
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return path
 
     def _make_room(self, part: int, size: int) -> None:
         """Give a claimed part its size, and remove others so that the limit holds."""
@@ -135,10 +135,8 @@ class NodeCache:
             os.pwrite(counter, f"{used:0{DIGITS}}".encode(), 0)
 
     def _say_once(self, error: OSError) -> None:
-        with _saying:
-            is_new = (self.folder, error.errno) not in _said
-            _said.add((self.folder, error.errno))
-        if is_new:
+        mark = object()  # one thread alone finds its own
+        if _said.setdefault((self.folder, error.errno), mark) is mark:
             say(
                 f"{self.folder}: {_words(error)}; pieces of shards are held in memory, and fetched"
                 " anew when needed again: free space there, raise the cache's limit, or name"

@@ -32,7 +32,7 @@ def _small_and_quick(monkeypatch):
     for module in (ranges, node_cache):
         monkeypatch.setattr(module, "RANGE_BYTES", 16_384)
     monkeypatch.setattr(ranges, "SECONDS_BETWEEN_TRIES", 0.01)
-    monkeypatch.setattr(node_cache, "_said", set())
+    monkeypatch.setattr(node_cache, "_said", {})
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ BLOCKS = 8
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     monkeypatch.setattr(ranges, "SECONDS_BETWEEN_TRIES", 0.01)
-    monkeypatch.setattr(node_cache, "_said", set())
+    monkeypatch.setattr(node_cache, "_said", {})
 
 
 @pytest.fixture
