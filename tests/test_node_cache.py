@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from object_server import BUCKET
-from range_server import run_range_server
+from range_server import run_range_server, wait_until
 
 from cxrfuture_data import node_cache, ranges
 from cxrfuture_data.claim import claim, locked, part_of
@@ -319,8 +319,7 @@ def test_who_waits_for_a_killed_process_goes_on(cache, server):
     server.fail("GET", times=1, seconds=60.0)
     process = FORK.Process(target=fetch_and_end, args=(cache, server.url))
     process.start()
-    while not server.requests:
-        time.sleep(0.01)
+    wait_until(lambda: bool(server.requests))
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(cache.fetch_file, ObjectStore(server.url), "table.npy", SHA256)
         time.sleep(0.1)

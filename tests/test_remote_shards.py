@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from object_server import BUCKET
-from range_server import run_range_server
+from range_server import run_range_server, wait_until
 from tiny_shards import number_blocks, read_member, write_shards
 
 from cxrfuture_data import ahead, node_cache, ranges
@@ -197,8 +197,7 @@ def test_a_killed_fetcher_does_not_block_the_others(server, folder, places, cach
     server.fail("GET", times=BLOCKS, seconds=60.0)
     process = FORK.Process(target=read_all_and_end, args=(server.url, folder, places, cache))
     process.start()
-    while len(gets(server)) < BLOCKS:
-        time.sleep(0.01)
+    wait_until(lambda: len(gets(server)) == BLOCKS)
     shards = open_shards(server.url, places, cache)
     shards.expect(range(BLOCKS))
     with ThreadPoolExecutor(1) as threads:
@@ -339,14 +338,12 @@ def test_no_more_than_a_number_of_blocks_is_fetched_ahead(server, places, cache,
     monkeypatch.setattr(ahead, "AHEAD_BLOCKS", 3)
     shards = open_shards(server.url, places, cache)
     shards.expect(range(BLOCKS))
-    while len(pieces_of(cache)) < 3 if (cache.folder / "pieces").exists() else True:
-        time.sleep(0.01)
+    wait_until(lambda: len(gets(server)) >= 3)
     time.sleep(0.1)
     assert len(gets(server)) == 3
     shards.place(7 * BLOCK, 0)  # another than the first
     shards.place(0, 0)
-    while len(gets(server)) < 5:
-        time.sleep(0.01)
+    wait_until(lambda: len(gets(server)) == 5)
     shards.close()
 
 
