@@ -74,7 +74,7 @@ class NodeCache:
                     self._make_room(part, piece.size)
                     parts = piece.fetch()
                     write_all(part, parts)
-                    part_of(path).rename(path)
+                    self._publish(path)
                     return os.dup(part)
         except OSError as error:
             self._say_once(error)
@@ -107,7 +107,7 @@ class NodeCache:
             write_all(part, [first])
             _copy_rest(store, name, size, part)
             if file_sha256(part_of(path)) == sha256:
-                part_of(path).rename(path)
+                self._publish(path)
                 return
         raise ContractError(
             f"{store}/{name}: {size:,} bytes with another sha256 than the dataset says, also when"
@@ -120,6 +120,10 @@ class NodeCache:
             for folder in (self.folder, path.parent):  # parents would not get the mode
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return path
+
+    def _publish(self, path: Path) -> None:
+        with locked(self.folder / USED):  # who looks through the folder meanwhile would lose it
+            part_of(path).rename(path)
 
     def _make_room(self, part: int, size: int) -> None:
         """Give a claimed part its size, and remove others so that the limit holds."""
