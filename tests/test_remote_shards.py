@@ -21,7 +21,7 @@ from tiny_shards import number_blocks, read_member, write_shards
 from cxrfuture_data import ahead, node_cache, ranges
 from cxrfuture_data.node_cache import NodeCache
 from cxrfuture_data.object_store import ObjectStore
-from cxrfuture_data.piece import plan_blocks
+from cxrfuture_data.piece import PieceSource, plan_blocks
 from cxrfuture_data.remote_shards import RemoteShards
 from cxrfuture_data.schema import ContractError
 
@@ -148,6 +148,21 @@ def test_views_of_equal_members_share_their_pieces(server, places, cache):
     third.place(0, 0)
     third.close()
     assert len(pieces_of(cache)) == 2
+
+
+def test_a_piece_is_named_after_its_content_alone(places):
+    block = number_blocks(places, BLOCK)
+
+    def names(changed, members=(0, 1)) -> list[str]:
+        source = PieceSource(ObjectStore("s3://a/b"), changed, plan_blocks(changed, members, block))
+        return [source.name(number) for number in range(BLOCKS)]
+
+    sums = places.xxh3.copy()
+    sums[7, 1] += np.uint64(1)
+    moved = replace(places, xxh3=sums, offset=places.offset + 512)
+    is_same = [a == b for a, b in zip(names(places), names(moved), strict=True)]
+    assert is_same == [True, False, *[True] * 6]
+    assert len(set(names(places) + names(places, members=(0, 2)))) == 2 * BLOCKS
 
 
 def test_a_dataset_that_was_rebuilt_is_never_read_from_old_pieces(server, folder, places, cache):
