@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 THREADS = 8
-AHEAD_BLOCKS = 32
-AHEAD_BYTES = 64 * 1024 * 1024
-OPEN_BLOCKS = 128  # that were taken; the system allows a process 1,024 files
+AHEAD_BLOCKS = 160  # a loader shuffles 128 together, and soon wants all of the next 128
+AHEAD_BYTES = 256 * 1024 * 1024
+OPEN_BLOCKS = 256  # that were taken; the system allows a process 1,024 files
 SECONDS_TO_END = 2.0  # for threads; one that waits for a server longer ends by itself
 
 

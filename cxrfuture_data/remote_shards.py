@@ -44,6 +44,8 @@ class RemoteShards:
             proven.add(number)
             return descriptor
 
+        self.store = store
+        self.places = places
         self._header = blocks.header
         self._number = block
         self._column = {member: column for column, member in enumerate(blocks.members)}
@@ -61,8 +63,13 @@ class RemoteShards:
 
         The descriptor is closed when ahead.OPEN_BLOCKS other blocks were asked for since.
         """
-        descriptor = self._ahead.take(int(self._number[position]))
-        return descriptor, int(self._header[position, self._column[member]])
+        descriptor = self._ahead.take(self._number.item(position))
+        start: int = self._header.item(position, self._column[member])
+        return descriptor, start
+
+    def name(self, position: int) -> str:
+        """The shard a sample lies in, for errors."""
+        return f"{self.store}/{self.places.shards[self.places.shard[position]]}"
 
     def close(self) -> None:
         """End the threads and close the files; nothing can be read any more."""

@@ -102,6 +102,11 @@ def test_a_block_is_one_request_and_every_member_is_right(server, folder, places
     )
 
 
+def test_the_shard_of_a_sample_is_named(places, cache):
+    shards = open_shards("s3://bucket/set", places, cache)
+    assert shards.name(SAMPLES) == "s3://bucket/set/train/pair-000001.tar"
+
+
 def test_a_block_that_was_not_expected_is_fetched_when_asked_for(server, folder, places, cache):
     shards = open_shards(server.url, places, cache)
     require_right(shards, folder, places, positions=[20, 3])
