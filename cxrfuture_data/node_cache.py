@@ -58,9 +58,10 @@ class NodeCache:
     folder: Path
     limit_bytes: int
 
-    def open_piece(self, piece: Piece) -> int:
+    def open_piece(self, piece: Piece, is_waiting: bool = True) -> int | None:
         """A descriptor of the piece, which the caller closes; fetched if it is not there, or there
-        of another size or with other checksums."""
+        of another size or with other checksums. While another process fetches it: None, unless
+        ``is_waiting``."""
         parts = None
         try:
             path = self._place(PIECES, piece.name)
@@ -68,7 +69,7 @@ class NodeCache:
                 found = _open_whole(path, piece)
                 if found is not None:
                     return found
-                with claim(path, PATIENCE) as part:
+                with claim(path, PATIENCE if is_waiting else 0.0) as part:
                     if part is None:  # another process had it, and has published it or failed
                         continue
                     self._make_room(part, piece.size)
@@ -77,6 +78,8 @@ class NodeCache:
                     self._publish(path)
                     return os.dup(part)
         except OSError as error:
+            if isinstance(error, TimeoutError) and not is_waiting:
+                return None
             self._say_once(error)
         return _hold_in_memory(piece.fetch() if parts is None else parts)
 
