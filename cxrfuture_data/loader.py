@@ -2,8 +2,8 @@
 
     loader = dataset.split("train", "pair").loader(64, "ddl_cxr.pair", seed=0, workers=2)
     for batch in loader: ...                  # one epoch; the next ``for`` is the next epoch
-    torch.save(loader.state_dict(), path)     # after any batch: five integers, alike on every rank
-    loader.load_state_dict(torch.load(path))  # goes on with the next batch, on as many ranks as now
+    state = loader.state_dict()               # after any batch: five integers, alike on every rank
+    loader.load_state_dict(state)             # goes on with the next batch, on as many ranks as now
 
 The samples of a global step, ``world_size * batch_size`` of them, do not depend on ranks or
 workers. In training an epoch is shuffled and cut to whole steps; otherwise it is in the order of
@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from cxrfuture_data.batch import BATCH_OF_KIND, AnyBatch
+from cxrfuture_data.batch import BATCH_OF_KIND, AnyBatch, PairBatch, StayBatch
 from cxrfuture_data.crew import Crew, Task
 from cxrfuture_data.fill import Filler
 from cxrfuture_data.order import WINDOW_SAMPLES, Order, Positions, Step, epoch_order
@@ -71,6 +71,17 @@ def make_loader(
         pinned=torch.cuda.is_available(),
     )
     return Loader(split, find_view(view), options)
+
+
+def gather_events(batch: TensorBatch, table: torch.Tensor) -> torch.Tensor:
+    """(B, E, D) on the table's device, 0 where there is no event: the embeddings of a view with
+    ``events="rows"``. table: (R, D), once a run ``torch.tensor(dataset.embeddings, device=...)``.
+    """
+    if not isinstance(batch, PairBatch | StayBatch):
+        raise ContractError("an image has no events; gather those of pairs or stays")
+    row = batch.event_row.to(table.device)
+    vectors = table[row.clamp(min=0)]
+    return vectors.masked_fill((row < 0)[..., None], 0)
 
 
 class Loader:
