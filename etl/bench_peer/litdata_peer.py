@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from litdata import StreamingDataLoader, StreamingDataset, optimize
+from litdata.streaming import downloader
 
 from etl.bench_peer.reading import Arrays, Epochs, Item, Options, Tensors, collate, main
 
@@ -47,6 +48,8 @@ def _collate(ends: Any, items: Sequence[Item]) -> Tensors:
 def open_batches(options: Options) -> Epochs:
     more: dict[str, Any] = {}
     if "://" in options.source:
+        # Its downloader refuses plain http, and no option of the dataset reaches that setting.
+        downloader._OBSTORE_CLIENT_OPTIONS["allow_http"] = True
         more["cache_dir"] = options.cache
         more["storage_options"] = {
             "endpoint_url": os.environ["AWS_ENDPOINT_URL_S3"],
