@@ -122,6 +122,7 @@ class ShardEntry(Settings):
 
 class KindEntry(Settings):
     samples: Count
+    columns_sha256: Sha256
     shards: list[ShardEntry]
 
 
@@ -153,6 +154,12 @@ class Manifest(Settings):
                 raise ContractError(f"no {word} {name!r} in this dataset; it has {sorted(known)}")
         return self.splits[split][kind]
 
+    def kinds(self, split: str) -> list[str]:
+        """The kinds of samples that a split has, if with 0 of them."""
+        if split not in self.splits:
+            raise ContractError(f"no split {split!r} in this dataset; it has {sorted(self.splits)}")
+        return sorted(self.splits[split])
+
     def shards(self) -> list[tuple[str, str, ShardEntry]]:
         """(split, kind, shard) of every shard."""
         return [
@@ -168,15 +175,27 @@ def index_name(shard: str) -> str:
     return shard.removesuffix(".tar") + ".json"
 
 
+def columns_name(kind: str) -> str:
+    """The columns of a kind's samples, in the folder of a split."""
+    return f"{kind}.safetensors"
+
+
 def read_manifest(folder: Path) -> Manifest:
     """Read ``dataset.json``; another schema version is refused by number."""
     path = folder / DATASET_FILE
     try:
-        value = json.loads(path.read_text())
+        text = path.read_bytes()
     except FileNotFoundError:
         raise ContractError(
             f"{path}: no such file; the folder is no dataset, or its build has not finished"
         ) from None
+    return parse_manifest(text, str(path))
+
+
+def parse_manifest(text: bytes, path: str) -> Manifest:
+    """What ``dataset.json`` holds; ``path`` is named in errors."""
+    try:
+        value = json.loads(text)
     except ValueError:
         raise ContractError(f"{path}: not JSON; rebuild with `cxrfuture shard`") from None
     version = value.get("schema_version") if isinstance(value, dict) else None
@@ -185,7 +204,7 @@ def read_manifest(folder: Path) -> Manifest:
             f"{path}: schema version {version}, this reader knows {SCHEMA_VERSION}; "
             "install the matching cxrfuture or rebuild"
         )
-    manifest = parse_settings(Manifest, value, str(path))
+    manifest = parse_settings(Manifest, value, path)
     for split, kinds in manifest.splits.items():
         for kind, entry in kinds.items():
             if entry.samples != sum(shard.samples for shard in entry.shards):

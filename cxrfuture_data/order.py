@@ -1,4 +1,8 @@
-"""Which samples make which batch. Pure arithmetic: a function of its arguments and nothing else."""
+"""Which samples make which batch. Pure arithmetic: a function of its arguments and nothing else.
+
+An epoch's order is made of hashes of (seed, epoch, position), not of a library's random stream, so
+that it is the same on any machine, with any version of numpy, for years.
+"""
 
 from dataclasses import dataclass
 
@@ -6,6 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 Positions = npt.NDArray[np.int64]
+
+BLOCK_SAMPLES = 64  # of one shard, one after the other: what is fetched together from far away
+WINDOW_SAMPLES = 8192  # shuffled together: the blocks of a window are read side by side
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # of SplitMix64, as are the next
+_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_BLOCK, _SAMPLE = 1, 2  # what is hashed
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +29,7 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """``count`` samples dealt to ``ranks``, ``batch_size`` at a time.
+    """``count`` samples dealt to ``ranks``, ``batch_size`` at a time, from ``start`` on.
 
     Global step g takes the next ``ranks * batch_size`` samples of the epoch's order, and rank r
     the r-th run of ``batch_size`` among them, so every rank has ``steps`` batches and no two share
@@ -31,28 +42,70 @@ class Order:
     rank: int
     ranks: int
     drop_last: bool
+    start: int = 0
 
     def __post_init__(self) -> None:
         if self.count < 0 or self.batch_size < 1:
             raise ValueError(f"count {self.count}, batch_size {self.batch_size}: too small")
         if not 0 <= self.rank < self.ranks:
             raise ValueError(f"rank {self.rank} is not one of {self.ranks} ranks")
+        if self.start < 0:
+            raise ValueError(f"start {self.start} is before the first sample")
+
+    @property
+    def step_samples(self) -> int:
+        """Samples of a global step."""
+        return self.ranks * self.batch_size
 
     @property
     def steps(self) -> int:
-        whole, rest = divmod(self.count, self.batch_size * self.ranks)
+        whole, rest = divmod(max(self.count - self.start, 0), self.step_samples)
         return whole if self.drop_last or rest == 0 else whole + 1
 
     def step(self, number: int, epoch_order: Positions) -> Step:
-        """The batch of this rank at a global step."""
-        start = (number * self.ranks + self.rank) * self.batch_size
-        places = np.arange(start, start + self.batch_size)
+        """The batch of this rank at a global step, counted from ``start``."""
+        first = self.start + (number * self.ranks + self.rank) * self.batch_size
+        places = np.arange(first, first + self.batch_size)
         is_padding = places >= self.count
         return Step(epoch_order[np.where(is_padding, 0, places)], is_padding)
 
 
-def epoch_order(count: int, *, seed: int, epoch: int, shuffle: bool) -> Positions:
-    """The order in which an epoch visits ``count`` samples, the same on every rank."""
-    if not shuffle:
-        return np.arange(count, dtype=np.int64)
-    return np.random.default_rng([seed, epoch]).permutation(count).astype(np.int64)
+def block_numbers(shard: npt.NDArray[np.int32]) -> Positions:
+    """The block of each sample, given the shard of each: (N,), from 0 up."""
+    if len(shard) == 0:
+        return np.zeros(0, np.int64)
+    is_first = np.concatenate([[True], shard[1:] != shard[:-1]])
+    starts = np.flatnonzero(is_first)
+    row = np.arange(len(shard)) - starts[np.cumsum(is_first) - 1]
+    return np.cumsum(is_first | (row % BLOCK_SAMPLES == 0)) - 1
+
+
+def epoch_order(blocks: Positions, *, seed: int, epoch: int, window: int) -> Positions:
+    """The order in which an epoch visits samples, given the block of each (N,): a permutation.
+
+    Blocks are shuffled and taken together until they hold ``window`` samples; those are shuffled as
+    one. Fewer samples than a window are therefore shuffled as a whole.
+    """
+    numbers, at, counts = np.unique(blocks, return_inverse=True, return_counts=True)
+    turn = np.argsort(_hashes(numbers, seed, epoch, _BLOCK), kind="stable")
+    before = np.cumsum(counts[turn]) - counts[turn]
+    window_of_block = np.empty(len(numbers), np.int64)
+    window_of_block[turn] = before // window
+    samples = np.arange(len(blocks), dtype=np.int64)
+    return np.lexsort((_hashes(samples, seed, epoch, _SAMPLE), window_of_block[at]))
+
+
+def _hashes(values: Positions, *salts: int) -> npt.NDArray[np.uint64]:
+    """64 bits of each value under the salts."""
+    state = np.zeros(1, np.uint64)
+    for salt in salts:
+        state = _mix(state ^ np.uint64(salt % 2**64))
+    return _mix(state + values.astype(np.uint64) * _GOLDEN)
+
+
+def _mix(state: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """A step of SplitMix64."""
+    mixed = state + _GOLDEN
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * _FIRST
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * _SECOND
+    return mixed ^ (mixed >> np.uint64(31))

@@ -62,6 +62,21 @@ _MEMBERS_OF_KIND = {
 
 def encode(sample: Sample, *, films: FilmsKept) -> dict[str, bytes]:
     """Sample -> its members, with its films as they are kept. Equal samples give equal bytes."""
+    facts, tensors = describe(sample, films=films)
+    members: dict[str, bytes] = {}
+    for role in FILMS_OF_KIND[facts["kind"]]:
+        if films != "none":
+            film: Film | None = getattr(sample, role)
+            members[role + FILM_SUFFIXES[films]] = film_bytes(sample.key, role, film, films)
+    members[SAMPLE_MEMBER] = canonical_json(facts).encode()
+    members[TENSORS_MEMBER] = save_tensors(
+        {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
+    )
+    return {name: members[name] for name in sorted(members)}
+
+
+def describe(sample: Sample, *, films: FilmsKept) -> tuple[dict[str, Any], dict[str, Array]]:
+    """What ``sample.json`` and the tensors of a sample hold."""
     kind = KIND_OF[type(sample)]
     facts: dict[str, Any] = {
         "kind": kind,
@@ -75,22 +90,14 @@ def encode(sample: Sample, *, films: FilmsKept) -> dict[str, bytes]:
         "attributes": {},
     }
     tensors: dict[str, Array] = {}
-    members: dict[str, bytes] = {}
     for role in FILMS_OF_KIND[kind]:
-        film: Film | None = getattr(sample, role)
-        encode_film(film, role, films, facts, tensors)
-        if films != "none":
-            members[role + FILM_SUFFIXES[films]] = film_bytes(sample.key, role, film, films)
+        encode_film(getattr(sample, role), role, films, facts, tensors)
     if isinstance(sample, PairSample | StaySample):
         _encode_window(sample, facts, tensors)
     if isinstance(sample, ImageSample):
         tensors["static"] = sample.static
     facts["has"] = _has(tensors)
-    members[SAMPLE_MEMBER] = canonical_json(facts).encode()
-    members[TENSORS_MEMBER] = save_tensors(
-        {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
-    )
-    return {name: members[name] for name in sorted(members)}
+    return facts, tensors
 
 
 def _encode_window(

@@ -51,13 +51,18 @@ class Film:
             raise ContractError(
                 "this sample holds no film; build with shard.keep_films: png, or levels"
             )
-        pixels = np.asarray(Image.open(io.BytesIO(self.png), formats=("PNG",)))
-        if size not in (None, min(pixels.shape)):
-            raise ContractError(
-                f"film size {size}: kept as PNG of {min(pixels.shape)} pixels alone; "
-                "build with shard.keep_films: levels"
-            )
-        return pixels
+        return decode_png(self.png, size)
+
+
+def decode_png(png: bytes, size: int | None) -> Array:
+    """(size, size) uint8, as large as it was kept; another size is refused."""
+    pixels = np.asarray(Image.open(io.BytesIO(png), formats=("PNG",)))
+    if size not in (None, min(pixels.shape)):
+        raise ContractError(
+            f"film size {size}: kept as PNG of {min(pixels.shape)} pixels alone; "
+            "build with shard.keep_films: levels"
+        )
+    return pixels
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

@@ -10,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from cxrfuture_data.dataset import Dataset
-from cxrfuture_data.manifest import EMBEDDINGS, TEXTS_FILE
 from cxrfuture_data.picture import draw, headline
 from cxrfuture_data.publish import publish
 from cxrfuture_data.sample import PairSample, Sample, StaySample, Window, films_of
@@ -33,7 +32,7 @@ def show(
 
     Ids and the chart's times are printed only when asked for.
     """
-    samples = dataset.samples(split, kind)
+    samples = dataset.split(split, kind)
     position = samples.find(which) if isinstance(which, str) else which
     if not 0 <= position < len(samples):
         raise ContractError(
@@ -141,7 +140,7 @@ def _events(window: Window, dataset: Dataset) -> RenderableType:
     title = f"\nevents: {count:,}"
     if count == 0:
         return Text(title)
-    if not (dataset.path / EMBEDDINGS / TEXTS_FILE).exists():
+    if not dataset.has_texts:
         table = Table("table", "events", box=None, pad_edge=False)
         for number, found in sorted(Counter(window.event_table.tolist()).items()):
             table.add_row(EVENT_TABLES[number], str(found))

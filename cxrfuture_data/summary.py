@@ -66,7 +66,7 @@ def _counts(datasets: list[Dataset]) -> Table:
             entries = [splits[split][kind] for split in SPLITS]
             shards = [shard for entry in entries for shard in entry.shards]
             table.add_row(
-                f"{dataset.path}\n{describe_origin(dataset.manifest)}" if row == 0 else "",
+                f"{dataset.source}\n{describe_origin(dataset.manifest)}" if row == 0 else "",
                 kind,
                 *(f"{entry.samples:,}" for entry in entries),
                 str(len(shards)),
@@ -81,7 +81,7 @@ def _print_sample(dataset: Dataset, console: Console) -> None:
     manifest = dataset.manifest
     places = [(kind, s) for kind in KINDS for s in SPLITS if kind in manifest.splits[s]]
     for kind, split in places:
-        samples = dataset.samples(split, kind, films=False)
+        samples = dataset.split(split, kind, films=False)
         if not len(samples):
             continue
         sample = samples[0]

@@ -19,6 +19,7 @@ from cxrfuture_data.manifest import (
     DATASET_FILE,
     EMBEDDINGS,
     Manifest,
+    columns_name,
     index_name,
     read_manifest,
 )
@@ -171,6 +172,9 @@ def _hashes_of(manifest: Manifest) -> dict[str, str]:
     for split, _, shard in manifest.shards():
         hashes[f"{split}/{shard.name}"] = shard.sha256
         hashes[f"{split}/{index_name(shard.name)}"] = shard.index_sha256
+    for split, kinds in manifest.splits.items():
+        for kind, entry in kinds.items():
+            hashes[f"{split}/{columns_name(kind)}"] = entry.columns_sha256
     return hashes
 
 

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
+from cxrfuture_data.columns import OFFSET, SHARD, SIZE, XXH3, Columns
+from cxrfuture_data.columns_of import SampleRows
 from cxrfuture_data.console import progress
 from cxrfuture_data.dataset import Dataset, open_dataset
 from cxrfuture_data.index import index_tar, read_index
 from cxrfuture_data.level import level_ends
-from cxrfuture_data.manifest import EMBEDDINGS, ShardEntry, index_name
+from cxrfuture_data.manifest import EMBEDDINGS, ShardEntry, columns_name, index_name
 from cxrfuture_data.publish import file_sha256
-from cxrfuture_data.record import members_of
+from cxrfuture_data.record import decode, members_of
 from cxrfuture_data.sample import Film, PairSample, Sample, StaySample, films_of
 from cxrfuture_data.schema import (
     FILM_SUFFIXES,
@@ -58,6 +60,11 @@ def _check_files(dataset: Dataset) -> None:
     """The split folders hold what dataset.json lists, nothing less and nothing more."""
     listed = {(split, shard.name) for split, _, shard in dataset.manifest.shards()}
     listed |= {(split, index_name(name)) for split, name in listed}
+    listed |= {
+        (split, columns_name(kind))
+        for split, kinds in dataset.manifest.splits.items()
+        for kind in kinds
+    }
     folders = [dataset.path / split for split in SPLITS if (dataset.path / split).is_dir()]
     found = {(folder.name, file.name) for folder in folders for file in folder.iterdir()}
     for split, name in sorted(listed - found):
@@ -106,17 +113,31 @@ def _check_shard(
 
 
 def _check_samples(dataset: Dataset, split: str, kind: str) -> None:
-    """Every sample decodes, lies where it says, and refers to embeddings that exist."""
-    samples = dataset.samples(split, kind)
+    """Every sample decodes, lies where it says, refers to embeddings that exist, and is what the
+    columns say."""
+    samples = dataset.split(split, kind)
+    rows = SampleRows(kind)
     with progress(f"verify {split}/{kind}", len(samples), "samples") as advance:
         for position in range(len(samples)):
             try:
-                sample = samples[position]
-                _check_sample(sample, split, dataset)
+                members = samples.members(position)
+                _check_sample(decode(members), split, dataset)
+                rows.add(members.pop("__key__"), members)
             except ContractError as error:
                 raise ContractError(f"{samples.shard(position)}: {error}") from None
             advance()
+    _check_columns(rows, samples.columns, f"{split}/{columns_name(kind)}")
     samples.close()
+
+
+def _check_columns(rows: SampleRows, columns: Columns, name: str) -> None:
+    """The columns are those of the samples; where members lie was proven by reading them."""
+    found = rows.facts() | {XXH3: rows.sums(len(columns.members))}
+    if found.keys() | {SHARD, OFFSET, SIZE} != columns.stored.keys():
+        raise ContractError(f"{name}: columns {columns.names}; {REMEDY}")
+    for column, values in found.items():
+        if not np.array_equal(values, columns.stored[column], equal_nan=values.dtype.kind == "f"):
+            raise ContractError(f"{name}: {column} is not what the samples say; {REMEDY}")
 
 
 def _check_sample(sample: Sample, split: str, dataset: Dataset) -> None:

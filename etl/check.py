@@ -84,7 +84,7 @@ def check_samples(dataset: Dataset) -> dict[str, int]:
     rows = dict.fromkeys(checks, 0)
     for split, kinds in dataset.manifest.splits.items():
         for kind, entry in kinds.items():
-            samples = dataset.samples(split, kind, films=False)
+            samples = dataset.split(split, kind, films=False)
             with progress(f"check {split}/{kind}", entry.samples, "samples") as advance:
                 for position in range(len(samples)):
                     facts = samples.facts(position)

@@ -12,6 +12,8 @@ from typing import Any
 
 import polars as pl
 
+from cxrfuture_data.columns import Columns, encode_columns, join_columns, open_columns
+from cxrfuture_data.columns_of import no_columns
 from cxrfuture_data.console import progress, say
 from cxrfuture_data.manifest import (
     DATASET_FILE,
@@ -20,12 +22,14 @@ from cxrfuture_data.manifest import (
     KindEntry,
     Manifest,
     RecipeRecord,
+    columns_name,
     index_name,
     read_manifest,
     write_manifest,
 )
-from cxrfuture_data.publish import digest
-from cxrfuture_data.schema import SCHEMA_VERSION, SPLITS, ContractError
+from cxrfuture_data.publish import digest, file_sha256, publish
+from cxrfuture_data.record import members_of
+from cxrfuture_data.schema import SCHEMA_VERSION, SPLITS, ContractError, FilmsKept
 from etl import shard_facts
 from etl.ledger import Drop, read_ledgers, write_ledger
 from etl.params import Params
@@ -55,7 +59,7 @@ def run(params: Params, recipe: Recipe) -> None:
     _write_missing(shards, params.shard.workers)
 
     facts = [_facts(shard) for shard in shards]
-    splits = _list_shards(recipe, shards, facts)
+    splits = _list_shards(dataset, recipe, params.shard.keep_films, shards, facts)
     _remove_stale(dataset, splits)
     write_ledger(dataset, drops)
     pairs = zip(shards, facts, strict=True)
@@ -127,6 +131,9 @@ def _is_built(dataset: Path, made_from: str) -> bool:
         index = path.with_name(index_name(shard.name))
         if not path.exists() or path.stat().st_size != shard.bytes or not index.exists():
             return False
+    for split, kinds in manifest.splits.items():
+        if not all((dataset / split / columns_name(kind)).exists() for kind in kinds):
+            return False
     return all((dataset / EMBEDDINGS / name).exists() for name in manifest.embeddings.files)
 
 
@@ -167,31 +174,43 @@ def _facts(shard: Shard) -> dict[str, Any]:
 
 
 def _list_shards(
-    recipe: Recipe, shards: Sequence[Shard], facts: Sequence[Mapping[str, Any]]
+    dataset: Path,
+    recipe: Recipe,
+    films: FilmsKept,
+    shards: Sequence[Shard],
+    facts: Sequence[Mapping[str, Any]],
 ) -> dict[str, dict[str, KindEntry]]:
-    """Every split and kind of the recipe, those without samples too."""
-    entries: dict[tuple[str, str], list[Any]] = {
+    """Every split and kind of the recipe, those without samples too; publishes their columns."""
+    found: dict[tuple[str, str], list[tuple[Shard, Any]]] = {
         (split, kind): [] for split in SPLITS for kind in recipe.kinds
     }
     for shard, fact in zip(shards, facts, strict=True):
-        entries[shard.split, shard.kind].append(fact["entry"])
-    return {
-        split: {
-            kind: KindEntry(
-                samples=sum(entry["samples"] for entry in entries[split, kind]),
-                shards=entries[split, kind],
-            )
-            for kind in recipe.kinds
-        }
-        for split in SPLITS
-    }
+        found[shard.split, shard.kind].append((shard, fact["entry"]))
+    listed: dict[str, dict[str, KindEntry]] = {split: {} for split in SPLITS}
+    for (split, kind), those in found.items():
+        path = dataset / split / columns_name(kind)
+        write_columns(path, kind, films, [open_columns(shard.columns_path) for shard, _ in those])
+        entries = [entry for _, entry in those]
+        listed[split][kind] = KindEntry(
+            samples=sum(entry["samples"] for entry in entries),
+            columns_sha256=file_sha256(path),
+            shards=entries,
+        )
+    return listed
+
+
+def write_columns(path: Path, kind: str, films: FilmsKept, parts: Sequence[Columns]) -> None:
+    """Publish the columns of a split and kind: those of its shards, one after the other."""
+    columns = join_columns(parts) if parts else no_columns(kind, members_of(kind, films=films))
+    with publish(path) as part:
+        part.write_bytes(encode_columns(columns))
 
 
 def _remove_stale(dataset: Path, splits: Mapping[str, Mapping[str, KindEntry]]) -> None:
     """Remove what an earlier build left beside the shards of this one."""
     for split, kinds in splits.items():
         names = {shard.name for entry in kinds.values() for shard in entry.shards}
-        names |= {index_name(name) for name in names}
+        names |= {index_name(name) for name in names} | {columns_name(kind) for kind in kinds}
         for path in (dataset / split).iterdir():
             if path.name not in names:
                 path.unlink()

@@ -1,6 +1,6 @@
 """One shard, the unit of work: rows -> samples -> a tar, its index, and a done record."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +11,10 @@ import polars as pl
 import webdataset
 
 from cxrfuture_data.cache_rows import CacheRows, open_stage_rows
+from cxrfuture_data.columns import Columns, encode_columns
+from cxrfuture_data.columns_of import SampleRows
 from cxrfuture_data.index import index_tar, write_index
-from cxrfuture_data.manifest import index_name
+from cxrfuture_data.manifest import ShardEntry, index_name
 from cxrfuture_data.publish import file_sha256, publish, read_done, write_done
 from cxrfuture_data.record import encode
 from cxrfuture_data.sample import (
@@ -77,43 +79,69 @@ class Shard:
     def record(self) -> Path:
         return self.work / "done" / self.split / index_name(self.name)
 
+    @property
+    def columns_path(self) -> Path:
+        """Its share of the columns of its split and kind."""
+        return self.record.with_name(self.name.removesuffix(".tar") + ".safetensors")
+
     def done(self) -> dict[str, Any] | None:
         """The facts of the finished shard, or None if it is still to be written."""
         facts = read_done(self.record, self.made_from)
-        if facts is None or not self.path.with_name(index_name(self.name)).exists():
+        beside = (self.path.with_name(index_name(self.name)), self.columns_path)
+        if facts is None or not all(path.exists() for path in beside):
             return None
         whole = self.path.exists() and self.path.stat().st_size == facts["entry"]["bytes"]
         return facts if whole else None
 
 
 def write_shard(shard: Shard) -> dict[str, Any]:
-    """Publish tar, index and done record, in this order; returns the record's facts."""
+    """Publish tar, index, columns and done record, in this order; returns the record's facts."""
     shard.record.unlink(missing_ok=True)  # never an old record beside a new tar
-    source = Source(shard)
     sums = TrainingSums(shard.channels, shard.variables)
-    with publish(shard.path) as part, part.open("wb") as handle:
+    entry, columns = write_tar(shard.path, shard.kind, shard.keep_films, _samples(shard, sums))
+    with publish(shard.columns_path) as part:
+        part.write_bytes(encode_columns(columns))
+    facts = {"entry": entry.model_dump(), "sums": sums.facts()}
+    write_done(shard.record, shard.made_from, facts)
+    return facts
+
+
+def _samples(shard: Shard, sums: TrainingSums) -> Iterator[Sample]:
+    source = Source(shard)
+    for rows in shard.rows.iter_slices(SAMPLES_AT_ONCE):
+        source.fetch_films(rows)
+        for row in rows.iter_rows(named=True):
+            sample = source.sample(row)
+            sums.add(sample)
+            yield sample
+
+
+def write_tar(
+    path: Path, kind: str, films: FilmsKept, samples: Iterable[Sample]
+) -> tuple[ShardEntry, Columns]:
+    """Publish a tar of samples, which are ordered by key, and its index; what dataset.json says of
+    it, and its columns."""
+    rows = SampleRows(kind)
+    with publish(path) as part, part.open("wb") as handle:
         tar = webdataset.TarWriter(
             handle, user="", group="", mode=0o644, compress=False, encoder=False, mtime=0.0
         )
-        for rows in shard.rows.iter_slices(SAMPLES_AT_ONCE):
-            source.fetch_films(rows)
-            for row in rows.iter_rows(named=True):
-                sample = source.sample(row)
-                sums.add(sample)
-                tar.write({"__key__": sample.key, **encode(sample, films=shard.keep_films)})
+        for sample in samples:
+            members = encode(sample, films=films)
+            rows.add(sample.key, members)
+            tar.write({"__key__": sample.key, **members})
         tar.close()
-    index_path = shard.path.with_name(index_name(shard.name))
-    write_index(index_path, index_tar(shard.path))
-    entry = {
-        "name": shard.name,
-        "samples": shard.rows.height,
-        "bytes": shard.path.stat().st_size,
-        "sha256": file_sha256(shard.path),
-        "index_sha256": file_sha256(index_path),
-    }
-    facts = {"entry": entry, "sums": sums.facts()}
-    write_done(shard.record, shard.made_from, facts)
-    return facts
+    index = index_tar(path)
+    index_path = path.with_name(index_name(path.name))
+    write_index(index_path, index)
+    entry = ShardEntry(
+        name=path.name,
+        samples=len(index.keys),
+        bytes=path.stat().st_size,
+        sha256=file_sha256(path),
+        index_sha256=file_sha256(index_path),
+    )
+    return entry, rows.columns(path.name, index)
 
 
 def write_shards(shards: Sequence[Shard], workers: int) -> Iterator[int]:

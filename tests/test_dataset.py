@@ -28,7 +28,7 @@ def event_folder(tmp_path_factory):
 
 
 def test_a_pair_holds_the_values_it_was_built_from(folder):
-    pairs = open_dataset(folder).samples("train", "pair")
+    pairs = open_dataset(folder).split("train", "pair")
     assert len(pairs) == 15  # 8 patients with two pairs, one lost to a truncated film
     rows = {row["pair_id"]: row for row in pairs_of(read_recipe("ddl_cxr"))}
     for pair in pairs:
@@ -51,7 +51,7 @@ def test_a_pair_holds_the_values_it_was_built_from(folder):
 
 
 def test_positions_run_over_shards_in_the_order_of_keys(folder):
-    pairs = open_dataset(folder).samples("train", "pair")
+    pairs = open_dataset(folder).split("train", "pair")
     keys = [pairs.key(i) for i in range(len(pairs))]
     assert keys == sorted(keys) == [pair.key for pair in pairs]
     assert [pairs.find(key) for key in keys] == list(range(15))
@@ -65,7 +65,7 @@ def test_positions_run_over_shards_in_the_order_of_keys(folder):
 
 
 def test_films_can_be_left_in_the_tar(folder):
-    pair = open_dataset(folder).samples("train", "pair", films=False)[0]
+    pair = open_dataset(folder).split("train", "pair", films=False)[0]
     assert pair.target.png is None
     with pytest.raises(ContractError, match="keep_films"):
         pair.target.pixels()
@@ -73,7 +73,7 @@ def test_films_can_be_left_in_the_tar(folder):
 
 def test_events_point_into_the_table_of_embeddings(event_folder):
     dataset = open_dataset(event_folder)
-    pair = dataset.samples("test", "pair")[0]
+    pair = dataset.split("test", "pair")[0]
     assert isinstance(pair, PairSample)
     assert pair.window.hourly.shape == (0, 17)
     # Texts are numbered in their own order, which is that of the three events.
@@ -94,7 +94,7 @@ def test_stock_webdataset_reads_every_sample_of_every_shard(folder):
             urls = [str(folder / split / shard.name) for shard in entry.shards]
             stock = webdataset.WebDataset(urls, shardshuffle=False).map(cxrfuture_data.decode)
             assert [sample.key for sample in stock] == [
-                sample.key for sample in dataset.samples(split, kind)
+                sample.key for sample in dataset.split(split, kind)
             ]
 
 
@@ -104,7 +104,7 @@ def keys_of(samples, positions, results):
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_samples_can_be_read_in_another_process(folder, method):
-    pairs = open_dataset(folder).samples("train", "pair")
+    pairs = open_dataset(folder).split("train", "pair")
     expected = [pairs[i].key for i in (0, 14)]  # opens tars before the other process starts
     context = multiprocessing.get_context(method)
     results = context.Queue()
@@ -125,9 +125,9 @@ def test_a_dataset_travels_without_its_memory_map(event_folder):
 def test_a_split_or_kind_that_is_not_there_is_named(event_folder):
     dataset = open_dataset(event_folder)
     with pytest.raises(ContractError, match="no split 'dev' in this dataset; it has"):
-        dataset.samples("dev", "pair")
+        dataset.split("dev", "pair")
     with pytest.raises(ContractError, match="no kind 'stay' in this dataset"):
-        dataset.samples("train", "stay")
+        dataset.split("train", "stay")
 
 
 @pytest.mark.parametrize(

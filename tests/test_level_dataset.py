@@ -18,7 +18,7 @@ from tiny_cache import make_cache, put_rows
 import cxrfuture_data
 from cxrfuture_data import ContractError, open_dataset
 from cxrfuture_data.index import index_tar, read_index, write_index
-from cxrfuture_data.loader import load
+from cxrfuture_data.collate import collate
 from cxrfuture_data.publish import file_sha256
 from cxrfuture_data.show import show
 from cxrfuture_data.verify import verify
@@ -75,8 +75,8 @@ def reads(monkeypatch):
 def test_it_holds_the_pixels_that_png_would(folder, png_folder, kind):
     assert open_dataset(folder).manifest.films_kept == "levels"
     split = "valid" if kind == "stay" else "train"
-    levels = open_dataset(folder).samples(split, kind)
-    pngs = open_dataset(png_folder).samples(split, kind)
+    levels = open_dataset(folder).split(split, kind)
+    pngs = open_dataset(png_folder).split(split, kind)
     films = 0
     for found, expected in zip(levels, pngs, strict=True):
         assert found.key == expected.key
@@ -102,10 +102,10 @@ def test_same_bytes_with_one_worker_or_two(folder, tmp_path):
 @pytest.mark.parametrize("size", [64, 128, 256])
 def test_a_sample_reads_the_prefix_of_its_level_and_no_more(folder, reads, size):
     dataset = open_dataset(folder)
-    pair = dataset.samples("train", "pair", film_size=size)[0]
+    pair = dataset.split("train", "pair", film_size=size)[0]
     index = read_index(folder / "train" / "pair-000000.json")
     sizes = dict(zip(index.members, index.sizes[0].tolist(), strict=True))
-    facts = dataset.samples("train", "pair").facts(0)
+    facts = dataset.split("train", "pair").facts(0)
     ends = {role: dict(facts[role]["levels"]) for role in ("previous", "target")}
     assert ends["previous"][256] == sizes["previous.levels"]
     offsets = dict(zip(index.members, index.offsets[0].tolist(), strict=True))
@@ -115,7 +115,7 @@ def test_a_sample_reads_the_prefix_of_its_level_and_no_more(folder, reads, size)
     assert lengths[offsets["sample.json"]] == sizes["sample.json"]
     assert lengths[offsets["tensors.safetensors"]] == sizes["tensors.safetensors"]
     assert len(lengths) == 4
-    whole = dataset.samples("train", "pair")[0]
+    whole = dataset.split("train", "pair")[0]
     assert np.array_equal(pair.target.pixels(), whole.target.pixels(size))
     assert pair.target.pixels().shape == (size, size)
 
@@ -125,7 +125,7 @@ def test_a_sixteenth_of_the_pixels_is_a_small_part_of_the_bytes(folder, reads):
     totals = {}
     for size in (None, 64, 256):
         reads.clear()
-        list(dataset.samples("train", "image", films=size is not None, film_size=size))
+        list(dataset.split("train", "image", films=size is not None, film_size=size))
         totals[size] = sum(count for _, count in reads)
     assert totals[64] - totals[None] < 0.15 * (totals[256] - totals[None])
 
@@ -137,7 +137,7 @@ def test_batches_hold_films_of_the_size_asked_for(folder, workers):
     batch = next(iter(load(dataset, "train", "pair", 3, **options)))
     assert batch.previous_film.shape == batch.target_film.shape == (3, 1, 128, 128)
     assert batch.target_film.dtype == torch.uint8
-    for row, sample in enumerate(dataset.samples("train", "pair")[:3]):
+    for row, sample in enumerate(dataset.split("train", "pair")[:3]):
         assert np.array_equal(batch.previous_film[row, 0], sample.previous.pixels(128))
         assert np.array_equal(batch.target_film[row, 0], sample.target.pixels(128))
     images = next(iter(load(dataset, "train", "image", 2, **options)))
@@ -173,10 +173,10 @@ def test_png_gives_its_own_size_and_names_the_setting_for_another(png_folder):
 
 
 def test_a_level_that_is_not_there_is_named_with_those_that_are(folder):
-    samples = open_dataset(folder).samples("train", "pair", film_size=100)
+    samples = open_dataset(folder).split("train", "pair", film_size=100)
     with pytest.raises(ContractError, match=r"previous has no level of 100 .* \[64, 128, 256\]"):
         samples[0]
-    sample = open_dataset(folder).samples("train", "pair", film_size=64)[0]
+    sample = open_dataset(folder).split("train", "pair", film_size=64)[0]
     with pytest.raises(ContractError, match="truncated"):
         sample.target.pixels(256)
 
@@ -192,7 +192,7 @@ def test_stock_webdataset_reads_and_decodes_it(folder):
     dataset = open_dataset(folder)
     urls = [str(path) for path in sorted((folder / "train").glob("pair-*.tar"))]
     stock = list(webdataset.WebDataset(urls, shardshuffle=False).map(cxrfuture_data.decode))
-    ours = dataset.samples("train", "pair")
+    ours = dataset.split("train", "pair")
     assert [sample.key for sample in stock] == [sample.key for sample in ours]
     for found, expected in zip(stock, ours, strict=True):
         assert found.target.levels.is_whole
@@ -266,13 +266,13 @@ def test_verify_finds_levels_that_are_damaged_or_not_as_said(folder, tmp_path, c
 def test_a_prefix_beyond_the_member_is_an_error_that_names_the_tar(folder, tmp_path):
     copy = shutil.copytree(folder, tmp_path / "shard")
     rewrite(copy, "image-000000.tar", cut)
-    samples = open_dataset(copy).samples("train", "image", film_size=256)
+    samples = open_dataset(copy).split("train", "image", film_size=256)
     with pytest.raises(ContractError, match=r"image-000000.tar.*cxrfuture verify"):
         samples[0]
 
 
 def test_the_films_are_those_of_the_image_stage(folder):
     order = pl.read_parquet(folder.parent / "image" / "film.parquet")["dicom_id"].to_list()
-    for pair in open_dataset(folder).samples("train", "pair"):
+    for pair in open_dataset(folder).split("train", "pair"):
         number = order.index(pair.target.dicom_id)
         assert np.array_equal(pair.target.pixels(), textured(number))

@@ -15,7 +15,7 @@ from tiny_build import (
 
 from cxrfuture_data import ContractError, open_dataset
 from cxrfuture_data.batch import ImageBatch, PairBatch, StayBatch, collate
-from cxrfuture_data.loader import load
+from cxrfuture_data.collate import collate
 from cxrfuture_data.published import DDL_CXR_STAY
 from cxrfuture_data.schema import STATIC
 from etl import shard
@@ -59,7 +59,7 @@ def test_events_become_their_embeddings(event_dataset):
 
 
 def test_windows_are_padded_to_the_longest_and_flagged(dataset):
-    pairs = dataset.samples("train", "pair")[:2]
+    pairs = dataset.split("train", "pair")[:2]
     window = pairs[1].window
     short = type(window)(**vars(window) | {"hourly": window.hourly[:3]})
     cut = type(pairs[1])(**vars(pairs[1]) | {"window": short})
@@ -101,7 +101,7 @@ def odd_dataset(tmp_path_factory):
 
 
 def test_a_stay_without_a_film_is_zeros_and_a_flag(odd_dataset):
-    samples = list(odd_dataset.samples("valid", "stay"))
+    samples = list(odd_dataset.split("valid", "stay"))
     lacking = [sample.subject_id == 9 for sample in samples]
     batch = collate(samples, odd_dataset)
     assert isinstance(batch, StayBatch)
@@ -118,7 +118,7 @@ def test_a_stay_without_a_film_is_zeros_and_a_flag(odd_dataset):
 
 
 def test_phenotypes_are_in_their_order_and_unknown_ones_are_flagged(odd_dataset):
-    samples = list(odd_dataset.samples("valid", "stay"))
+    samples = list(odd_dataset.split("valid", "stay"))
     batch = collate(samples, odd_dataset)
     row = [sample.subject_id for sample in samples].index(9)
     assert batch.phenotypes.shape == (2, 25)
@@ -128,7 +128,7 @@ def test_phenotypes_are_in_their_order_and_unknown_ones_are_flagged(odd_dataset)
 
 
 def test_a_null_event_is_flagged_and_has_no_hours(odd_dataset):
-    samples = [s for s in odd_dataset.samples("train", "pair") if s.subject_id == 1]
+    samples = [s for s in odd_dataset.split("train", "pair") if s.subject_id == 1]
     batch = collate(samples, odd_dataset)
     assert isinstance(batch, PairBatch)
     row = batch.is_null_event.tolist().index(True)
@@ -139,7 +139,7 @@ def test_a_null_event_is_flagged_and_has_no_hours(odd_dataset):
 
 
 def test_static_values_that_are_not_known_are_zero_and_flagged(odd_dataset):
-    samples = list(odd_dataset.samples("valid", "image"))
+    samples = list(odd_dataset.split("valid", "image"))
     batch = collate(samples, odd_dataset)
     assert isinstance(batch, ImageBatch)
     row = [sample.subject_id for sample in samples].index(9)
@@ -154,7 +154,7 @@ def test_a_published_dataset_is_read_as_its_authors_read(dataset):
     body = dataset.manifest.recipe.body | {"fidelity": "published"}
     record = dataset.manifest.recipe.model_copy(update={"body": body})
     published = type(dataset)(dataset.path, dataset.manifest.model_copy(update={"recipe": record}))
-    stay = dataset.samples("train", "stay")[0]  # its first measurement is in hour 1
+    stay = dataset.split("train", "stay")[0]  # its first measurement is in hour 1
     found = collate([stay], published).hours[0]
     mean, std = DDL_CXR_STAY["Age"]
     ages = found[:3, 61] * std + mean
@@ -167,7 +167,7 @@ def test_a_published_dataset_is_read_as_its_authors_read(dataset):
 
 
 def test_a_batch_of_several_kinds_is_refused(dataset):
-    mixed = [dataset.samples("train", "pair")[0], dataset.samples("train", "stay")[0]]
+    mixed = [dataset.split("train", "pair")[0], dataset.split("train", "stay")[0]]
     with pytest.raises(ValueError, match="one kind"):
         collate(mixed, dataset)
 
@@ -196,7 +196,7 @@ def test_evaluation_reads_every_pair_once_with_any_ranks_and_workers(dataset, ra
             real = (~batch.is_padding).tolist()
             seen.update(key for key, is_real in zip(batch.keys, real, strict=True) if is_real)
     assert len(lengths) == 1
-    assert seen == Counter(pair.key for pair in dataset.samples("train", "pair"))
+    assert seen == Counter(pair.key for pair in dataset.split("train", "pair"))
 
 
 def test_order_is_that_of_seed_and_epoch_whatever_the_workers(dataset):

@@ -106,7 +106,7 @@ def test_stock_webdataset_reads_every_sample(project, recipe):
 
 def test_events_point_at_the_texts_they_were_made_from(project):
     dataset = cxrfuture_data.open_dataset(project / "build" / "ehrxdiff" / "shard")
-    sample = next(iter(dataset.samples("train", "pair")))
+    sample = next(iter(dataset.split("train", "pair")))
     tables = [cxrfuture_data.schema.EVENT_TABLES[table] for table in sample.window.event_table]
     texts = dataset.texts(sample.window.event_row)
     assert len(texts) > 0
@@ -163,7 +163,7 @@ def test_show_verify_and_summary_run_on_a_build(project, tmp_path):
     assert "SIMULATED" in run(project, "cxrfuture", "summary").stdout
     run(project, "cxrfuture", "verify", shard)
     shown = run(project, "cxrfuture", "show", shard, "--png", str(tmp_path / "sample.png"))
-    subject = cxrfuture_data.open_dataset(project / shard).samples("train", "pair")[0].subject_id
+    subject = cxrfuture_data.open_dataset(project / shard).split("train", "pair")[0].subject_id
     assert str(subject) not in shown.stdout
     assert (tmp_path / "sample.png").stat().st_size > 1000
 

@@ -205,7 +205,7 @@ def test_films_and_texts_can_be_left_out(tmp_path):
     options = {"keep_films": "none", "keep_texts": False, "workers": 1}
     dataset = build_dataset(tmp_path, "ehrxdiff", shard=options)
     assert verify(dataset).samples == 23
-    assert open_dataset(dataset).samples("test", "pair")[0].target.png is None
+    assert open_dataset(dataset).split("test", "pair")[0].target.png is None
     assert sorted(path.name for path in (dataset / "embeddings").iterdir()) == [
         "sha256.txt",
         "table.npy",

@@ -20,7 +20,7 @@ def test_samples_of_future(tmp_path):
     stays = {
         stay.subject_id: stay
         for split in ("train", "valid", "test")
-        for stay in dataset.samples(split, "stay")
+        for stay in dataset.split(split, "stay")
     }
     assert [stays[s].remaining_hours for s in (1, 2, 4)] == [10.5, None, 42.0]
     assert [stays[s].icu_transfer for s in (1, 2, 3)] == [False, None, True]
@@ -37,7 +37,7 @@ def test_the_window_of_future_has_its_own_variables_and_ends(tmp_path):
     dataset = open_dataset(build_dataset(tmp_path, "future", shard={"workers": 1}))
     (pair,) = [
         pair
-        for pair in dataset.samples("train", "pair")
+        for pair in dataset.split("train", "pair")
         if pair.key == key_of("pair", "dicom-1-0", "dicom-1-1")
     ]
     assert pair.window.variables == "wide"
@@ -57,7 +57,7 @@ def test_the_window_of_future_has_its_own_variables_and_ends(tmp_path):
 def test_a_batch_of_future_has_a_value_and_a_flag_of_each_variable(tmp_path):
     dataset = open_dataset(build_dataset(tmp_path, "future", shard={"workers": 1}))
     for kind in ("pair", "stay"):
-        sample = dataset.samples("train", kind)[0]
+        sample = dataset.split("train", kind)[0]
         batch = collate([sample], dataset)
         assert batch.hours.shape == (1, len(sample.window.hourly), 2 * len(NAMES))
         assert batch.hours.shape[2] == hour_columns(dataset, kind) == 142
@@ -72,7 +72,7 @@ def test_a_batch_of_future_has_a_value_and_a_flag_of_each_variable(tmp_path):
 
 def test_the_picture_has_a_lane_for_any_table_and_a_line_for_what_runs(tmp_path):
     dataset = open_dataset(build_dataset(tmp_path, "future", shard={"workers": 1}))
-    pair = dataset.samples("train", "pair")[0]
+    pair = dataset.split("train", "pair")[0]
     tables = np.arange(len(EVENT_TABLES), dtype=np.uint8)
     hours = np.full(len(tables), -2, np.float32)
     simulated = Simulated(tables=True, films=True)
@@ -92,7 +92,7 @@ def test_the_picture_has_a_lane_for_any_table_and_a_line_for_what_runs(tmp_path)
 
 def test_other_recipes_say_nothing_of_it(tmp_path):
     dataset = open_dataset(build_dataset(tmp_path, "ddl_cxr", shard={"workers": 1}))
-    stay = dataset.samples("train", "stay")[0]
+    stay = dataset.split("train", "stay")[0]
     assert (stay.remaining_hours, stay.icu_transfer, stay.readmitted, stay.label) == (None,) * 4
     assert stay.history is None
     assert stay.window.variables == "benchmark"
@@ -101,7 +101,7 @@ def test_other_recipes_say_nothing_of_it(tmp_path):
 
 def test_a_batch_of_future(tmp_path):
     dataset = open_dataset(build_dataset(tmp_path, "future", shard={"workers": 1}))
-    stays = sorted(dataset.samples("train", "stay"), key=lambda stay: stay.subject_id)
+    stays = sorted(dataset.split("train", "stay"), key=lambda stay: stay.subject_id)
     batch = collate(stays, dataset)  # patients 1 to 8
     assert batch.hours.shape == (8, 48, 2 * len(NAMES))
     assert batch.remaining_hours[:2].tolist() == [10.5, 0.0]
@@ -119,7 +119,7 @@ def test_a_batch_of_future(tmp_path):
 
 def test_changes_of_a_batch_come_from_both_films_and_the_report(tmp_path):
     dataset = open_dataset(build_dataset(tmp_path, "future", shard={"workers": 1}))
-    pairs = list(dataset.samples("train", "pair"))
+    pairs = list(dataset.split("train", "pair"))
     batch = collate(pairs, dataset)
     for row, pair in enumerate(pairs):
         for column, finding in enumerate(FINDINGS):

@@ -21,7 +21,7 @@ def reference(tmp_path_factory):
 
 
 def test_attributes_and_changes_are_those_of_the_tables(reference):
-    pairs = open_dataset(reference).samples("train", "pair")
+    pairs = open_dataset(reference).split("train", "pair")
     described = dict.fromkeys(ATTRIBUTES) | {"lung opacity": 1, "consolidation": 0}
     changed = dict.fromkeys(CHANGE_ATTRIBUTES) | {"pneumonia": "worsened"}
     for pair in pairs:
@@ -33,13 +33,13 @@ def test_attributes_and_changes_are_those_of_the_tables(reference):
 
 
 def test_phenotypes_are_those_of_the_stay(reference):
-    for stay in open_dataset(reference).samples("train", "stay"):
+    for stay in open_dataset(reference).split("train", "stay"):
         ones = [i for i, name in enumerate(PHENOTYPES) if stay.phenotypes[name]]
         assert ones == list(range(0, 25, stay.subject_id))
 
 
 def test_a_recipe_without_static_values_has_an_empty_vector(reference):
-    image = open_dataset(reference).samples("test", "image")[0]
+    image = open_dataset(reference).split("test", "image")[0]
     assert image.static.shape == (0,)
     assert image.static.dtype == np.float32
 
@@ -60,7 +60,7 @@ def test_a_static_value_that_is_not_known_is_nan(tmp_path):
     shard.run(params, recipe)
     found = {
         image.subject_id: image.static
-        for image in open_dataset(params.build("ddl_cxr", "shard")).samples("train", "image")
+        for image in open_dataset(params.build("ddl_cxr", "shard")).split("train", "image")
     }
     names = list(STATIC)
     assert found[1].tolist() == [0.5, 41, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]
@@ -78,11 +78,11 @@ def test_a_stay_without_a_film_and_a_null_event_are_written_and_read(tmp_path):
     folder = params.build("ddl_cxr", "shard")
     assert verify(folder).samples == 48
     dataset = open_dataset(folder)
-    stays = {stay.subject_id: stay for stay in dataset.samples("train", "stay")}
+    stays = {stay.subject_id: stay for stay in dataset.split("train", "stay")}
     assert stays[1].previous is None
     assert stays[1].hours_since_previous is None
     assert stays[2].previous.dicom_id == "dicom-2-1"
-    pairs = dataset.samples("train", "pair")
+    pairs = dataset.split("train", "pair")
     null = pairs[pairs.find(key)]
     assert (null.is_null_event, null.gap_hours) == (True, 0)
     assert null.target.dicom_id == null.previous.dicom_id == "dicom-2-0"
@@ -109,7 +109,7 @@ def test_a_dataset_without_any_film_can_be_built(tmp_path):
     shard.run(params, recipe)
     assert verify(folder / "shard").samples == 12
     dataset = open_dataset(folder / "shard")
-    batch = collate(list(dataset.samples("test", "stay")), dataset)
+    batch = collate(list(dataset.split("test", "stay")), dataset)
     assert batch.previous.shape == (2, 2, 0, 0, 0)
     assert batch.hours.shape == (2, 48, 79)
     assert dataset.statistics.latent.films == 0
@@ -121,9 +121,9 @@ def test_tables_of_labels_that_a_recipe_lacks_describe_nothing(tmp_path):
         (params.build("ddl_cxr", "cohort") / f"{name}.parquet").unlink()
     shard.run(params, recipe)
     dataset = open_dataset(params.build("ddl_cxr", "shard"))
-    pair = dataset.samples("train", "pair")[0]
+    pair = dataset.split("train", "pair")[0]
     assert (pair.previous.attributes, pair.changes) == ({}, {})
-    assert dataset.samples("train", "stay")[0].phenotypes is None
+    assert dataset.split("train", "stay")[0].phenotypes is None
 
 
 @pytest.mark.parametrize("name", ["attribute", "change", "phenotype"])

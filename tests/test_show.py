@@ -47,18 +47,18 @@ def text_of(sample, dataset, **options):
 
 
 def test_text_says_what_the_sample_holds(hourly_dataset, event_dataset):
-    pair = hourly_dataset.samples("train", "pair")[0]
+    pair = hourly_dataset.split("train", "pair")[0]
     words = text_of(pair, hourly_dataset, ids=False)
     assert "10.0 h from the previous film to the target (SIMULATED tables and films)" in words
     assert "Heart Rate" in words
     assert "hourly values over 10 hours: 1 of 17 variables measured" in words
-    found = text_of(event_dataset.samples("train", "pair")[0], event_dataset, ids=False)
+    found = text_of(event_dataset.split("train", "pair")[0], event_dataset, ids=False)
     assert all(text in found for text in TEXTS)
 
 
 @pytest.mark.parametrize("kind", ["pair", "stay", "image"])
 def test_ids_and_dates_are_shown_only_when_asked_for(hourly_dataset, kind):
-    sample = hourly_dataset.samples("train", kind)[0]
+    sample = hourly_dataset.split("train", kind)[0]
     hidden = text_of(sample, hourly_dataset, ids=False)
     shown = text_of(sample, hourly_dataset, ids=True)
     for secret in ("dicom-", "2150-01-01", f"subject {sample.subject_id}"):
@@ -67,7 +67,7 @@ def test_ids_and_dates_are_shown_only_when_asked_for(hourly_dataset, kind):
 
 
 def test_a_stay_without_a_film_is_shown_and_drawn(odd_dataset, tmp_path):
-    stay = odd_dataset.samples("valid", "stay")[0]
+    stay = odd_dataset.split("valid", "stay")[0]
     words = text_of(stay, odd_dataset, ids=True)
     assert "ICU stay without a film before the prediction" in words
     assert "no film in this stay" in words
@@ -80,7 +80,7 @@ def test_a_stay_without_a_film_is_shown_and_drawn(odd_dataset, tmp_path):
 
 
 def test_a_null_event_is_shown_and_drawn(odd_dataset, tmp_path):
-    samples = odd_dataset.samples("train", "pair")
+    samples = odd_dataset.split("train", "pair")
     position = next(i for i in range(len(samples)) if samples[i].is_null_event)
     words = text_of(samples[position], odd_dataset, ids=False)
     assert "null event: the previous film is the target" in words
@@ -91,12 +91,12 @@ def test_a_null_event_is_shown_and_drawn(odd_dataset, tmp_path):
 
 
 def test_what_is_known_beyond_the_findings_is_shown(hourly_dataset):
-    pairs = hourly_dataset.samples("train", "pair")
+    pairs = hourly_dataset.split("train", "pair")
     described = next(pair for pair in pairs if pair.changes)
     words = text_of(described, hourly_dataset, ids=False)
     assert "pneumonia worsened" in words
     assert "attributes: lung opacity" in words
-    stays = hourly_dataset.samples("test", "stay")
+    stays = hourly_dataset.split("test", "stay")
     stay = next(stay for stay in stays if stay.subject_id == 12)
     found = text_of(stay, hourly_dataset, ids=False)
     assert f"{PHENOTYPES[0]}, {PHENOTYPES[12]}, {PHENOTYPES[24]}" in found
@@ -104,7 +104,7 @@ def test_what_is_known_beyond_the_findings_is_shown(hourly_dataset):
 
 @pytest.mark.parametrize("kind", ["pair", "stay", "image"])
 def test_every_kind_has_a_picture(hourly_dataset, tmp_path, capsys, kind):
-    samples = hourly_dataset.samples("train", kind)
+    samples = hourly_dataset.split("train", kind)
     show(hourly_dataset, "train", kind, samples.key(1), png=tmp_path / "sample.png")
     assert samples.key(1) in capsys.readouterr().out
     with Image.open(tmp_path / "sample.png") as picture:
@@ -112,7 +112,7 @@ def test_every_kind_has_a_picture(hourly_dataset, tmp_path, capsys, kind):
 
 
 def test_the_picture_holds_both_films_at_its_sides(hourly_dataset):
-    pair = hourly_dataset.samples("train", "pair")[0]
+    pair = hourly_dataset.split("train", "pair")[0]
     picture = np.asarray(draw(pair, hourly_dataset.manifest.simulated).convert("L"))
     middle = TOP + FILM // 2
     assert picture[middle, MARGIN + FILM // 2] == pair.previous.pixels()[0, 0]
@@ -120,7 +120,7 @@ def test_the_picture_holds_both_films_at_its_sides(hourly_dataset):
 
 
 def test_the_picture_says_simulated_only_when_it_is(hourly_dataset):
-    pair = hourly_dataset.samples("train", "pair")[0]
+    pair = hourly_dataset.split("train", "pair")[0]
     corner = (slice(26, 60), slice(WIDTH - 160, WIDTH))
     pictures = {
         name: np.asarray(draw(pair, Simulated(tables=tables, films=films)))[corner]

@@ -120,7 +120,7 @@ def test_a_shard_twice_under_two_names_is_found(folder):
 
 def test_a_sample_that_does_not_decode_is_named_with_its_shard(folder):
     path = folder / "train" / "pair-000001.tar"
-    key = open_dataset(folder).samples("train", "pair").key(4)
+    key = open_dataset(folder).split("train", "pair").key(4)
     data = path.read_bytes().replace(b'"sex":"F"', b'"sex":"Q"').replace(b'"sex":"M"', b'"sex":"Q"')
     path.write_bytes(data)
     forge(folder, "pair-000001")

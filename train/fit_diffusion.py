@@ -23,7 +23,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from cxrfuture_data import ContractError, Dataset, open_dataset
-from cxrfuture_data.batch import hour_columns
+from cxrfuture_data.collate import hour_columns
 from cxrfuture_data.console import progress, say
 from cxrfuture_data.publish import digest, write_json
 from train.checkpoint import State, Trained, checkpoints, load, move_aside, read_state, save
@@ -83,7 +83,7 @@ def fit_diffusion(
     if is_first:
         write_metrics(run)
         if codec is not None:
-            split = next(s for s in ("valid", "test", "train") if run.data.samples(s, "pair"))
+            split = next(s for s in ("valid", "test", "train") if run.data.split(s, "pair"))
             draw_film(
                 checkpoints(out)[-1], Request(dataset, codec, split, 0, seed), out / "sample.png"
             )
@@ -98,7 +98,7 @@ def open_run(dataset: Path, out: Path, config: DiffusionConfig, seed: int) -> Ru
             f"{dataset}: recipe {data.manifest.recipe.name!r} keeps no hourly record, on which "
             "this model is conditioned; train on a dataset of ddl_cxr"
         )
-    pairs = data.samples("train", "pair", films=False)
+    pairs = data.split("train", "pair", films=False)
     accelerator = Accelerator(mixed_precision=config.precision, cpu=not torch.cuda.is_available())
     plan = Plan(config, seed, len(pairs), accelerator.process_index, accelerator.num_processes)
     channels = len(data.statistics.latent.channel_mean)

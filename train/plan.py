@@ -7,7 +7,6 @@ import torch
 
 from cxrfuture_data import ContractError, Dataset
 from cxrfuture_data.batch import PairBatch
-from cxrfuture_data.loader import load
 from train.settings import DiffusionConfig
 
 PairTensors = PairBatch[torch.Tensor]
@@ -56,28 +55,23 @@ def read_parts(dataset: Dataset, plan: Plan, first_step: int) -> Iterator[list[P
     The loader deals part_size * ranks samples at a time in the order of the epoch, so the parts of
     a step, over all ranks, are the same batch_size samples however they are dealt.
     """
-    accumulate = plan.config.accumulate
     epoch, step = divmod(first_step, plan.steps_per_epoch)
-    while True:
-        batches = iter(
-            load(
-                dataset,
-                "train",
-                "pair",
-                plan.part_size,
-                seed=plan.seed,
-                epoch=epoch,
-                rank=plan.rank,
-                ranks=plan.ranks,
-                workers=plan.config.workers,
-                start_batch=step * accumulate,
-            )
-        )
-        for _ in range(step, plan.steps_per_epoch):
-            yield [_pairs(next(batches)) for _ in range(accumulate)]
-        epoch, step = epoch + 1, 0
-
-
-def _pairs(batch: object) -> PairTensors:
-    assert isinstance(batch, PairBatch)
-    return batch
+    loader = dataset.split("train", "pair").loader(
+        plan.part_size,
+        "ddl_cxr.pair",
+        rank=plan.rank,
+        world_size=plan.ranks,
+        workers=plan.config.workers,
+        seed=plan.seed,
+    )
+    state = loader.state_dict() | {"epoch": epoch, "position": step * plan.config.batch_size}
+    loader.load_state_dict(state)
+    try:
+        while True:
+            batches = iter(loader)
+            for _ in range(step, plan.steps_per_epoch):
+                yield [next(batches) for _ in range(plan.config.accumulate)]
+            step = 0
+            loader.set_epoch(epoch := epoch + 1)
+    finally:
+        loader.close()

@@ -9,8 +9,9 @@ from PIL import Image
 from torch import Tensor
 
 from cxrfuture_data import ContractError, PairSample, open_dataset
-from cxrfuture_data.batch import PairBatch, collate, convert
+from cxrfuture_data.batch import PairBatch, convert
 from cxrfuture_data.codec import load_codec, weights_digest
+from cxrfuture_data.collate import collate
 from cxrfuture_data.publish import publish
 from train import diffusion
 from train.checkpoint import load_averaged, read_state
@@ -42,7 +43,7 @@ def draw_film(checkpoint: Path, request: Request, png: Path) -> None:
             f"{request.codec}: not the autoencoder that made the latents of {request.dataset}; "
             "give the one that `latent` used"
         )
-    found = data.samples(request.split, "pair", films=False)[request.index]
+    found = data.split(request.split, "pair", films=False)[request.index]
     assert isinstance(found, PairSample)
     batch = convert(collate([found], data), torch.from_numpy)
     assert isinstance(batch, PairBatch)

@@ -1,0 +1,128 @@
+"""Tars -> the arrays of a batch, written in place: the fast form of ``collate``.
+
+Facts come from the columns, a row a sample; tensors from one read a sample, whose tar header and
+safetensors header prove what was read; hours are filled for all samples at once. No JSON is parsed
+but one header of tensors for each distinct shape.
+"""
+
+from functools import cached_property
+
+import numpy as np
+
+from cxrfuture_data.collate import film_size, hourly_rule
+from cxrfuture_data.event_fields import EventFields
+from cxrfuture_data.film_fields import FilmFields
+from cxrfuture_data.order import block_numbers
+from cxrfuture_data.scalar_fields import scalar_fields
+from cxrfuture_data.schema import FILMS_OF_KIND, TENSORS_MEMBER, ContractError
+from cxrfuture_data.source import Shards
+from cxrfuture_data.split import Split
+from cxrfuture_data.tensor_fields import (
+    HourFields,
+    Job,
+    LatentFields,
+    Positions,
+    Shape,
+    StaticFields,
+)
+from cxrfuture_data.tensor_reader import Target, TensorReader, ToRead
+from cxrfuture_data.view import View
+
+TensorFields = LatentFields | HourFields | EventFields | StaticFields
+
+
+class Filler:
+    """Reads for one view; positions are those of the columns. One a process and thread: it keeps
+    files open and memory to work in."""
+
+    def __init__(self, split: Split, view: View) -> None:
+        if split.kind != view.kind:
+            raise ContractError(
+                f"the view is of {view.kind} samples, these are {split.kind}; name another view"
+            )
+        data = split.dataset
+        self.split = split
+        self.columns = data.columns(split.name, split.kind)
+        self.scalars = scalar_fields(view.kind, self.columns)
+        roles, latent = FILMS_OF_KIND[view.kind], tuple(data.manifest.latent.shape)
+        self.events: EventFields | None = None
+        self.fields: list[TensorFields] = [LatentFields(view, roles, latent)]
+        if view.kind == "image":
+            self.fields.append(StaticFields(self.columns))
+        else:
+            rule = hourly_rule(data, view.kind)
+            self.fields.append(HourFields(rule, self.columns, view.hours))
+            self.events = EventFields(view, self.columns, data.embeddings)
+            self.fields.append(self.events)
+        size, kept = film_size(data, view), data.manifest.films_kept
+        self.films = [
+            FilmFields(role, kept, size, self.columns, view.augment.get(role)) for role in roles
+        ]
+        self.has_tensors = (
+            view.latents != "none" or view.hours or view.events != "none" or view.kind == "image"
+        )
+        self.reader = TensorReader(view.kind, self.columns, latent)
+        names = [TENSORS_MEMBER] if self.has_tensors else []
+        names += [film.name for film in self.films if size]
+        self.members = [self.columns.places.members.index(name) for name in names]
+        self.blocks = block_numbers(self.columns.places.shard)
+
+    @cached_property
+    def shards(self) -> Shards:
+        """Opened with the first sample."""
+        source, places = self.split.dataset.source, self.columns.places
+        return source.shards(self.split.name, places, self.members, self.blocks)
+
+    def expect(self, positions: Positions) -> None:
+        """Say which samples come next, in their order, so that far ones are fetched ahead."""
+        numbers = self.blocks[positions]
+        _, first = np.unique(numbers, return_index=True)
+        self.shards.expect(numbers[np.sort(first)].tolist())
+
+    def shapes(self, positions: Positions) -> dict[str, Shape]:
+        """Lengths and dtype of each array of the batch of these samples."""
+        count = len(positions)
+        found: dict[str, Shape] = {"is_padding": ((count,), np.bool_)}
+        for name, column in self.scalars.items():
+            found[name] = ((count, *column.shape[1:]), column.dtype)
+        for fields in (*self.fields, *self.films):
+            found |= fields.shapes(positions)
+        return found
+
+    def largest_shapes(self, positions: Positions, count: int) -> dict[str, Shape]:
+        """Shapes that no batch of ``count`` of these samples exceeds."""
+        longest = [int(positions[0])]
+        for name in ("hours", "events", "is_null_event"):
+            if name in self.columns.names:
+                longest.append(int(positions[np.argmax(self.columns[name][positions])]))
+        found = self.shapes(np.array(longest))
+        return {name: ((count, *shape[1:]), dtype) for name, (shape, dtype) in found.items()}
+
+    def fill(self, job: Job) -> None:
+        """Write every array of ``shapes(positions)`` but is_padding, whatever it held before."""
+        for name, column in self.scalars.items():
+            np.take(column, job.positions, axis=0, out=job.out[name], mode="clip")
+        if self.has_tensors:
+            self._read_tensors(job)
+        for fields in self.fields:
+            fields.finish(job)
+        for film in self.films:
+            if film.size:
+                film.fill(job, self.shards)
+
+    def _read_tensors(self, job: Job) -> None:
+        targets: dict[str, Target] = {}
+        for fields in self.fields:
+            targets |= fields.begin(job)
+        has_events = self.events is not None and job.out["is_event"].shape[1] > 0
+        lengths = self.reader.lengths(job.positions)
+        samples = zip(job.positions.tolist(), job.keys, lengths, strict=True)
+        for row, sample in enumerate(samples):
+            layout = self.reader.read(self.shards, row, ToRead(*sample), targets)
+            if has_events:
+                self.events.add(row, layout, self.reader.member)
+
+    def close(self) -> None:
+        """Close what this process holds open."""
+        if "shards" in self.__dict__:
+            self.shards.close()

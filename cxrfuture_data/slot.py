@@ -1,0 +1,122 @@
+"""Memory for batches, used again and again: no page is asked of the system twice, worker processes
+write into it directly, and CUDA copies out of it without a detour.
+
+A slot is lent with a batch and comes back when the last array or tensor over it is gone, so a user
+may keep batches as long as he likes: more slots are made meanwhile.
+"""
+
+import mmap
+import os
+import tempfile
+import weakref
+from collections import deque
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from cxrfuture_data.sample import Array
+
+ALIGNMENT = 64  # bytes: a cache line
+Shapes = Mapping[str, tuple[tuple[int, ...], Any]]  # name -> lengths, dtype
+
+
+def place_arrays(shapes: Shapes) -> tuple[dict[str, int], int]:
+    """Where each array begins in a slot, and the bytes of them all."""
+    starts: dict[str, int] = {}
+    end = 0
+    for name, (lengths, dtype) in shapes.items():
+        starts[name] = end
+        size = prod(lengths) * np.dtype(dtype).itemsize
+        end += -(-size // ALIGNMENT) * ALIGNMENT
+    return starts, end
+
+
+def arrays_over(memory: Array, shapes: Shapes) -> dict[str, Array]:
+    """Arrays of these shapes over a slot's bytes; each keeps the memory from coming back."""
+    starts, size = place_arrays(shapes)
+    if size > len(memory):
+        raise ValueError(f"a batch of {size:,} bytes does not go into {len(memory):,}")
+    return {
+        name: np.ndarray(lengths, dtype, buffer=memory, offset=starts[name])
+        for name, (lengths, dtype) in shapes.items()
+    }
+
+
+class Slot:
+    """Anonymous memory that another process can map by its file descriptor. It has no name, so
+    nothing is left of it when its processes are gone, however they end."""
+
+    def __init__(self, number: int, size: int) -> None:
+        self.number = number
+        self.size = max(size, 1)
+        self.file = _anonymous_file()
+        os.ftruncate(self.file, self.size)
+        self.memory = mmap.mmap(self.file, self.size)
+        self.is_copied: Any = None  # what CUDA still copies out of it; see pinned.py
+
+    def close(self) -> None:
+        """Give the descriptor back; the memory goes when no array is over it."""
+        os.close(self.file)
+
+
+def _anonymous_file() -> int:
+    if hasattr(os, "memfd_create"):  # Linux: not bound by the size of /dev/shm
+        return os.memfd_create("cxrfuture-batch", os.MFD_CLOEXEC)
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+class SlotPool:
+    """``size``: bytes of the largest batch. ``pinned``: whether CUDA copies from the slots."""
+
+    def __init__(self, size: int, pinned: bool = False) -> None:
+        self.size = size
+        self.pinned = pinned
+        self.made: list[Slot] = []
+        self._free: deque[Slot] = deque()  # appended to by whatever thread drops a batch
+
+    def take(self) -> Slot:
+        """A slot that nobody uses, a new one if there is none."""
+        for _ in range(len(self._free)):
+            slot = self._free.popleft()
+            if slot.is_copied is None or slot.is_copied.query():
+                return slot
+            self._free.append(slot)
+        slot = Slot(len(self.made), self.size)
+        if self.pinned:
+            from cxrfuture_data.pinned import pin
+
+            pin(slot.memory)
+        self.made.append(slot)
+        return slot
+
+    def lend(self, slot: Slot) -> Array:
+        """(size,) uint8 over the slot, which comes back when the last array over it is gone."""
+        memory = np.frombuffer(slot.memory, np.uint8)
+        weakref.finalize(memory, self._give_back, slot).atexit = False
+        return memory
+
+    def give_back(self, slot: Slot) -> None:
+        """A slot that was taken and not lent."""
+        self._free.append(slot)
+
+    def _give_back(self, slot: Slot) -> None:
+        if self.pinned:
+            from cxrfuture_data.pinned import mark
+
+            slot.is_copied = mark()
+        self._free.append(slot)
+
+    def close(self) -> None:
+        """Slots that are lent keep their memory until their batches are gone."""
+        if self.pinned:
+            from cxrfuture_data.pinned import unpin
+
+            for slot in self.made:
+                unpin(slot.memory)
+        for slot in self.made:
+            slot.close()
+        self.made.clear()
+        self._free.clear()

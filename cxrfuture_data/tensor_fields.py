@@ -1,0 +1,154 @@
+"""Fields of a batch that come from tensors: latents, hours and static values.
+
+Each kind of field says what arrays it writes (``shapes``), where tensors are to be read to
+(``begin``), and makes of them what a model sees (``finish``). Every array is written wholly,
+whatever it held before.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cxrfuture_data.augment import seed_of
+from cxrfuture_data.columns import Columns
+from cxrfuture_data.hour_batch import HourFiller, Patients
+from cxrfuture_data.hourly import HourlyInput
+from cxrfuture_data.posterior import draw
+from cxrfuture_data.sample import Array
+from cxrfuture_data.schema import LATENT_PARTS, STATIC, VARIABLES, WIDE_VARIABLES
+from cxrfuture_data.tensor_reader import Target
+from cxrfuture_data.view import View
+from cxrfuture_data.wide import WideInput
+
+Positions = npt.NDArray[np.int64]
+Shape = tuple[tuple[int, ...], Any]  # lengths, dtype
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What is random of a batch comes from here and from each sample's key. Films are augmented in
+    training alone."""
+
+    seed: int = 0
+    epoch: int = 0
+    training: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A batch to write: which samples, by position in the columns, and into what arrays."""
+
+    positions: Positions
+    keys: Sequence[bytes]
+    draw: Draw
+    out: Mapping[str, Array]
+
+
+class LatentFields:
+    """(B, 2, C, h, w), or (B, C, h, w), of each role; 0 where there is no film."""
+
+    def __init__(self, view: View, roles: Sequence[str], latent: tuple[int, ...]) -> None:
+        self.asked = view.latents
+        self.roles = roles
+        self.latent = latent
+
+    def shapes(self, positions: Positions) -> dict[str, Shape]:
+        count = len(positions)
+        shape: Shape = {
+            "none": ((count, 0, *self.latent), np.float16),
+            "posterior": ((count, 2, *self.latent), np.float16),
+            "mean": ((count, *self.latent), np.float16),
+            "drawn": ((count, *self.latent), np.float32),
+        }[self.asked]
+        return dict.fromkeys(self.roles, shape)
+
+    def begin(self, job: Job) -> dict[str, Target]:
+        if self.asked == "none":
+            return {}
+        if self.asked == "mean":
+            return {f"{role}_mean": fixed_target(job.out[role]) for role in self.roles}
+        both = {role: job.out[role] for role in self.roles}
+        if self.asked == "drawn":
+            shape = (len(job.positions), 2, *self.latent)
+            both = self.posteriors = {role: np.empty(shape, np.float16) for role in self.roles}
+        return {
+            f"{role}_{name}": fixed_target(array, part, len(LATENT_PARTS))
+            for role, array in both.items()
+            for part, name in enumerate(LATENT_PARTS)
+        }
+
+    def finish(self, job: Job) -> None:
+        if self.asked != "drawn":
+            return
+        for role, both in self.posteriors.items():
+            keys = [key.decode() for key in job.keys]
+            seeds = [seed_of(job.draw.seed, job.draw.epoch, key, role) for key in keys]
+            out = job.out[role]
+            out[:] = draw(both[:, 0], both[:, 1], seeds)
+            out[~both.any(axis=(1, 2, 3, 4))] = 0  # no film, whose mean and log-variance are 0
+
+
+class HourFields:
+    """hours: (B, T, F) as a model reads them, and is_hour (B, T)."""
+
+    def __init__(self, rule: HourlyInput | WideInput, columns: Columns, is_asked: bool) -> None:
+        self.rule = rule
+        self.is_asked = is_asked
+        self.lengths = columns["hours"].astype(np.int64)
+        self.patients = Patients(columns["age"], columns["is_male"])
+        self.filler = HourFiller(rule)
+        variables = WIDE_VARIABLES if isinstance(rule, WideInput) else VARIABLES
+        self.variables = len(variables)
+
+    def shapes(self, positions: Positions) -> dict[str, Shape]:
+        hours = int(self.lengths[positions].max()) if self.is_asked else 0
+        shape = (len(positions), hours)
+        return {"hours": ((*shape, self.rule.columns), np.float32), "is_hour": (shape, np.bool_)}
+
+    def begin(self, job: Job) -> dict[str, Target]:
+        if not self.is_asked:
+            return {}
+        lengths = self.lengths[job.positions]
+        self.record = np.empty((int(lengths.sum()), self.variables), np.float32)
+        starts = (np.cumsum(lengths) - lengths) * self.variables * self.record.itemsize
+        return {"hourly": Target(bytes_of(self.record), starts.tolist(), 0)}
+
+    def finish(self, job: Job) -> None:
+        if self.is_asked:
+            at, out = job.positions, job.out
+            patients = Patients(self.patients.age[at], self.patients.is_male[at])
+            self.filler.fill(out["hours"], out["is_hour"], self.record, self.lengths[at], patients)
+
+
+class StaticFields:
+    """static (B, S), 0 where it is not known, and static_known; S is 0 of a recipe without."""
+
+    def __init__(self, columns: Columns) -> None:
+        self.width = len(STATIC) if columns["has_static"].any() else 0
+
+    def shapes(self, positions: Positions) -> dict[str, Shape]:
+        shape = (len(positions), self.width)
+        return {"static": (shape, np.float32), "static_known": (shape, np.bool_)}
+
+    def begin(self, job: Job) -> dict[str, Target]:
+        return {"static": fixed_target(job.out["static"])} if self.width else {}
+
+    def finish(self, job: Job) -> None:
+        static, known = job.out["static"], job.out["static_known"]
+        np.equal(static, static, out=known)  # not of NaN
+        static[~known] = 0
+
+
+def fixed_target(array: Array, part: int = 0, parts: int = 1) -> Target:
+    """A part of each row of a contiguous array, whose rows are ``parts`` alike."""
+    width = array[0].nbytes // parts
+    starts = range(part * width, array.nbytes, parts * width) if width else [0] * len(array)
+    return Target(bytes_of(array), starts, width)
+
+
+def bytes_of(array: Array) -> memoryview:
+    """The memory of a contiguous array."""
+    return memoryview(array.reshape(-1).view(np.uint8))

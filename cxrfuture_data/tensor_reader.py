@@ -1,0 +1,165 @@
+"""The tensors of samples, read from their tars straight into the arrays of a batch.
+
+One system call a sample scatters its tensors; what lies before and between them goes to memory that
+is used again. Tar header and safetensors header prove, byte by byte, that what was read is what the
+columns say.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from cxrfuture_data.columns import Columns
+from cxrfuture_data.local_shards import HEADER
+from cxrfuture_data.schema import TENSORS_MEMBER, ContractError
+from cxrfuture_data.source import Shards
+from cxrfuture_data.tar_member import REMEDY, Member, cut_short, require_header
+from cxrfuture_data.tensor_layout import PREFIX, TensorLayout, parse_layout
+
+KNOWN_LAYOUTS = 4096  # kept; windows with events differ more than that
+Positions = npt.NDArray[np.int64]
+
+
+class ToRead(NamedTuple):
+    """Which sample to read; ``lengths``: see ``TensorReader.lengths``."""
+
+    position: int
+    key: bytes
+    lengths: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a tensor goes: ``memory`` in bytes, and where in it each sample's begins; of a sample
+    without the tensor ``width`` bytes there become 0."""
+
+    memory: memoryview
+    starts: Sequence[int]
+    width: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """A layout that was met before: its header, with what says how long that is, and the pieces of
+    tar header and member in their order, each with the target it goes to or None."""
+
+    header: bytes
+    layout: TensorLayout
+    pieces: list[tuple[str | None, int, int]]
+    lacking: list[str]
+
+
+class TensorReader:
+    """``latent``: (C, h, w) of every film that is there. ``member``: the bytes of the sample read
+    last, but for what went to targets."""
+
+    def __init__(self, kind: str, columns: Columns, latent: tuple[int, ...]) -> None:
+        self.kind = kind
+        self.latents = (latent, (0, 0, 0))
+        self.columns = columns
+        places = columns.places
+        self.column = places.members.index(TENSORS_MEMBER)
+        largest = int(places.size[:, self.column].max(initial=0))
+        self._scratch = bytearray(HEADER + largest)
+        self._view = memoryview(self._scratch)
+        self.member = self._view[HEADER:]
+        self._end_of_name = b"." + TENSORS_MEMBER.encode() + b"\0"
+        self._known: dict[tuple[int, ...], _Known] = {}
+        self._names: tuple[str, ...] = ()
+
+    def lengths(self, positions: Positions) -> list[tuple[int, ...]]:
+        """(bytes, hours, events) of each sample; of an image bytes alone."""
+        lengths = [self.columns.places.size[positions, self.column].tolist()]
+        if self.kind != "image":
+            lengths += [self.columns[name][positions].tolist() for name in ("hours", "events")]
+        return list(zip(*lengths, strict=True))
+
+    def read(
+        self, shards: Shards, row: int, sample: ToRead, targets: Mapping[str, Target]
+    ) -> TensorLayout:
+        """Fill the targets' share of a row, and the scratch memory with the rest."""
+        if self._names != tuple(targets):
+            self._names, self._known = tuple(targets), {}
+        known = self._known.get(sample.lengths)
+        size = HEADER + sample.lengths[0]
+        pieces = [self._view[:size]] if known is None else self._pieces(known, row, targets)
+        file, start = shards.place(sample.position, self.column)
+        if os.preadv(file, pieces, start) != size:
+            raise cut_short(shards, self._member(sample))
+        if not self._scratch.startswith(sample.key + self._end_of_name):
+            require_header(self._scratch, shards, self._member(sample))
+        if known is None:
+            known = self._learn(shards, sample)
+            for name, target in targets.items():
+                first, last = known.layout.spans[name]
+                begin = target.starts[row]
+                tensor = self._view[HEADER + first : HEADER + last]
+                target.memory[begin : begin + last - first] = tensor
+        elif not self._scratch.startswith(known.header, HEADER):
+            raise self._refusal(shards, sample, "its tensors are not as long as the columns say")
+        for name in known.lacking:
+            target = targets[name]
+            begin = target.starts[row]
+            target.memory[begin : begin + target.width] = bytes(target.width)
+        return known.layout
+
+    def _pieces(self, known: _Known, row: int, targets: Mapping[str, Target]) -> list[memoryview]:
+        pieces = []
+        for name, first, last in known.pieces:
+            if name is None:
+                pieces.append(self._view[first:last])
+            else:
+                target = targets[name]
+                begin = target.starts[row]
+                pieces.append(target.memory[begin : begin + last - first])
+        return pieces
+
+    def _learn(self, shards: Shards, sample: ToRead) -> _Known:
+        """The layout of the member in the scratch memory."""
+        first = HEADER + PREFIX
+        last = first + int.from_bytes(self._view[HEADER:first], "little")
+        try:
+            layout = parse_layout(bytes(self._view[first:last]), self.kind)
+        except ContractError as error:
+            raise self._refusal(shards, sample, str(error)) from None
+        if (layout.size, layout.hours, layout.events)[: len(sample.lengths)] != sample.lengths:
+            raise self._refusal(shards, sample, "its tensors are not as long as the columns say")
+        for name, shape in layout.shapes.items():
+            if name.endswith(("_mean", "_logvar")) and shape not in self.latents:
+                problem = f"{name} is {shape}, dataset.json says {self.latents[0]}"
+                raise self._refusal(shards, sample, problem)
+        lacking = [name for name in self._names if layout.spans[name][0] == layout.spans[name][1]]
+        header = bytes(self._view[HEADER:last])
+        known = _Known(header, layout, _cut(layout, self._names), lacking)
+        if len(self._known) >= KNOWN_LAYOUTS:
+            self._known.clear()
+        self._known[sample.lengths] = known
+        return known
+
+    def _member(self, sample: ToRead) -> Member:
+        name = sample.key + self._end_of_name[:-1]
+        return Member(sample.position, self.column, name, sample.lengths[0])
+
+    def _refusal(self, shards: Shards, sample: ToRead, problem: str) -> ContractError:
+        name = self._member(sample).name.decode()
+        return ContractError(f"{shards.name(sample.position)}: {name}: {problem}; {REMEDY}")
+
+
+def _cut(layout: TensorLayout, names: Sequence[str]) -> list[tuple[str | None, int, int]]:
+    """Tar header and member in pieces, those of ``names`` apart and the rest in as few as can be.
+    Bytes count from the tar header."""
+    pieces: list[tuple[str | None, int, int]] = []
+    done = 0
+    for name, (first, last) in sorted(layout.spans.items(), key=lambda item: item[1]):
+        if name in names and last > first:
+            if HEADER + first > done:
+                pieces.append((None, done, HEADER + first))
+            pieces.append((name, HEADER + first, HEADER + last))
+            done = HEADER + last
+    if HEADER + layout.size > done:
+        pieces.append((None, done, HEADER + layout.size))
+    return pieces
