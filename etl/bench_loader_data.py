@@ -7,16 +7,16 @@ labels.npy (N, 14) int8 of the target, 0 where not mentioned; gap.npy (N,) hours
 shard i // SAMPLES_PER_SHARD.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import webdataset
 
-from cxrfuture_data.index import index_tar, write_index
+from cxrfuture_data.columns import Columns
 from cxrfuture_data.manifest import (
     EMBEDDINGS,
     TABLE_FILE,
@@ -28,42 +28,33 @@ from cxrfuture_data.manifest import (
     ShardEntry,
     Simulated,
     Weights,
-    index_name,
+    columns_name,
     write_manifest,
 )
 from cxrfuture_data.publish import file_sha256
-from cxrfuture_data.record import encode
 from cxrfuture_data.sample import Array, Film, PairSample, Window
 from cxrfuture_data.schema import FINDINGS, SCHEMA_VERSION, SPLITS, VARIABLES
 from etl.recipe import read_recipe
+from etl.shard import write_columns
 from etl.shard_facts import SIMULATED
 from etl.shard_sums import TrainingSums, statistics_of
+from etl.shard_tar import write_tar
 
+KIND = "pair"
 LATENT = (4, 28, 28)
 SAMPLES_PER_SHARD = 500
 SHORTEST, LONGEST, MEAN_HOURS = 13, 60, 30
 OBSERVED = 0.1  # of hourly values
 START = datetime(2150, 1, 1)
-ARRAYS = ("latents", "hours", "lengths", "labels", "gap")
 
 
-@dataclass(frozen=True, eq=False)
-class Data:
-    """Where the samples lie: ours, and the plain arrays."""
-
-    dataset: Path
-    arrays: Path
-
-
-def write_data(folder: Path, samples: int, seed: int) -> Data:
-    """Write ``samples`` pairs, all of the training split, twice: as shards and as arrays."""
-    data = Data(folder / "ours", folder / "arrays")
-    data.arrays.mkdir(parents=True)
+def write_data(folder: Path, samples: int, seed: int) -> None:
+    """Write pairs, all of the training split, twice: folder/arrays, and folder/ours, a dataset."""
+    (folder / "arrays").mkdir(parents=True)
     arrays = _simulate(samples, seed)
-    for name in ARRAYS:
-        np.save(data.arrays / f"{name}.npy", arrays[name])
-    _write_dataset(data.dataset, arrays)
-    return data
+    for name, array in arrays.items():
+        np.save(folder / "arrays" / f"{name}.npy", array)
+    _write_dataset(folder / "ours", arrays)
 
 
 def _simulate(count: int, seed: int) -> dict[str, Array]:
@@ -89,18 +80,19 @@ def _simulate(count: int, seed: int) -> dict[str, Array]:
 
 
 def _write_dataset(folder: Path, arrays: Mapping[str, Array]) -> None:
-    """Write tars, indexes and dataset.json as the stage shard does."""
-    samples = _samples(arrays)
-    sums = TrainingSums(LATENT[0], "benchmark")
-    entries = []
-    for number, count in enumerate(_shard_sizes(len(arrays["lengths"]))):
-        part = [next(samples) for _ in range(count)]
-        entries.append(_write_shard(folder / "train" / f"pair-{number:06d}.tar", part))
+    """Write tars, indexes, columns and dataset.json as the stage shard does."""
+    samples, sums = _samples(arrays), TrainingSums(LATENT[0], "benchmark")
+    shards, parts = [], []
+    for number in range(math.ceil(len(arrays["lengths"]) / SAMPLES_PER_SHARD)):
+        part = list(islice(samples, SAMPLES_PER_SHARD))
+        shard, columns = write_tar(folder / "train" / f"pair-{number:06d}.tar", KIND, "none", part)
+        shards.append(shard)
+        parts.append(columns)
         for sample in part:
             sums.add(sample)
     recipe = read_recipe("ddl_cxr")
-    splits = {split: {"pair": KindEntry(samples=0, shards=[])} for split in SPLITS}
-    splits["train"]["pair"] = KindEntry(samples=len(arrays["lengths"]), shards=entries)
+    splits = {split: {KIND: _write_columns(folder / split, [], [])} for split in SPLITS}
+    splits["train"][KIND] = _write_columns(folder / "train", shards, parts)
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         recipe=RecipeRecord(name=recipe.name, body=recipe.model_dump(mode="json")),
@@ -117,34 +109,22 @@ def _write_dataset(folder: Path, arrays: Mapping[str, Array]) -> None:
             shape=list(LATENT), scale=1.0, shift=0.0, precision="fp32", dtype="float16"
         ),
         embeddings=_write_no_embeddings(folder / EMBEDDINGS),
-        statistics=statistics_of([("pair", sums.facts())], "benchmark"),
+        statistics=statistics_of([(KIND, sums.facts())], "benchmark"),
         attrition=[],
         splits=splits,
     )
     write_manifest(folder, manifest)
 
 
-def _shard_sizes(count: int) -> list[int]:
-    return [min(SAMPLES_PER_SHARD, count - at) for at in range(0, count, SAMPLES_PER_SHARD)]
-
-
-def _write_shard(path: Path, samples: Sequence[PairSample]) -> ShardEntry:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as handle:
-        tar = webdataset.TarWriter(
-            handle, user="", group="", mode=0o644, compress=False, encoder=False, mtime=0.0
-        )
-        for sample in samples:
-            tar.write({"__key__": sample.key, **encode(sample, films="none")})
-        tar.close()
-    index = path.with_name(index_name(path.name))
-    write_index(index, index_tar(path))
-    return ShardEntry(
-        name=path.name,
-        samples=len(samples),
-        bytes=path.stat().st_size,
-        sha256=file_sha256(path),
-        index_sha256=file_sha256(index),
+def _write_columns(
+    folder: Path, shards: Sequence[ShardEntry], parts: Sequence[Columns]
+) -> KindEntry:
+    path = folder / columns_name(KIND)
+    write_columns(path, KIND, "none", parts)
+    return KindEntry(
+        samples=sum(shard.samples for shard in shards),
+        columns_sha256=file_sha256(path),
+        shards=list(shards),
     )
 
 

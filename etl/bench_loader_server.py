@@ -102,9 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Last-Modified", formatdate(facts.st_mtime, usegmt=True))
             self.end_headers()
             while has_body and start < stop:
-                sent = os.sendfile(
-                    self.connection.fileno(), handle.fileno(), start, stop - start
-                )
+                sent = os.sendfile(self.connection.fileno(), handle.fileno(), start, stop - start)
                 if not sent:
                     break
                 start += sent

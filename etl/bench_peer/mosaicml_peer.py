@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from etl.bench_peer.reading import Arrays, Epochs, Item, Options, Tensors, collate, main
+
 _OPERATORS = torch.library.Library("torchvision", "FRAGMENT")
 if torch.version.cuda is None:
     for name in ("nms", "qnms"):
@@ -20,8 +22,6 @@ if torch.version.cuda is None:
 
 from streaming import MDSWriter, StreamingDataLoader, StreamingDataset  # noqa: E402
 from streaming.base.util import clean_stale_shared_memory  # noqa: E402
-
-from etl.bench_peer.reading import Arrays, Epochs, Item, Options, Tensors, collate, main
 
 COLUMNS = {
     "latents": "ndarray:float16:{}",
