@@ -56,6 +56,12 @@ def prediction_view(pixels: Pixels, seed: int) -> Pixels:
     return centre_crop(apply_affine(random_flip(pixels, seed), affine), SEEN_PIXELS)
 
 
+def prediction_affine(pixels: Pixels, seed: int) -> Pixels:
+    """The turn, shift and size of ``prediction_view`` alone, at the film's own size: no flip, after
+    which the heart is on the other side."""
+    return apply_affine(pixels, draw_affine(PREDICTION, len(pixels), seed))
+
+
 def random_flip(pixels: Pixels, seed: int) -> Pixels:
     """Left for right or not; then the heart is on the other side (ddl-cxr 12.2, B19)."""
     is_flipped = uniform_numbers(seed, "flip", 1)[0] < FLIPPED_SHARE
@@ -125,3 +131,11 @@ def _spare(pixels: Pixels, size: int) -> int:
     if size > len(pixels):
         raise ContractError(f"crop of {size} pixels: the film has {len(pixels)}; read a larger one")
     return len(pixels) - size
+
+
+# What a view may ask for by name: each keeps a film's size.
+AUGMENTATIONS = {
+    "weak_affine": weak_affine,
+    "random_resized_crop": random_resized_crop,
+    "prediction_affine": prediction_affine,
+}

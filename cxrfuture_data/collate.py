@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cxrfuture_data.augment import augment_film, seed_of
+from cxrfuture_data.augment import AUGMENTATIONS
 from cxrfuture_data.batch import BATCH_OF_KIND, AnyBatch, Array
 from cxrfuture_data.columns import Columns
 from cxrfuture_data.columns_of import columns_of
@@ -21,6 +21,7 @@ from cxrfuture_data.record import KIND_OF, describe
 from cxrfuture_data.sample import Film, ImageSample, PairSample, Sample, StaySample, Window
 from cxrfuture_data.scalar_fields import scalar_fields
 from cxrfuture_data.schema import FILMS_OF_KIND, ContractError
+from cxrfuture_data.seed import seed_of
 from cxrfuture_data.tensor_fields import Draw
 from cxrfuture_data.view import View
 from cxrfuture_data.wide import WideInput, wide_input, wide_vector
@@ -131,7 +132,7 @@ def _pixels(
             row[0] = film.pixels(size)
             if made.training and role in view.augment:
                 seed = seed_of(made.seed, made.epoch, key, f"{role}_film")
-                row[0] = augment_film(view.augment[role], row[0], seed)
+                row[0] = AUGMENTATIONS[view.augment[role]](row[0], seed)
     return found
 
 

@@ -21,8 +21,7 @@ from cxrfuture_data.manifest import (
     parse_manifest,
     read_manifest,
 )
-from cxrfuture_data.node_cache import NodeCache
-from cxrfuture_data.object_store import ObjectStore, is_url
+from cxrfuture_data.object_store import is_url
 from cxrfuture_data.schema import ContractError
 from cxrfuture_data.source import (
     DEFAULT_CACHE,
@@ -30,6 +29,7 @@ from cxrfuture_data.source import (
     LocalSource,
     RemoteSource,
     Source,
+    open_remote,
 )
 from cxrfuture_data.split import Split
 
@@ -45,14 +45,13 @@ def open_dataset(
     if not is_url(path):
         folder = Path(path)
         return Dataset(LocalSource(folder), read_manifest(folder))
-    store = ObjectStore(str(path).rstrip("/"))
+    folder = Path(DEFAULT_CACHE if cache is None else cache).expanduser()
+    source = open_remote(str(path).rstrip("/"), folder, cache_bytes)
     try:
-        text = store.read(DATASET_FILE)
+        text = source.store.read(DATASET_FILE)
     except FileNotFoundError as error:
         raise ContractError(f"{error}: no such object; push the dataset there first") from None
-    folder = Path(DEFAULT_CACHE if cache is None else cache).expanduser()
-    source = RemoteSource(store, NodeCache(folder, cache_bytes))
-    return Dataset(source, parse_manifest(text, f"{store}/{DATASET_FILE}"))
+    return Dataset(source, parse_manifest(text, f"{source}/{DATASET_FILE}"))
 
 
 class Dataset:

@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from cxrfuture_data.augment import augment_film, seed_of
+from cxrfuture_data.augment import AUGMENTATIONS
 from cxrfuture_data.columns import Columns
 from cxrfuture_data.level import decode_level
 from cxrfuture_data.sample import Array, decode_png
 from cxrfuture_data.schema import FILM_SUFFIXES, ContractError, FilmsKept
+from cxrfuture_data.seed import seed_of
 from cxrfuture_data.source import Shards
 from cxrfuture_data.tar_member import Member, read_member
 from cxrfuture_data.tensor_fields import Job, Positions, Shape
@@ -48,8 +49,8 @@ class FilmFields:
                 raise ContractError(f"{name}: {error}") from None
             if job.draw.training and self.augmentation is not None:
                 text = f"{self.role}_film"
-                seed = seed_of(job.draw.seed, job.draw.epoch, key.decode(), text)
-                pixels = augment_film(self.augmentation, pixels, seed)
+                seed = seed_of(job.draw.seed, job.draw.epoch, key, text)
+                pixels = AUGMENTATIONS[self.augmentation](pixels, seed)
             out[row, 0] = pixels
 
     def _prefix(self, position: int, member: Member) -> int | None:

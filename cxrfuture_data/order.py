@@ -9,14 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from cxrfuture_data.seed import random_bits, seed_of
+
 Positions = npt.NDArray[np.int64]
 
 BLOCK_SAMPLES = 64  # of one shard, one after the other: what is fetched together from far away
 WINDOW_SAMPLES = 8192  # shuffled together: the blocks of a window are read side by side
-
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # of SplitMix64, as are the next
-_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_BLOCK, _SAMPLE = 1, 2  # what is hashed
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,25 +85,12 @@ def epoch_order(blocks: Positions, *, seed: int, epoch: int, window: int) -> Pos
     one. Fewer samples than a window are therefore shuffled as a whole.
     """
     numbers, at, counts = np.unique(blocks, return_inverse=True, return_counts=True)
-    turn = np.argsort(_hashes(numbers, seed, epoch, _BLOCK), kind="stable")
+    turn = np.argsort(_bits(len(numbers), seed, epoch, "block"), kind="stable")
     before = np.cumsum(counts[turn]) - counts[turn]
     window_of_block = np.empty(len(numbers), np.int64)
     window_of_block[turn] = before // window
-    samples = np.arange(len(blocks), dtype=np.int64)
-    return np.lexsort((_hashes(samples, seed, epoch, _SAMPLE), window_of_block[at]))
+    return np.lexsort((_bits(len(blocks), seed, epoch, "sample"), window_of_block[at]))
 
 
-def _hashes(values: Positions, *salts: int) -> npt.NDArray[np.uint64]:
-    """64 bits of each value under the salts."""
-    state = np.zeros(1, np.uint64)
-    for salt in salts:
-        state = _mix(state ^ np.uint64(salt % 2**64))
-    return _mix(state + values.astype(np.uint64) * _GOLDEN)
-
-
-def _mix(state: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """A step of SplitMix64."""
-    mixed = state + _GOLDEN
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * _FIRST
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * _SECOND
-    return mixed ^ (mixed >> np.uint64(31))
+def _bits(count: int, seed: int, epoch: int, purpose: str) -> npt.NDArray[np.uint64]:
+    return random_bits([seed_of(seed, epoch, b"", purpose)], count)[0]

@@ -3,20 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from cxrfuture_data.local_shards import LocalShards
-from cxrfuture_data.node_cache import NodeCache
 from cxrfuture_data.object_store import ObjectStore
 from cxrfuture_data.places import Places
 from cxrfuture_data.publish import file_sha256
-from cxrfuture_data.remote_shards import RemoteShards
 from cxrfuture_data.schema import ContractError
 
-Shards: TypeAlias = LocalShards | RemoteShards
+if TYPE_CHECKING:
+    from cxrfuture_data.node_cache import NodeCache
+    from cxrfuture_data.remote_shards import RemoteShards
+
+Shards: TypeAlias = "LocalShards | RemoteShards"
 # Of datasets read from a URL, on each node; docs/remote.md.
 DEFAULT_CACHE = Path("~/.cache/cxrfuture/shards")
 DEFAULT_CACHE_BYTES = 100 * 10**9
@@ -59,7 +61,7 @@ class RemoteSource:
     """A dataset below a URL. Whatever is read is kept in the node's cache, proven by its hash."""
 
     store: ObjectStore
-    cache: NodeCache
+    cache: "NodeCache"
 
     def __str__(self) -> str:
         return str(self.store)
@@ -72,7 +74,9 @@ class RemoteSource:
 
     def shards(
         self, split: str, places: Places, members: Sequence[int], blocks: Blocks
-    ) -> RemoteShards:
+    ) -> "RemoteShards":
+        from cxrfuture_data.remote_shards import RemoteShards
+
         return RemoteShards(self.store.below(split), places, members, blocks, self.cache)
 
 
@@ -95,5 +99,11 @@ def source_of(settings: dict[str, Any]) -> Source:
     """What ``source_settings`` gave -> the source."""
     if "folder" in settings:
         return LocalSource(Path(settings["folder"]))
-    cache = NodeCache(Path(settings["cache"]), settings["cache_bytes"])
-    return RemoteSource(ObjectStore(settings["url"]), cache)
+    return open_remote(settings["url"], Path(settings["cache"]), settings["cache_bytes"])
+
+
+def open_remote(url: str, cache: Path, cache_bytes: int) -> RemoteSource:
+    """A dataset below a URL, with what was read of it kept in a folder of this node."""
+    from cxrfuture_data.node_cache import NodeCache
+
+    return RemoteSource(ObjectStore(url), NodeCache(cache, cache_bytes))

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cxrfuture_data.augment import seed_of
 from cxrfuture_data.columns import Columns
 from cxrfuture_data.hour_batch import HourFiller, Patients
 from cxrfuture_data.hourly import HourlyInput
 from cxrfuture_data.posterior import draw
 from cxrfuture_data.sample import Array
 from cxrfuture_data.schema import LATENT_PARTS, STATIC, VARIABLES, WIDE_VARIABLES
+from cxrfuture_data.seed import seed_of
 from cxrfuture_data.tensor_reader import Target
 from cxrfuture_data.view import View
 from cxrfuture_data.wide import WideInput
@@ -84,8 +84,7 @@ class LatentFields:
         if self.asked != "drawn":
             return
         for role, both in self.posteriors.items():
-            keys = [key.decode() for key in job.keys]
-            seeds = [seed_of(job.draw.seed, job.draw.epoch, key, role) for key in keys]
+            seeds = [seed_of(job.draw.seed, job.draw.epoch, key, role) for key in job.keys]
             out = job.out[role]
             out[:] = draw(both[:, 0], both[:, 1], seeds)
             out[~both.any(axis=(1, 2, 3, 4))] = 0  # no film, whose mean and log-variance are 0

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from cxrfuture_data.augment import AUGMENTATIONS
 from cxrfuture_data.schema import ContractError
 
 EHRXDIFF_EVENTS = 1024  # specs ehrxdiff 3.5
@@ -40,6 +41,10 @@ class View:
             raise ContractError("view: null_events: zeros needs max_events, how many zero vectors")
         if self.max_events is not None and self.max_events < 1:
             raise ContractError(f"view: max_events is {self.max_events}; give 1 or more, or None")
+        strange = sorted(set(self.augment.values()) - AUGMENTATIONS.keys())
+        if strange:
+            known = ", ".join(AUGMENTATIONS)
+            raise ContractError(f"view: no augmentation {strange[0]!r}; known are {known}")
         if self.augment and not self.films:
             raise ContractError("view: augment changes films; set films=True")
 
@@ -48,11 +53,15 @@ class View:
         return asdict(self)
 
 
+_PREDICTION = {"previous": "prediction_affine"}
+
 VIEWS = {
     # Previous and target latents and the hours between (specs ddl-cxr 8).
     "ddl_cxr.pair": View(kind="pair", latents="posterior", hours=True),
     # The film before the prediction and the first 48 hours (specs ddl-cxr 9).
-    "ddl_cxr.stay": View(kind="stay", latents="posterior", hours=True, films=True),
+    "ddl_cxr.stay": View(
+        kind="stay", latents="posterior", hours=True, films=True, augment=_PREDICTION
+    ),
     # Films for CLIP, latents, and the 1,024 newest events; the previous film is weakly augmented
     # (specs ehrxdiff 5, 7, 8).
     "ehrxdiff.pair": View(
@@ -66,8 +75,8 @@ VIEWS = {
     # A film and the static values, for diffusion on pixels (specs diff3m 9).
     "diff3m.image": View(kind="image", films=True),
     # Hours and a film, or none (specs fusion-baselines 3 to 5, 12).
-    "medfuse.stay": View(kind="stay", hours=True, films=True),
-    "drfuse.stay": View(kind="stay", hours=True, films=True),
+    "medfuse.stay": View(kind="stay", hours=True, films=True, augment=_PREDICTION),
+    "drfuse.stay": View(kind="stay", hours=True, films=True, augment=_PREDICTION),
     # Everything: latents, hours, events with their times.
     "future.pair": View(kind="pair", latents="posterior", hours=True, events="vectors"),
     "future.stay": View(kind="stay", latents="posterior", hours=True, events="vectors"),

@@ -14,7 +14,7 @@ from tiny_build import (
 )
 
 from cxrfuture_data import ContractError, open_dataset
-from cxrfuture_data.batch import ImageBatch, PairBatch, StayBatch, collate
+from cxrfuture_data.batch import ImageBatch, PairBatch, StayBatch
 from cxrfuture_data.collate import collate
 from cxrfuture_data.published import DDL_CXR_STAY
 from cxrfuture_data.schema import STATIC

@@ -6,7 +6,7 @@ import numpy as np
 from tiny_build import build_dataset, key_of
 
 from cxrfuture_data import open_dataset
-from cxrfuture_data.batch import collate, hour_columns
+from cxrfuture_data.collate import collate, hour_columns
 from cxrfuture_data.labels import FINDING_CHANGES
 from cxrfuture_data.manifest import Simulated
 from cxrfuture_data.picture import draw

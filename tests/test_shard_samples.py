@@ -8,7 +8,7 @@ import pytest
 from tiny_build import SPLIT_OF, add_null_event, build_dataset, film, leave_out_film, write_build
 
 from cxrfuture_data import open_dataset
-from cxrfuture_data.batch import collate
+from cxrfuture_data.collate import collate
 from cxrfuture_data.labels import ATTRIBUTES, CHANGE_ATTRIBUTES
 from cxrfuture_data.schema import PHENOTYPES, STATIC
 from cxrfuture_data.verify import verify
