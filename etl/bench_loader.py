@@ -66,9 +66,7 @@ def run_loader_bench(bench: LoaderBench, as_json: bool = False) -> None:
         print(json.dumps(result, indent=1))
         return
     console = Console()
-    for place in (LOCAL, REMOTE):
-        for workers, rows in result[place].items():
-            console.print(_table(f"{place}, {workers} workers", rows))
+    console.print(_table(result))
     console.print(ABOUT)
     for name, value in result.items():
         if name.startswith("ratio_"):
@@ -148,21 +146,24 @@ def _take(turn: _Turn, python: Path | None, place: Place, words: dict[str, str])
         words[_name(turn)] = f"failed: {error}"
 
 
-def _table(title: str, rows: dict[str, dict[str, Any]]) -> Table:
+def _table(result: dict[str, Any]) -> Table:
     columns = ("samples/s", "first batch, s", "start, s", "MB", "MB a worker", "shards")
-    table = Table(title, *columns, box=SIMPLE, pad_edge=False)
-    for way, facts in rows.items():
-        if "word" in facts:
-            table.add_row(way, facts["word"])
-            continue
-        worker = facts["worker_mb"]
-        table.add_row(
-            way,
-            f"{facts['samples_per_second']:,.0f}",
-            f"{facts['first_batch_seconds']:.3f}",
-            f"{facts['start_seconds']:.1f}",
-            f"{facts['process_mb']:,.0f}",
-            "" if worker is None else f"{worker:,.0f}",
-            f"{facts['shards_of_first']:.0f}",
-        )
+    table = Table("", "workers", "", *columns, box=SIMPLE, pad_edge=False)
+    for place in (LOCAL, REMOTE):
+        for workers, rows in result[place].items():
+            for way, facts in rows.items():
+                cells = [facts["word"]] if "word" in facts else _cells(facts)
+                table.add_row(place, workers, way, *cells, end_section=way == list(rows)[-1])
     return table
+
+
+def _cells(facts: dict[str, Any]) -> list[str]:
+    worker = facts["worker_mb"]
+    return [
+        f"{facts['samples_per_second']:,.0f}",
+        f"{facts['first_batch_seconds']:.3f}",
+        f"{facts['start_seconds']:.1f}",
+        f"{facts['process_mb']:,.0f}",
+        "" if worker is None else f"{worker:,.0f}",
+        f"{facts['shards_of_first']:.0f}",
+    ]

@@ -7,11 +7,11 @@ number of an epoch, its batches in a new random order.
 
 import argparse
 import json
-import multiprocessing
 import os
 import resource
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 FIRST = 64  # samples whose shards are counted: the quality of the shuffle
+LOOK_AT = 32  # batches, after which the memory is looked at
 FACTS = "result: "  # before the line that holds them; libraries print lines of their own
 
 # samples of an item: latents (4, C, h, w), hours (T, 17), labels (14,), gap, shard
@@ -106,7 +107,7 @@ def main(
 
 def measure(open_batches: Callable[[Options], Epochs], options: Options) -> dict[str, Any]:
     """Read ``epochs`` whole epochs. The first begins with the making of the dataset, and has a
-    pause in the middle to look at the memory, which is not counted."""
+    pause to look at the memory, which is not counted."""
     torch.set_num_threads(1)
     facts: dict[str, Any] = {"start_seconds": seconds_of_process(), "epochs": []}
     began = time.perf_counter()
@@ -120,14 +121,15 @@ def measure(open_batches: Callable[[Options], Epochs], options: Options) -> dict
             samples += len(batch["labels"])
             if len(shards) < FIRST:
                 shards += batch["shard"].tolist()
-            if number == 0 and "memory" not in facts and samples >= options.batch_size * 8:
+            if "memory" not in facts and samples >= LOOK_AT * options.batch_size:
                 looked = time.perf_counter()
-                facts["memory"] = memory_of_processes()
+                facts["memory"] = memory_of_processes(options.workers)
                 pause = time.perf_counter() - looked
         seconds = time.perf_counter() - began - pause
         facts["epochs"].append({"samples": samples, "seconds": seconds, "first_batch": first})
         if number == 0:
             facts["shards"] = len(set(shards[:FIRST]))
+            facts.setdefault("memory", memory_of_processes(options.workers))
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return facts | {"peak_mb": usage.ru_maxrss / 1024}
 
@@ -139,17 +141,24 @@ def seconds_of_process() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) - started
 
 
-def memory_of_processes() -> dict[str, Any]:
-    """Megabytes in use now: a page that processes share is split between them (PSS)."""
-    workers = [child.pid for child in multiprocessing.active_children()]
-    return {
-        "process_mb": _pss(os.getpid()),
-        "worker_mb": [_pss(pid) for pid in workers if pid is not None],
-    }
+def memory_of_processes(workers: int) -> dict[str, Any]:
+    """Megabytes in use now: a page that processes share is split between them (PSS). Of the
+    processes started from here the largest are the workers; others keep watch, or are curl."""
+    found = sorted(_pss(pid) for pid in _descendants(os.getpid()))
+    return {"process_mb": _pss(os.getpid()), "worker_mb": found[-workers:] if workers else []}
+
+
+def _descendants(pid: int) -> list[int]:
+    children: list[int] = []
+    with suppress(OSError):  # it has ended
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            children += map(int, (task / "children").read_text().split())
+    return children + [one for child in children for one in _descendants(child)]
 
 
 def _pss(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) / 1024
-    raise ValueError(f"no Pss of process {pid}")
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) / 1024
+    return 0.0
