@@ -158,6 +158,9 @@ def bench_loader(
     way: Annotated[
         list[str] | None, typer.Option(help="Repeatable: ours, memory, litdata, ... Default: all.")
     ] = None,
+    workers: Annotated[
+        list[int] | None, typer.Option(min=0, help="Repeatable. Default: 0, and 2.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
 ) -> None:
     """Samples a second and the first batch, beside webdataset, LitData, MosaicML and Energon."""
@@ -166,5 +169,7 @@ def bench_loader(
     for name in way or ():
         if name not in known:
             raise ContractError(f"--way {name}: no such way; there are {', '.join(known)}")
-    bench_of = module.LoaderBench(peers, samples, batch_size, rounds, seed, remote, way or known)
-    module.run_loader_bench(bench_of, as_json)
+    chosen = module.LoaderBench(
+        peers, samples, batch_size, rounds, seed, remote, way or known, workers or [0, 2]
+    )
+    module.run_loader_bench(chosen, as_json)

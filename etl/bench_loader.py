@@ -27,7 +27,6 @@ from etl.bench_loader_server import serve_folder
 from etl.bench_loader_sum import LOCAL, REMOTE, ratios, summarize
 from etl.bench_peer.reading import FIRST
 
-WORKERS = (0, 2)
 ABOUT = (
     f"Medians of rounds in turn. MB: in use (PSS), the process and each worker; shards: distinct"
     f" ones among the first {FIRST} samples. Local: second epoch of a process; remote: one epoch,"
@@ -47,6 +46,7 @@ class LoaderBench:
     seed: int
     has_remote: bool
     ways: Sequence[str]
+    workers: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def bench_loader(bench: LoaderBench) -> dict[str, Any]:
                     _take(turn, pythons.get(turn.way.name), places[turn.place], words)
                     advance(1, f"{turn.way.name}, {turn.place}")
     found: dict[str, dict[str, Any]] = {
-        place: {str(workers): {} for workers in WORKERS} for place in (LOCAL, REMOTE)
+        place: {str(workers): {} for workers in bench.workers} for place in (LOCAL, REMOTE)
     }
     for turn in turns:
         word = words.get(_name(turn)) or words.get(turn.way.name)
@@ -104,7 +104,7 @@ def _turns(bench: LoaderBench) -> list[_Turn]:
     return [
         _Turn(WAYS[name], place, Reading(bench.batch_size, workers, bench.seed), [])
         for place in places
-        for workers in WORKERS
+        for workers in bench.workers
         for name in bench.ways
         if place == LOCAL or WAYS[name].url is not None
     ]
