@@ -28,7 +28,10 @@ PEERS = {
     for peer in (
         Peer("litdata", ("litdata==0.2.76",)),
         Peer("mosaicml", ("mosaicml-streaming==0.13.0",)),
-        Peer("energon", ("megatron-energon==7.4.1", "safetensors")),
+        Peer(
+            "energon",
+            ("megatron-energon==7.4.1", "multi-storage-client[boto3]==1.3.1", "safetensors"),
+        ),
     )
 }
 

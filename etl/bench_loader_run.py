@@ -59,7 +59,14 @@ WAYS = {
             "arrays",
             url=f"{_S3}/mosaicml",
         ),
-        Way("energon", "etl.bench_peer.energon_peer", "energon", "energon", "ours"),
+        Way(
+            "energon",
+            "etl.bench_peer.energon_peer",
+            "energon",
+            "energon",
+            "ours",
+            url=f"msc://{BUCKET}/energon",
+        ),
     )
 }
 
@@ -101,6 +108,7 @@ def read_once(way: Way, python: Path, place: Place, reading: Reading) -> dict[st
         assert way.url is not None
         source = way.url.format(http=place.url)
         environment = client_environment(place.url)
+        environment["MSC_CONFIG"] = str(_write_storage_settings(place.root.parent, place.url))
     arguments = ["read", source, str(local), "--cache", str(cache)]
     for name, value in {
         "batch-size": reading.batch_size,
@@ -132,6 +140,15 @@ def client_environment(url: str) -> dict[str, str]:
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     }
+
+
+def _write_storage_settings(folder: Path, url: str) -> Path:
+    """Where the bucket is, for Energon's storage client, which reads it from a file."""
+    options = {"base_path": BUCKET, "endpoint_url": url, "region_name": "us-east-1"}
+    profile = {"storage_provider": {"type": "s3", "options": options}}
+    path = folder / "msc.json"
+    path.write_text(json.dumps({"profiles": {BUCKET: profile}}))
+    return path
 
 
 def _run_child(
