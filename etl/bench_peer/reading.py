@@ -114,7 +114,8 @@ def measure(open_batches: Callable[[Options], Epochs], options: Options) -> dict
     epochs = open_batches(options)
     for number in range(options.epochs):
         began = began if number == 0 else time.perf_counter()
-        pause, samples, shards = 0.0, 0, []
+        pause, samples = 0.0, 0
+        shards: list[int] = []
         for batch in epochs(number):
             if samples == 0:
                 first = time.perf_counter() - began
