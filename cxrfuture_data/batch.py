@@ -2,8 +2,8 @@
 
 Shapes: B samples; C, h, w of a latent; T hours and E events of the longest window in the batch;
 D of an event embedding; s pixels of a film. Flags named ``is_`` or ``_known`` are True where the
-value is real; padded and unknown places hold 0. A is torch's tensor out of the loader, and numpy's
-array out of ``collate``.
+value is real; padded and unknown places hold 0 (event_row -1). A is torch's tensor out of the
+loader, and numpy's array out of ``collate``.
 
 A latent is (B, 2, C, h, w) float16, mean and log-variance of the posterior; by a view that asks
 for the mean (B, C, h, w) float16, or for a draw (B, C, h, w) float32. A film is (B, 1, s, s)
@@ -48,7 +48,7 @@ class WindowBatch(Batch[A]):
     hours: A
     is_hour: A  # (B, T) bool
     event: A  # (B, E, D) float16
-    event_row: A  # (B, E) int32, rows of dataset.embeddings
+    event_row: A  # (B, E) int32, rows of dataset.embeddings; -1: none
     is_event: A  # (B, E) bool
     event_hours: A  # (B, E) float32, since the window's start
     event_end_hours: A  # (B, E) float32: of a moment its own hours, of what still runs the end's

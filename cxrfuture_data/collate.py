@@ -14,6 +14,7 @@ from cxrfuture_data.batch import BATCH_OF_KIND, AnyBatch, Array
 from cxrfuture_data.columns import Columns
 from cxrfuture_data.columns_of import columns_of
 from cxrfuture_data.dataset import Dataset
+from cxrfuture_data.event_fields import NO_EVENT
 from cxrfuture_data.hourly import HourlyInput, vector
 from cxrfuture_data.posterior import draw
 from cxrfuture_data.published import hourly_input
@@ -170,7 +171,7 @@ def _event_fields(
     has_zeros = view.events != "none" and view.null_events == "zeros" and any(nulls)
     is_event = _is_real(lengths, view.max_events if has_zeros else None)
     fields: dict[str, Any] = {
-        "event_row": np.zeros(is_event.shape, np.int32),
+        "event_row": np.full(is_event.shape, NO_EVENT, np.int32),
         "event_hours": np.zeros(is_event.shape, np.float32),
         "event_end_hours": np.zeros(is_event.shape, np.float32),
         "event_runs": np.zeros(is_event.shape, bool),

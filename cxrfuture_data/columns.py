@@ -22,7 +22,7 @@ from safetensors.numpy import save
 
 from cxrfuture_data.places import Places
 from cxrfuture_data.sample import Array
-from cxrfuture_data.schema import ContractError
+from cxrfuture_data.schema import FINDINGS, ContractError
 
 # What stands for null: NaN of a float, NaT of a time, "" of a text, and of the others this.
 NO_ID, NOT_SAID = -1, -1
@@ -38,13 +38,15 @@ _DTYPES = {
     "U8": np.uint8,
     "BOOL": np.bool_,
 }
+_TARS = "tars"  # the file's metadata
 _TEXT, _TIME = "text:", "time:"  # prefixes of names in the file
 
 
 @dataclass(frozen=True, eq=False)
 class Columns:
     """Column by name; (N, ...) each. ``key``, ``age``, ``is_male``, ``target.labels`` and so on:
-    see ``columns_of.py``. Texts are str arrays, times datetime64[us]."""
+    see ``columns_of.py``; and ``sex`` ("F" or "M"), and a finding of a film, ``target.Edema``
+    (float: 1, 0, -1, NaN where it is not mentioned). Texts are str, times datetime64[us]."""
 
     shards: tuple[str, ...]
     members: tuple[str, ...]
@@ -54,6 +56,13 @@ class Columns:
         for prefix in ("", _TEXT, _TIME):
             if prefix + name in self.stored:
                 return _shown(prefix, self.stored[prefix + name])
+        if name == "sex":
+            return np.where(self["is_male"], "M", "F")
+        role, _, finding = name.rpartition(".")
+        if finding in FINDINGS and f"{role}.labels" in self.stored:
+            at = FINDINGS.index(finding)
+            known = self.stored[f"{role}.label_known"][:, at]
+            return np.where(known, self.stored[f"{role}.labels"][:, at], np.nan)
         near = difflib.get_close_matches(name, self.names, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self.names)}"
         raise ContractError(f"no column {name!r}; {hint}")
@@ -127,7 +136,8 @@ def _widened(columns: Sequence[Array]) -> list[Array]:
 
 def encode_columns(columns: Columns) -> bytes:
     """The file's bytes: safetensors, so that nothing in it is run."""
-    metadata = {"shards": json.dumps(columns.shards), "members": json.dumps(columns.members)}
+    # One entry: safetensors writes several in any order.
+    metadata = {_TARS: json.dumps({"shards": columns.shards, "members": columns.members})}
     arrays = {name: np.ascontiguousarray(column) for name, column in columns.stored.items()}
     return save(arrays, metadata=metadata)
 
@@ -139,12 +149,10 @@ def open_columns(path: Path) -> Columns:
             data = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
         start = 8 + int.from_bytes(data[:8], "little")
         header: dict[str, Any] = json.loads(data[8:start])
-        metadata = header.pop("__metadata__")
+        tars = json.loads(header.pop("__metadata__")[_TARS])
         stored = {name: _array(data, start, entry) for name, entry in header.items()}
         rows = {len(column) for column in stored.values()}
-        columns = Columns(
-            tuple(json.loads(metadata["shards"])), tuple(json.loads(metadata["members"])), stored
-        )
+        columns = Columns(tuple(tars["shards"]), tuple(tars["members"]), stored)
         if len(rows) != 1 or not {SHARD, OFFSET, SIZE, XXH3, _TEXT + "key"} <= stored.keys():
             raise ValueError("columns of several lengths, or without places")
     except FileNotFoundError:

@@ -68,7 +68,7 @@ class SampleRows:
 
     def columns(self, shard: str, index: Index) -> Columns:
         """Those of a tar whose samples were added, in its order."""
-        places = {
+        places: dict[str, Array] = {
             SHARD: np.zeros(len(index.keys), np.int32),
             OFFSET: index.offsets,
             SIZE: index.sizes,

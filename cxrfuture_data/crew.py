@@ -8,7 +8,6 @@ import sys
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,22 +52,17 @@ class Crew:
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Slot]:
         """The filled slot of each task, in their order; task n is worker n's, in turn."""
-        self._take_back()
+        while self._under_way:  # of an epoch that was left half-way: nobody waits for it any more
+            self.pool.give_back(self._await()[0])
         for number, task in enumerate(tasks):
             if len(self._under_way) == TASKS_AHEAD * len(self.members):
-                yield self._await()
+                yield self._next()
             member = self.members[number % len(self.members)]
             slot = self.pool.take()
-            self._ask(member, slot, task, number)
             self._under_way.append((member, slot))
+            self._ask(member, slot, task, number)
         while self._under_way:
-            yield self._await()
-
-    def _take_back(self) -> None:
-        """The slots of an epoch that was left half-way, when they are filled."""
-        while self._under_way:
-            with suppress(ContractError, RuntimeError):  # nobody waits for that batch any more
-                self.pool.give_back(self._await())
+            yield self._next()
 
     def _ask(self, member: Member, slot: Slot, task: Task, number: int) -> None:
         if slot.number not in member.slots:
@@ -81,16 +75,15 @@ class Crew:
     def _send(self, member: Member, message: dict[str, Any], files: Iterable[int] = ()) -> None:
         try:
             send(member.channel, message, list(files))
-        except (BrokenPipeError, ConnectionError):
+        except ConnectionError:
             raise self._death(member) from None
+        except BaseException:  # interrupted: perhaps with half a message sent
+            self.close()
+            raise
 
-    def _await(self) -> Slot:
+    def _next(self) -> Slot:
         """The oldest task's slot, filled."""
-        member, slot = self._under_way.popleft()
-        received = receive(member.channel)
-        if received is None:
-            raise self._death(member)
-        reply = received[0]
+        slot, reply = self._await()
         if "done" in reply:
             return slot
         self.pool.give_back(slot)
@@ -98,12 +91,24 @@ class Crew:
             raise ContractError(reply["error"])
         raise RuntimeError(f"a worker of the loader failed:\n{reply['failure']}")
 
+    def _await(self) -> tuple[Slot, dict[str, Any]]:
+        """The oldest task's slot, and what its worker says of it."""
+        member, slot = self._under_way[0]
+        try:
+            received = receive(member.channel)
+        except BaseException:  # interrupted: perhaps with half a message read
+            self.close()
+            raise
+        if received is None:
+            raise self._death(member)
+        self._under_way.popleft()
+        return slot, received[0]
+
     def _death(self, member: Member) -> ContractError:
         code = member.process.wait()
         reason = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         hint = "; was memory short?" if code == -signal.SIGKILL else ""
         number = self.members.index(member)
-        self._under_way.clear()
         self.close()
         return ContractError(
             f"worker {number} of the loader died ({reason}{hint}); start again from the last "
@@ -111,8 +116,10 @@ class Crew:
         )
 
     def close(self) -> None:
-        """End the workers."""
+        """End the workers; nobody writes to a slot any more."""
         self._finish()
+        while self._under_way:
+            self.pool.give_back(self._under_way.popleft()[1])
 
 
 def _start(setup: dict[str, Any]) -> Member:

@@ -18,6 +18,8 @@ ARRAYS = {
     "event_end_hours": np.float32,
     "event_table": np.uint8,
 }
+NO_EVENT = -1  # in event_row, where there is no event or it has no embedding
+_FILLINGS = dict.fromkeys(ARRAYS, b"\0") | {"event_row": b"\xff"}  # each byte where none is
 _WIDTHS = {name: np.dtype(dtype).itemsize for name, dtype in ARRAYS.items()}
 
 
@@ -56,7 +58,7 @@ class EventFields:
         self.longest = job.out["is_event"].shape[1]
         return {}
 
-    def add(self, row: int, layout: TensorLayout, member: Array) -> None:
+    def add(self, row: int, layout: TensorLayout, member: memoryview) -> None:
         """Copy the newest events of a sample; ``member``: its bytes."""
         count = self.counts[row]
         for name, width, memory in self.rows:
@@ -64,7 +66,7 @@ class EventFields:
             begin, end = row * self.longest * width, (row + 1) * self.longest * width
             middle = begin + count * width
             memory[begin:middle] = member[last - count * width : last]
-            memory[middle:end] = bytes(end - middle)
+            memory[middle:end] = _FILLINGS[name] * (end - middle)
 
     def finish(self, job: Job) -> None:
         out, counts = job.out, self.lengths[job.positions]
@@ -84,8 +86,8 @@ class EventFields:
         is_event[self.is_null[job.positions]] = True
 
     def _require_rows(self, rows: Array) -> None:
-        """Every event has an embedding; padding is row 0."""
-        if rows.size and (rows.min() < 0 or rows.max() >= max(len(self.table), 1)):
+        """Every event has an embedding."""
+        if rows.size and (rows.min() < NO_EVENT or rows.max() >= len(self.table)):
             raise ContractError(
                 f"an event has row {int(rows.max())} of {len(self.table)} embeddings; "
                 "run `cxrfuture verify`"

@@ -1,7 +1,7 @@
 """``sample.json``: the keys it has, and what each may hold. Reading is strict."""
 
 import json
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from typing import Any
 
 from cxrfuture_data.labels import ATTRIBUTES, CHANGE_ATTRIBUTES, CHANGES
@@ -93,12 +93,12 @@ _MENTIONS = frozenset({1, 0, None})
 _CHANGES = frozenset({*CHANGES, None})
 
 
-def read_facts(member: bytes | None, key: str | None = None) -> dict[str, Any]:
-    """``sample.json`` as a mapping with exactly the keys of its kind."""
+def read_facts(member: bytes | Mapping[str, Any] | None, key: str | None = None) -> dict[str, Any]:
+    """``sample.json``, parsed already or not, as a mapping with exactly the keys of its kind."""
     if member is None:
         raise refusal(key, f"no member {SAMPLE_MEMBER}")
     try:
-        facts = json.loads(member)
+        facts: dict[str, Any] = dict(member) if isinstance(member, Mapping) else json.loads(member)
         kind = facts["kind"]
     except (ValueError, TypeError, KeyError):
         raise refusal(key, f"{SAMPLE_MEMBER} is not a JSON object with a kind") from None
@@ -118,7 +118,7 @@ def read_facts(member: bytes | None, key: str | None = None) -> dict[str, Any]:
         raise refusal(key, f"sex {facts['sex']!r}; it is F or M")
     _check_films(facts)
     _check_parts(facts)
-    return dict(facts)
+    return facts
 
 
 def _check_films(facts: dict[str, Any]) -> None:

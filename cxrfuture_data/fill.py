@@ -114,13 +114,13 @@ class Filler:
         targets: dict[str, Target] = {}
         for fields in self.fields:
             targets |= fields.begin(job)
-        has_events = self.events is not None and job.out["is_event"].shape[1] > 0
+        events = self.events if "is_event" in job.out and job.out["is_event"].size else None
         lengths = self.reader.lengths(job.positions)
         samples = zip(job.positions.tolist(), job.keys, lengths, strict=True)
         for row, sample in enumerate(samples):
             layout = self.reader.read(self.shards, row, ToRead(*sample), targets)
-            if has_events:
-                self.events.add(row, layout, self.reader.member)
+            if events is not None:
+                events.add(row, layout, self.reader.member)
 
     def close(self) -> None:
         """Close what this process holds open."""

@@ -2,8 +2,8 @@
 
     loader = dataset.split("train", "pair").loader(64, "ddl_cxr.pair", seed=0, workers=2)
     for batch in loader: ...                  # one epoch; the next ``for`` is the next epoch
-    torch.save(loader.state_dict(), path)     # after any batch: five integers, alike on every rank
-    loader.load_state_dict(torch.load(path))  # goes on with the next batch, on as many ranks as now
+    state = loader.state_dict()               # after any batch: five integers, alike on every rank
+    loader.load_state_dict(state)             # goes on with the next batch, on as many ranks as now
 
 The samples of a global step, ``world_size * batch_size`` of them, do not depend on ranks or
 workers. In training an epoch is shuffled and cut to whole steps; otherwise it is in the order of
@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from cxrfuture_data.batch import BATCH_OF_KIND, AnyBatch
+from cxrfuture_data.batch import BATCH_OF_KIND, AnyBatch, PairBatch, StayBatch
 from cxrfuture_data.crew import Crew, Task
 from cxrfuture_data.fill import Filler
 from cxrfuture_data.order import WINDOW_SAMPLES, Order, Positions, Step, epoch_order
@@ -73,6 +73,17 @@ def make_loader(
     return Loader(split, find_view(view), options)
 
 
+def gather_events(batch: TensorBatch, table: torch.Tensor) -> torch.Tensor:
+    """(B, E, D) on the table's device, 0 where there is no event: the embeddings of a view with
+    ``events="rows"``. table: (R, D), once a run ``torch.tensor(dataset.embeddings, device=...)``.
+    """
+    if not isinstance(batch, PairBatch | StayBatch):
+        raise ContractError("an image has no events; gather those of pairs or stays")
+    row = batch.event_row.to(table.device)
+    vectors = table[row.clamp(min=0)]
+    return vectors.masked_fill((row < 0)[..., None], 0)
+
+
 class Loader:
     """Iterates over epochs, one a ``for``; goes on within an epoch that was left or loaded."""
 
@@ -110,18 +121,22 @@ class Loader:
         made = self._made_here(steps) if self.options.workers == 0 else self._made_by_crew(steps)
         start = self.position
         if not steps:
-            self.set_epoch(self.epoch + 1)
+            self.epoch, self.position = self.epoch + 1, 0
         for number in range(1, len(steps) + 1):
             if turn != self._turn:
-                raise RuntimeError("this loader was iterated anew; one iteration at a time")
+                raise RuntimeError(
+                    "the loader was iterated anew, set to an epoch, loaded or closed; "
+                    "one iteration at a time"
+                )
             batch = next(made)
             self.position = start + number * order.step_samples
             if number == len(steps):
-                self.set_epoch(self.epoch + 1)  # already: the state after the last batch
+                self.epoch, self.position = self.epoch + 1, 0  # so says the state after the last
             yield batch
 
     def set_epoch(self, epoch: int) -> None:
         """Go to the beginning of an epoch."""
+        self._turn += 1
         self.epoch, self.position = epoch, 0
 
     def state_dict(self) -> dict[str, int]:
@@ -158,6 +173,7 @@ class Loader:
 
     def close(self) -> None:
         """End the workers and close files. Batches given stay."""
+        self._turn += 1
         if self._crew is not None:
             self._crew.close()
             self._crew = None

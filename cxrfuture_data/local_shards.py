@@ -8,7 +8,7 @@ from pathlib import Path
 from cxrfuture_data.places import Places
 from cxrfuture_data.schema import ContractError
 
-OPEN_TARS = 64  # a process keeps so many files open; the system allows 1,024
+OPEN_TARS = 256  # a process keeps so many files open; the system allows 1,024
 HEADER = 512  # bytes of a tar's header, before each member's data
 
 
@@ -26,10 +26,8 @@ class LocalShards:
 
     def place(self, position: int, member: int) -> tuple[int, int]:
         """(file descriptor, where the member's tar header begins in that file)."""
-        return (
-            self._file(int(self.places.shard[position])),
-            int(self.places.offset[position, member]) - HEADER,
-        )
+        start: int = self.places.offset.item(position, member)
+        return self._file(self.places.shard.item(position)), start - HEADER
 
     def name(self, position: int) -> str:
         """The shard a sample lies in, for errors."""

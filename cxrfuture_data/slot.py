@@ -2,7 +2,8 @@
 write into it directly, and CUDA copies out of it without a detour.
 
 A slot is lent with a batch and comes back when the last array or tensor over it is gone, so a user
-may keep batches as long as he likes: more slots are made meanwhile.
+may keep batches as long as he likes: more slots are made meanwhile, and beyond some number copies,
+because each slot holds files open.
 """
 
 import mmap
@@ -19,6 +20,7 @@ import numpy as np
 from cxrfuture_data.sample import Array
 
 ALIGNMENT = 64  # bytes: a cache line
+MOST_LENT = 64  # slots at once, with two descriptors each; the system allows 1,024
 Shapes = Mapping[str, tuple[tuple[int, ...], Any]]  # name -> lengths, dtype
 
 
@@ -76,6 +78,7 @@ class SlotPool:
         self.pinned = pinned
         self.made: list[Slot] = []
         self._free: deque[Slot] = deque()  # appended to by whatever thread drops a batch
+        self._lent: set[int] = set()
 
     def take(self) -> Slot:
         """A slot that nobody uses, a new one if there is none."""
@@ -93,8 +96,14 @@ class SlotPool:
         return slot
 
     def lend(self, slot: Slot) -> Array:
-        """(size,) uint8 over the slot, which comes back when the last array over it is gone."""
-        memory = np.frombuffer(slot.memory, np.uint8)
+        """(size,) uint8 over the slot, which comes back when the last array over it is gone; or,
+        where too many are lent, a copy."""
+        memory: Array = np.frombuffer(slot.memory, np.uint8)
+        if len(self._lent) >= MOST_LENT:
+            memory = memory.copy()
+            self.give_back(slot)
+            return memory
+        self._lent.add(slot.number)
         weakref.finalize(memory, self._give_back, slot).atexit = False
         return memory
 
@@ -103,6 +112,7 @@ class SlotPool:
         self._free.append(slot)
 
     def _give_back(self, slot: Slot) -> None:
+        self._lent.discard(slot.number)
         if self.pinned:
             from cxrfuture_data.pinned import mark
 

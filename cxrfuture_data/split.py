@@ -143,7 +143,7 @@ class Split(Sequence[Sample]):
     def find(self, key: str) -> int:
         """The position of a key among these."""
         at = self._whole.find(key)
-        found = np.flatnonzero(self.positions == at) if at is not None else ()
+        found = np.flatnonzero(self.positions == (-1 if at is None else at))
         if len(found) == 0:
             raise ContractError(f"no sample {key!r} in {self.name}; it has {len(self)} others")
         return int(found[0])

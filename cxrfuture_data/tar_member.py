@@ -23,16 +23,16 @@ class Member:
 
 def read_member(shards: Shards, member: Member, prefix: int | None = None) -> bytes:
     """Its data, or the first ``prefix`` bytes."""
-    wanted = member.size if prefix is None else min(prefix, member.size)
+    wanted = member.size if prefix is None else prefix
     file, start = shards.place(member.position, member.column)
     data = os.pread(file, HEADER + wanted, start)
-    if len(data) != HEADER + wanted:
+    if len(data) != HEADER + wanted or wanted > member.size:
         raise cut_short(shards, member)
     require_header(data[:HEADER], shards, member)
     return data[HEADER:]
 
 
-def require_header(header: bytes, shards: Shards, member: Member) -> None:
+def require_header(header: bytes | bytearray, shards: Shards, member: Member) -> None:
     """Refuse a member with another name, or another size, than the columns say."""
     name = header[_NAME].rstrip(b"\0")
     try:

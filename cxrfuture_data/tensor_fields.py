@@ -150,4 +150,5 @@ def fixed_target(array: Array, part: int = 0, parts: int = 1) -> Target:
 
 def bytes_of(array: Array) -> memoryview:
     """The memory of a contiguous array."""
-    return memoryview(array.reshape(-1).view(np.uint8))
+    flat: Array = array.reshape(-1).view(np.uint8)
+    return flat.data

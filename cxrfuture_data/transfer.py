@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from cxrfuture_data.console import progress
+from cxrfuture_data.energon import SIDECAR
 from cxrfuture_data.manifest import (
     DATASET_FILE,
     EMBEDDINGS,
@@ -32,7 +33,8 @@ Item = TypeVar("Item")
 TRANSFER_FILE = "transfer.json"
 FILES_AT_ONCE = 8
 RANGE_BYTES = 16 * 1024 * 1024
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
+_PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+_NAME = re.compile(rf"{_PART}(/{_PART})*|{re.escape(SIDECAR)}/\.?{_PART}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 

@@ -9,6 +9,7 @@ from cxrfuture_data.columns import OFFSET, SHARD, SIZE, XXH3, Columns
 from cxrfuture_data.columns_of import SampleRows
 from cxrfuture_data.console import progress
 from cxrfuture_data.dataset import Dataset, open_dataset
+from cxrfuture_data.energon import SIDECAR, offsets, offsets_name, sidecar
 from cxrfuture_data.index import index_tar, read_index
 from cxrfuture_data.level import level_ends
 from cxrfuture_data.manifest import EMBEDDINGS, ShardEntry, columns_name, index_name
@@ -40,6 +41,7 @@ def verify(path: str | Path) -> Report:
     dataset = open_dataset(path)
     _check_files(dataset)
     _check_embeddings(dataset)
+    _check_sidecar(dataset)
     shards = dataset.manifest.shards()
     keys: dict[str, set[str]] = {kind: set() for kind in FILMS_OF_KIND}
     with progress("verify", len(shards), "shards") as advance:
@@ -59,7 +61,7 @@ def verify(path: str | Path) -> Report:
 def _check_files(dataset: Dataset) -> None:
     """The split folders hold what dataset.json lists, nothing less and nothing more."""
     listed = {(split, shard.name) for split, _, shard in dataset.manifest.shards()}
-    listed |= {(split, index_name(name)) for split, name in listed}
+    listed |= {(split, of(name)) for split, name in listed for of in (index_name, offsets_name)}
     listed |= {
         (split, columns_name(kind))
         for split, kinds in dataset.manifest.splits.items()
@@ -82,6 +84,16 @@ def _check_embeddings(dataset: Dataset) -> None:
             raise ContractError(f"{EMBEDDINGS}/{name}: altered since it was built; {REMEDY}")
 
 
+def _check_sidecar(dataset: Dataset) -> None:
+    """What Energon reads is as it was built; more may lie there, as its own index."""
+    for name, data in sidecar(dataset.manifest).items():
+        path = dataset.path / SIDECAR / name
+        if not path.exists():
+            raise ContractError(f"{SIDECAR}/{name}: missing; {REMEDY}")
+        if path.read_bytes() != data:
+            raise ContractError(f"{SIDECAR}/{name}: altered since it was built; {REMEDY}")
+
+
 def _check_shard(
     dataset: Dataset, split: str, kind: str, shard: ShardEntry, keys: set[str]
 ) -> None:
@@ -99,6 +111,9 @@ def _check_shard(
     index = index_tar(path)
     if not index.equals(read_index(index_path)):
         raise ContractError(f"{split}/{index_path.name}: not the index of its tar; {REMEDY}")
+    offsets_path = path.with_name(offsets_name(shard.name))
+    if offsets_path.read_bytes() != offsets(index):
+        raise ContractError(f"{split}/{offsets_path.name}: not the offsets of its tar; {REMEDY}")
     if len(index.keys) != shard.samples:
         raise ContractError(f"{name}: {len(index.keys)} samples, not {shard.samples}; {REMEDY}")
     expected = members_of(kind, films=dataset.manifest.films_kept)

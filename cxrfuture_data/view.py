@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from cxrfuture_data.augment import AUGMENTATIONS
-from cxrfuture_data.schema import ContractError
+from cxrfuture_data.schema import KINDS, ContractError
 
 EHRXDIFF_EVENTS = 1024  # specs ehrxdiff 3.5
 
@@ -19,7 +19,7 @@ EHRXDIFF_EVENTS = 1024  # specs ehrxdiff 3.5
 class View:
     """The shapes of what it gives are those of the batch types (``batch.py``)."""
 
-    kind: Literal["pair", "stay", "image"]
+    kind: str  # one of schema.KINDS
     # posterior: mean and log-variance, to be drawn from on the device; mean: the mean alone; drawn:
     # a draw a sample and epoch, of its own seed.
     latents: Literal["none", "posterior", "mean", "drawn"] = "none"
@@ -37,6 +37,8 @@ class View:
     augment: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ContractError(f"view: no kind {self.kind!r}; known are {', '.join(KINDS)}")
         if self.null_events == "zeros" and self.max_events is None:
             raise ContractError("view: null_events: zeros needs max_events, how many zero vectors")
         if self.max_events is not None and self.max_events < 1:

@@ -10,7 +10,9 @@ import signal
 import socket
 import sys
 import traceback
+from contextlib import suppress
 from dataclasses import asdict
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,7 @@ from cxrfuture_data.fill import Filler
 from cxrfuture_data.manifest import Manifest
 from cxrfuture_data.schema import ContractError
 from cxrfuture_data.slot import arrays_over
-from cxrfuture_data.source import Source, source_of, source_settings
+from cxrfuture_data.source import source_of, source_settings
 from cxrfuture_data.split import Split
 from cxrfuture_data.tensor_fields import Draw, Job
 from cxrfuture_data.view import View
@@ -40,15 +42,19 @@ def setup_of(split: Split, view: View, draw: Draw) -> dict[str, Any]:
 
 
 class Worker:
-    """Fills the slots it was sent."""
+    """Fills the slots it was sent. Nothing else can fail: there is one reply to each batch."""
 
     def __init__(self, setup: dict[str, Any]) -> None:
-        source: Source = source_of(setup["source"])
-        dataset = Dataset(source, Manifest.model_validate(setup["manifest"]))
-        split = dataset.split(setup["split"], setup["kind"])
-        self.filler = Filler(split, View(**setup["view"]))
-        self.draw = setup["draw"]
+        self.setup = setup
         self.slots: dict[int, mmap.mmap] = {}
+        self.expected: list[int] = []
+
+    @cached_property
+    def filler(self) -> Filler:
+        setup = self.setup
+        dataset = Dataset(source_of(setup["source"]), Manifest.model_validate(setup["manifest"]))
+        split = dataset.split(setup["split"], setup["kind"])
+        return Filler(split, View(**setup["view"]))
 
     def obey(self, message: dict[str, Any], files: list[int]) -> dict[str, Any] | None:
         """The reply, if one is due."""
@@ -57,15 +63,18 @@ class Worker:
             os.close(files[0])
             return None
         if "expect" in message:
-            self.filler.expect(np.array(message["expect"], np.int64))
+            self.expected = message["expect"]
             return None
+        if self.expected:
+            self.filler.expect(np.array(self.expected, np.int64))
+            self.expected = []
         positions = np.array(message["positions"], np.int64)
         memory = np.frombuffer(self.slots[message["slot"]], np.uint8)
         self.filler.fill(
             Job(
                 positions,
                 self.filler.columns.key_bytes(positions),
-                Draw(**self.draw | {"epoch": message["epoch"]}),
+                Draw(**self.setup["draw"] | {"epoch": message["epoch"]}),
                 arrays_over(memory, self.filler.shapes(positions)),
             )
         )
@@ -90,7 +99,8 @@ def main() -> None:
         except Exception:  # told to the loader, which raises it in the user's own process
             reply = {"failure": traceback.format_exc()}
         if reply is not None:
-            send(channel, reply)
+            with suppress(ConnectionError):  # the loader is gone, as the next message will say
+                send(channel, reply)
 
 
 if __name__ == "__main__":

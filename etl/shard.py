@@ -15,6 +15,7 @@ import polars as pl
 from cxrfuture_data.columns import Columns, encode_columns, join_columns, open_columns
 from cxrfuture_data.columns_of import no_columns
 from cxrfuture_data.console import progress, say
+from cxrfuture_data.energon import has_sidecar, write_sidecar
 from cxrfuture_data.manifest import (
     DATASET_FILE,
     EMBEDDINGS,
@@ -75,6 +76,7 @@ def run(params: Params, recipe: Recipe) -> None:
         attrition=attrition_of(params, recipe),
         splits=splits,
     )
+    write_sidecar(dataset, manifest)
     write_manifest(dataset, manifest)
     shutil.rmtree(work)
     samples = sum(shard.rows.height for shard in shards)
@@ -134,7 +136,8 @@ def _is_built(dataset: Path, made_from: str) -> bool:
     for split, kinds in manifest.splits.items():
         if not all((dataset / split / columns_name(kind)).exists() for kind in kinds):
             return False
-    return all((dataset / EMBEDDINGS / name).exists() for name in manifest.embeddings.files)
+    is_whole = all((dataset / EMBEDDINGS / name).exists() for name in manifest.embeddings.files)
+    return is_whole and has_sidecar(dataset, manifest)
 
 
 def _write_events(params: Params, recipe: Recipe, work: Path) -> None:

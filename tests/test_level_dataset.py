@@ -12,16 +12,17 @@ import pytest
 import torch
 import webdataset
 from PIL import Image
-from tiny_build import build_dataset, leave_out_film, write_build
+from tiny_build import build_dataset, leave_out_film, rewrite_columns, write_build
 from tiny_cache import make_cache, put_rows
 
 import cxrfuture_data
 from cxrfuture_data import ContractError, open_dataset
 from cxrfuture_data.index import index_tar, read_index, write_index
-from cxrfuture_data.collate import collate
+from cxrfuture_data.local_shards import HEADER
 from cxrfuture_data.publish import file_sha256
 from cxrfuture_data.show import show
 from cxrfuture_data.verify import verify
+from cxrfuture_data.view import View
 from etl import shard
 
 SIZE = 256
@@ -56,18 +57,29 @@ def png_folder(tmp_path_factory):
     return build(tmp_path_factory.mktemp("png"), "png")
 
 
+def first_batch(dataset, split, kind, batch_size, films=True, film_size=None, **options):
+    view = View(kind=kind, latents="posterior", films=films, film_size=film_size)
+    return next(iter(dataset.split(split, kind).loader(batch_size, view, **options)))
+
+
 @pytest.fixture
 def reads(monkeypatch):
-    """(offset, bytes) of every read of a tar."""
+    """(offset, bytes) of every read of a tar, without the header that is read with each member."""
     found = []
-    pread = os.pread
+    pread, preadv = os.pread, os.preadv
 
     def counted(handle, size, offset):
         data = pread(handle, size, offset)
-        found.append((offset, len(data)))
+        found.append((offset + HEADER, len(data) - HEADER))
         return data
 
-    monkeypatch.setattr("cxrfuture_data.dataset.os.pread", counted)
+    def scattered(handle, pieces, offset):
+        size = preadv(handle, pieces, offset)
+        found.append((offset + HEADER, size - HEADER))
+        return size
+
+    monkeypatch.setattr("os.pread", counted)
+    monkeypatch.setattr("os.preadv", scattered)
     return found
 
 
@@ -133,20 +145,20 @@ def test_a_sixteenth_of_the_pixels_is_a_small_part_of_the_bytes(folder, reads):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_batches_hold_films_of_the_size_asked_for(folder, workers):
     dataset = open_dataset(folder)
-    options = {"seed": 0, "shuffle": False, "workers": workers, "film_size": 128}
-    batch = next(iter(load(dataset, "train", "pair", 3, **options)))
+    options = {"training": False, "workers": workers}
+    batch = first_batch(dataset, "train", "pair", 3, film_size=128, **options)
     assert batch.previous_film.shape == batch.target_film.shape == (3, 1, 128, 128)
     assert batch.target_film.dtype == torch.uint8
     for row, sample in enumerate(dataset.split("train", "pair")[:3]):
         assert np.array_equal(batch.previous_film[row, 0], sample.previous.pixels(128))
         assert np.array_equal(batch.target_film[row, 0], sample.target.pixels(128))
-    images = next(iter(load(dataset, "train", "image", 2, **options)))
+    images = first_batch(dataset, "train", "image", 2, film_size=128, **options)
     assert images.image_film.shape == (2, 1, 128, 128)
 
 
 def test_a_stay_without_a_film_has_zeros_for_one(folder):
     dataset = open_dataset(folder)
-    batch = next(iter(load(dataset, "valid", "stay", 2, seed=0, shuffle=False, film_size=64)))
+    batch = first_batch(dataset, "valid", "stay", 2, film_size=64, training=False)
     assert batch.previous_film.shape == (2, 1, 64, 64)
     assert sorted(batch.has_previous.tolist()) == [False, True]
     for row, has_film in zip(batch.previous_film, batch.has_previous, strict=True):
@@ -155,21 +167,21 @@ def test_a_stay_without_a_film_has_zeros_for_one(folder):
 
 def test_without_a_size_no_film_is_read(folder, reads):
     dataset = open_dataset(folder)
-    batch = next(iter(load(dataset, "train", "pair", 4, seed=0)))
+    batch = first_batch(dataset, "train", "pair", 4, films=False)
     assert batch.target_film.shape == batch.previous_film.shape == (4, 1, 0, 0)
     index = read_index(folder / "train" / "pair-000000.json")
     films = [index.members.index(f"{role}.levels") for role in ("previous", "target")]
-    assert len(reads) == 8
+    assert len(reads) == 4
     assert not {offset for offset, _ in reads} & set(index.offsets[:, films].ravel().tolist())
 
 
 def test_png_gives_its_own_size_and_names_the_setting_for_another(png_folder):
     dataset = open_dataset(png_folder)
-    batch = next(iter(load(dataset, "train", "pair", 2, seed=0, film_size=256)))
+    batch = first_batch(dataset, "train", "pair", 2, film_size=256)
     assert batch.target_film.shape == (2, 1, 256, 256)
     assert batch.target_film.any()
     with pytest.raises(ContractError, match=r"film size 128: kept as PNG of 256 .* levels"):
-        next(iter(load(dataset, "train", "pair", 2, seed=0, film_size=128)))
+        first_batch(dataset, "train", "pair", 2, film_size=128)
 
 
 def test_a_level_that_is_not_there_is_named_with_those_that_are(folder):
@@ -185,7 +197,9 @@ def test_a_dataset_without_films_has_no_film_size(tmp_path):
     options = {"keep_films": "none", "workers": 1}
     dataset = open_dataset(build_dataset(tmp_path, "ehrxdiff", shard=options))
     with pytest.raises(ContractError, match=r"film size 64: no films are kept.*keep_films: levels"):
-        load(dataset, "train", "pair", 2, seed=0, film_size=64)
+        dataset.split("train", "pair", film_size=64)
+    with pytest.raises(ContractError, match=r"the dataset keeps none; build with shard.keep_films"):
+        first_batch(dataset, "train", "pair", 2, film_size=64)
 
 
 def test_stock_webdataset_reads_and_decodes_it(folder):
@@ -230,6 +244,7 @@ def rewrite(folder, name, change):
                 entry["bytes"], entry["sha256"] = path.stat().st_size, file_sha256(path)
                 entry["index_sha256"] = file_sha256(index)
     (folder / "dataset.json").write_text(json.dumps(value))
+    rewrite_columns(folder, "train", name.partition("-")[0])
 
 
 def cut(name, data):

@@ -1,5 +1,3 @@
-from collections import Counter
-
 import numpy as np
 import polars as pl
 import pytest
@@ -18,6 +16,7 @@ from cxrfuture_data.batch import ImageBatch, PairBatch, StayBatch
 from cxrfuture_data.collate import collate
 from cxrfuture_data.published import DDL_CXR_STAY
 from cxrfuture_data.schema import STATIC
+from cxrfuture_data.view import View
 from etl import shard
 
 
@@ -35,8 +34,16 @@ def event_dataset(tmp_path_factory):
     return open_dataset(build_dataset(root, "ehrxdiff", shard={"workers": 1}))
 
 
+def view_of(kind):
+    return View(kind=kind, latents="posterior", hours=kind != "image", events="vectors")
+
+
+def first_batch(dataset, split, kind, batch_size, **options):
+    return next(iter(dataset.split(split, kind).loader(batch_size, view_of(kind), **options)))
+
+
 def test_a_pair_batch_has_the_documented_shapes(dataset):
-    batch = next(iter(load(dataset, "train", "pair", 4, seed=1)))
+    batch = first_batch(dataset, "train", "pair", 4, seed=1)
     assert isinstance(batch, PairBatch)
     assert batch.previous.shape == batch.target.shape == (4, 2, 4, 4, 4)
     assert batch.hours.shape == (4, 10, 79)
@@ -50,7 +57,7 @@ def test_a_pair_batch_has_the_documented_shapes(dataset):
 
 
 def test_events_become_their_embeddings(event_dataset):
-    batch = next(iter(load(event_dataset, "train", "pair", 2, seed=1)))
+    batch = first_batch(event_dataset, "train", "pair", 2, seed=1)
     assert batch.event.shape == (2, 3, DIMENSIONS)
     assert batch.event[0, :, 0].tolist() == [0, 1, 2]
     assert batch.event_hours.tolist() == [[1, 2, 4]] * 2
@@ -71,11 +78,11 @@ def test_windows_are_padded_to_the_longest_and_flagged(dataset):
 
 
 def test_stays_and_images_have_batches_of_their_own(dataset):
-    stays = next(iter(load(dataset, "valid", "stay", 2, seed=0, shuffle=False)))
+    stays = first_batch(dataset, "valid", "stay", 2, training=False)
     assert isinstance(stays, StayBatch)
     assert stays.hours.shape == (2, 48, 79)
     assert stays.hours_since_previous.tolist() == [38, 38]
-    images = next(iter(load(dataset, "valid", "image", 2, seed=0)))
+    images = first_batch(dataset, "valid", "image", 2)
     assert isinstance(images, ImageBatch)
     assert images.image.shape == (2, 2, 4, 4, 4)
     assert images.static.shape == (2, 0)
@@ -153,7 +160,8 @@ def test_static_values_that_are_not_known_are_zero_and_flagged(odd_dataset):
 def test_a_published_dataset_is_read_as_its_authors_read(dataset):
     body = dataset.manifest.recipe.body | {"fidelity": "published"}
     record = dataset.manifest.recipe.model_copy(update={"body": body})
-    published = type(dataset)(dataset.path, dataset.manifest.model_copy(update={"recipe": record}))
+    manifest = dataset.manifest.model_copy(update={"recipe": record})
+    published = type(dataset)(dataset.source, manifest)
     stay = dataset.split("train", "stay")[0]  # its first measurement is in hour 1
     found = collate([stay], published).hours[0]
     mean, std = DDL_CXR_STAY["Age"]
@@ -172,59 +180,59 @@ def test_a_batch_of_several_kinds_is_refused(dataset):
         collate(mixed, dataset)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("ranks", [1, 2])
-def test_evaluation_reads_every_pair_once_with_any_ranks_and_workers(dataset, ranks, workers):
-    seen, lengths = Counter(), set()
-    for rank in range(ranks):
-        batches = list(
-            load(
-                dataset,
-                "train",
-                "pair",
-                4,
-                seed=0,
-                rank=rank,
-                ranks=ranks,
-                workers=workers,
-                shuffle=False,
-                drop_last=False,
-            )
-        )
-        lengths.add(len(batches))
-        for batch in batches:
-            real = (~batch.is_padding).tolist()
-            seen.update(key for key, is_real in zip(batch.keys, real, strict=True) if is_real)
-    assert len(lengths) == 1
-    assert seen == Counter(pair.key for pair in dataset.split("train", "pair"))
-
-
-def test_order_is_that_of_seed_and_epoch_whatever_the_workers(dataset):
-    def keys(**options):
-        return [batch.keys for batch in load(dataset, "train", "pair", 2, **options)]
-
-    assert keys(seed=1, epoch=2) == keys(seed=1, epoch=2, workers=2)
-    assert keys(seed=1, epoch=2) != keys(seed=1, epoch=3)
-    assert keys(seed=1, epoch=2)[3:] == keys(seed=1, epoch=2, start_batch=3)
-
-
 def test_loading_leaves_the_global_generator_alone(dataset):
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    list(load(dataset, "train", "pair", 2, seed=1))
+    list(dataset.split("train", "pair").loader(2, "ddl_cxr.pair", seed=1))
     assert torch.equal(before, torch.get_rng_state())
 
 
 def test_too_few_samples_are_refused_before_training_starts(dataset):
     with pytest.raises(ContractError, match="has 4 samples, fewer than a batch of 8 on 1 ranks"):
-        load(dataset, "valid", "pair", 8, seed=0)
+        dataset.split("valid", "pair").loader(8, "ddl_cxr.pair")
 
 
 def test_a_z_scored_train_column_has_mean_zero(dataset):
     hours = [
         batch.hours[:, :, 50][batch.hours[:, :, 62 + 8] == 1]
-        for batch in load(dataset, "train", "pair", 1, seed=0)
+        for batch in dataset.split("train", "pair").loader(1, "ddl_cxr.pair")
     ]
     observed = torch.cat(hours)
     assert observed.mean().item() == pytest.approx(0, abs=1e-5)
     assert observed.std().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_samples_are_chosen_by_their_columns_without_reading_a_tar(dataset):
+    train = dataset.split("train", "pair")
+    chosen = train.where(lambda columns: (columns["age"] > 44) & ~columns["is_male"])
+    assert {sample.subject_id for sample in chosen} == {6, 8}
+    assert chosen.columns["age"].tolist() == [sample.age for sample in chosen]
+    assert [chosen.key(i) for i in range(len(chosen))] == chosen.columns["key"].tolist()
+    assert [sample.key for sample in chosen[1:]] == chosen.columns["key"].tolist()[1:]
+    assert chosen.find(chosen.key(2)) == 2
+    edema = train.where(lambda columns: columns["target.Edema"] == 1)
+    found = [sample.key for sample in train if sample.target.labels["Edema"] == 1]
+    assert [sample.key for sample in edema] == found
+    assert 0 < len(found) < len(train)
+    unknown = train.where(lambda columns: np.isnan(columns["target.Fracture"]))
+    assert {sample.target.labels["Fracture"] for sample in unknown} == {None}
+    assert {sample.sex for sample in train.where(train.columns["sex"] == "F")} == {"F"}
+    with pytest.raises(ContractError, match="no column 'agge'; did you mean 'age'"):
+        train.where(lambda columns: columns["agge"] > 1)
+    with pytest.raises(ContractError, match=r"mask is bool of \(15,\), this is int64 of \(2,\)"):
+        train.where(np.array([0, 1]))
+
+
+def test_a_view_that_does_not_fit_is_named(dataset):
+    with pytest.raises(ContractError, match=r"no view 'ddl_cxr\.pairs'; did you mean 'ddl_cxr"):
+        dataset.split("train", "pair").loader(2, "ddl_cxr.pairs")
+    with pytest.raises(ContractError, match="the view is of stay samples, these are pair"):
+        dataset.split("train", "pair").loader(2, "future.stay")
+
+
+def test_a_batch_moves_with_all_its_fields(dataset):
+    batch = first_batch(dataset, "train", "pair", 4)
+    moved = batch.to("meta")
+    assert moved.target.device.type == moved.hours.device.type == "meta"
+    assert moved.keys == batch.keys
+    assert moved.hours.shape == batch.hours.shape

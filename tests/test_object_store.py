@@ -1,13 +1,16 @@
 """Objects through fsspec: listed, read and written; whatever fails is one line without keys."""
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from object_server import BUCKET, KEY, SECRET, forget_connections
+from range_server import run_range_server
 
-from cxrfuture_data.object_store import ObjectStore, is_url
+from cxrfuture_data.object_store import ObjectStore, Unanswered, is_url
 from cxrfuture_data.schema import ContractError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,13 +34,128 @@ def test_a_url_is_told_from_a_folder(text, is_one):
     assert is_url(text) is is_one
 
 
-def test_a_url_that_cannot_be_listed_or_holds_a_key_is_refused_without_it():
+def test_a_url_that_holds_a_key_is_refused_without_it():
     with pytest.raises(ContractError, match="not the URL of an object store"):
-        ObjectStore("https://example.org/films")
-    with pytest.raises(ContractError, match="in the environment") as caught:
-        ObjectStore(f"s3://{KEY}:hidden@{BUCKET}/films")
-    assert KEY not in str(caught.value)
-    assert "hidden" not in str(caught.value)
+        ObjectStore("/data/films")
+    for scheme in ("s3", "https", "hf"):
+        with pytest.raises(ContractError, match="in the environment") as caught:
+            ObjectStore(f"{scheme}://{KEY}:hidden@{BUCKET}/films")
+        assert KEY not in str(caught.value)
+        assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda store: store.list_all(),
+        lambda store: store.entries(),
+        lambda store: store.write("x", b""),
+        lambda store: store.upload("x", Path("x")),
+        lambda store: store.remove(["x"]),
+    ],
+)
+def test_a_web_server_is_neither_listed_nor_written(use):
+    store = ObjectStore("https://example.org/films?sig=hidden")
+    with pytest.raises(
+        ContractError, match=r"^https://example.org/films: a web server has no list"
+    ):
+        use(store)
+
+
+def test_a_web_server_is_read_whole_and_by_ranges(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x").write_bytes(b"0123456789")
+    with run_range_server(tmp_path) as server:
+        store = ObjectStore(server.url).below("a")
+        assert store.read("x") == b"0123456789"
+        assert store.read("x", 10) == b"0123456789"
+        assert store.look("x").bytes == 10
+        assert store.look("y") is None
+        asked = [("x", 2, 4), ("x", 0, 3), ("x", 8, 99), ("x", 10, 12)]
+        assert store.read_ranges(asked) == [b"23", b"012", b"89", b""]
+        with pytest.raises(FileNotFoundError, match=r"/a/y$"):
+            store.read_ranges([("y", 0, 1)])
+
+
+def test_the_query_of_a_url_is_sent_and_never_shown(tmp_path):
+    (tmp_path / "x").write_bytes(b"0123456789")
+    with run_range_server(tmp_path) as server:
+        store = ObjectStore(f"{server.url}/?sig=hidden").below("folder")
+        assert store.url == f"{server.url}/folder?sig=hidden"
+        assert str(store) == f"{server.url}/folder"
+        assert "hidden" not in repr(store)
+        assert ObjectStore(f"{server.url}?sig=hidden").read_ranges([("x", 0, 2)]) == [b"01"]
+        for status, what in ((403, "access refused.*signed URL"), (500, "the object store fails")):
+            server.fail("GET", times=1, status=status)
+            with pytest.raises(ContractError, match=rf"x: {what}") as caught:
+                store.read("x")
+            assert f"(HTTP {status})" in str(caught.value)
+            assert "hidden" not in str(caught.value)
+            assert "\n" not in str(caught.value)
+
+
+def test_a_range_that_takes_too_long_is_given_up(tmp_path):
+    (tmp_path / "x").write_bytes(b"0123456789")
+    with run_range_server(tmp_path) as server:
+        server.fail("0-3", times=1, seconds=5.0)
+        with pytest.raises(Unanswered, match=r"x: the object store fails \(TimeoutError\)"):
+            ObjectStore(server.url).read_ranges([("x", 0, 4), ("x", 4, 8)], seconds=0.2)
+
+
+READ_HF = """
+from cxrfuture_data.object_store import ObjectStore
+store = ObjectStore("hf://datasets/a/b@main/train")
+print(store.read_ranges([("x.tar", 2, 4), ("x.tar", 8, 99)]), store.read("x.tar"))
+try:
+    store.read_ranges([("y.tar", 0, 1)])
+except FileNotFoundError as error:
+    print(error)
+"""
+
+
+def test_hf_is_read_by_ranges(tmp_path):
+    tree = [{"type": "file", "path": "train/x.tar", "size": 10, "oid": "0" * 40}]
+    facts = {"id": "a/b", "sha": "0" * 40, "private": False, "tags": [], "siblings": []}
+    for name, text in {
+        "api/datasets/a/b/revision/main": json.dumps(facts),
+        "api/datasets/a/b/tree/main/train": json.dumps(tree),
+        "datasets/a/b/resolve/main/train/x.tar": "0123456789",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    with run_range_server(tmp_path) as server:
+        assert run_hf(READ_HF, HF_ENDPOINT=server.url) == [
+            "[b'23', b'89'] b'0123456789'",
+            "hf://datasets/a/b@main/train/y.tar",
+        ]
+        assert "GET /datasets/a/b/resolve/main/train/x.tar 2-3" in server.requests
+
+
+def test_hf_without_a_network_is_one_line():
+    code = """
+from cxrfuture_data.object_store import ObjectStore
+try:
+    ObjectStore("hf://datasets/a/b/train").read_ranges([("x.tar", 0, 1)])
+except ValueError as error:
+    print(error)
+"""
+    (said,) = run_hf(code, HF_HUB_OFFLINE="1")
+    assert said.startswith("hf://datasets/a/b/train/x.tar: the object store fails (OfflineMode")
+
+
+def run_hf(code: str, **environment: str) -> list[str]:
+    """In a process of its own: the driver reads its settings when it is imported."""
+    pytest.importorskip("huggingface_hub")
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
 
 
 def test_what_was_written_is_listed_and_read(bucket):

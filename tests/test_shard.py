@@ -197,6 +197,8 @@ def test_shards_of_a_longer_build_are_removed(tmp_path):
     assert sorted(path.name for path in (dataset / "train").iterdir()) == [
         "pair-000000.json",
         "pair-000000.tar",
+        "pair-000000.tar.idx",
+        "pair.safetensors",
     ]
     assert verify(dataset).samples == 23
 

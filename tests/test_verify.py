@@ -111,7 +111,7 @@ def test_an_index_of_another_tar_is_found(folder):
 
 
 def test_a_shard_twice_under_two_names_is_found(folder):
-    for suffix in ("tar", "json"):
+    for suffix in ("tar", "tar.idx", "json"):
         shutil.copy(folder / f"train/pair-000000.{suffix}", folder / f"train/pair-000001.{suffix}")
     forge(folder, "pair-000001")
     with pytest.raises(ContractError, match=r"train/pair-000001.tar: sample \w+ is in an earlier"):

@@ -18,7 +18,12 @@ import polars as pl
 from tiny_cache import make_cache, put_rows
 from tiny_mimic import tiny_params
 
+from cxrfuture_data.columns import encode_columns, join_columns
+from cxrfuture_data.columns_of import SampleRows
+from cxrfuture_data.index import index_tar
 from cxrfuture_data.labels import ATTRIBUTES, CHANGE_ATTRIBUTES
+from cxrfuture_data.manifest import columns_name
+from cxrfuture_data.publish import file_sha256
 from cxrfuture_data.schema import FINDINGS, PHENOTYPES, STATIC, VARIABLE_SETS, VARIABLES
 from etl import shard
 from etl.cache import Cache
@@ -421,3 +426,23 @@ def _write(path: Path, rows: list[Row], types: dict[str, Any] | None = None) -> 
 def _write_json(path: Path, value: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value))
+
+
+def rewrite_columns(dataset: Path, split: str, kind: str) -> None:
+    """Make the columns of a split and kind anew from its tars, whatever those hold, and have
+    dataset.json vouch for them."""
+    manifest = json.loads((dataset / "dataset.json").read_text())
+    entry = manifest["splits"][split][kind]
+    parts = []
+    for shard_entry in entry["shards"]:
+        path = dataset / split / shard_entry["name"]
+        index, rows = index_tar(path), SampleRows(kind)
+        data = path.read_bytes()
+        for key, starts, sizes in zip(index.keys, index.offsets, index.sizes, strict=True):
+            spans = zip(index.members, starts, sizes, strict=True)
+            rows.add(key, {name: data[start : start + size] for name, start, size in spans})
+        parts.append(rows.columns(shard_entry["name"], index))
+    path = dataset / split / columns_name(kind)
+    path.write_bytes(encode_columns(join_columns(parts)))
+    entry["columns_sha256"] = file_sha256(path)
+    (dataset / "dataset.json").write_text(json.dumps(manifest))

@@ -70,8 +70,13 @@ def read_parts(dataset: Dataset, plan: Plan, first_step: int) -> Iterator[list[P
         while True:
             batches = iter(loader)
             for _ in range(step, plan.steps_per_epoch):
-                yield [next(batches) for _ in range(plan.config.accumulate)]
+                yield [_pairs(next(batches)) for _ in range(plan.config.accumulate)]
             step = 0
             loader.set_epoch(epoch := epoch + 1)
     finally:
         loader.close()
+
+
+def _pairs(batch: object) -> PairTensors:
+    assert isinstance(batch, PairBatch)
+    return batch
