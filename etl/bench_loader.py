@@ -28,8 +28,9 @@ from etl.bench_loader_sum import LOCAL, REMOTE, ratios, summarize
 from etl.bench_peer.reading import FIRST
 
 ABOUT = (
-    f"Medians of rounds in turn. MB: in use (PSS), the process and each worker; shards: distinct"
-    f" ones among the first {FIRST} samples. Local: second epoch of a process; remote: one epoch,"
+    "Medians of rounds in turn. first: to the first batch, from the making of the dataset; start:"
+    " Python and imports; MB: in use (PSS), the process, and each worker; shards: distinct ones"
+    f" among the first {FIRST} samples. Local: second epoch of a process; remote: one epoch,"
     " nothing cached, from the making of the dataset. Ours gives the whole view ddl_cxr.pair"
     " (hours imputed, one-hot, normalised: 79 columns), the others the 17 hours as measured."
 )
@@ -67,7 +68,8 @@ def run_loader_bench(bench: LoaderBench, as_json: bool = False) -> None:
         return
     console = Console()
     console.print(_table(result))
-    console.print(ABOUT)
+    for word in (*_words(result), ABOUT):
+        console.print(word)
     for name, value in result.items():
         if name.startswith("ratio_"):
             console.print(f"{name}: {'-' if value is None else f'{value:.2f}'}")
@@ -147,14 +149,29 @@ def _take(turn: _Turn, python: Path | None, place: Place, words: dict[str, str])
 
 
 def _table(result: dict[str, Any]) -> Table:
-    columns = ("samples/s", "first batch, s", "start, s", "MB", "MB a worker", "shards")
-    table = Table("", "workers", "", *columns, box=SIMPLE, pad_edge=False)
+    table = Table(box=SIMPLE, pad_edge=False)
+    for name in ("", "workers", " "):
+        table.add_column(name, no_wrap=True)
+    for name in ("samples/s", "first, s", "start, s", "MB", "worker", "shards"):
+        table.add_column(name, justify="right", no_wrap=True)
     for place in (LOCAL, REMOTE):
         for workers, rows in result[place].items():
             for way, facts in rows.items():
-                cells = [facts["word"]] if "word" in facts else _cells(facts)
+                cells = ["-"] if "word" in facts else _cells(facts)
                 table.add_row(place, workers, way, *cells, end_section=way == list(rows)[-1])
     return table
+
+
+def _words(result: dict[str, Any]) -> list[str]:
+    """Why rows of the table are empty."""
+    found = {
+        f"{way}: {facts['word']}"
+        for place in (LOCAL, REMOTE)
+        for rows in result[place].values()
+        for way, facts in rows.items()
+        if "word" in facts
+    }
+    return sorted(found)
 
 
 def _cells(facts: dict[str, Any]) -> list[str]:
