@@ -1,7 +1,9 @@
 """Our loader reading the samples of its bench: the whole view `ddl_cxr.pair`, which imputes the
 hours, writes them out as 79 columns and normalises them, where peers give them as measured."""
 
+import sys
 from collections.abc import Iterator
+from importlib import import_module
 
 import torch
 
@@ -10,6 +12,9 @@ from etl.bench_loader_data import SAMPLES_PER_SHARD
 from etl.bench_peer.reading import Epochs, Options, Tensors, main
 
 VIEW = "ddl_cxr.pair"
+
+if any("://" in argument for argument in sys.argv):
+    import_module("s3fs")  # imported when a URL is opened; no way's imports count
 
 
 def open_batches(options: Options) -> Epochs:
