@@ -1,9 +1,9 @@
 """Fields of a batch that come from a window's events: their embeddings, times and tables."""
 
 import numpy as np
-import numpy.typing as npt
 
 from cxrfuture_data.columns import Columns
+from cxrfuture_data.dataset import Dataset
 from cxrfuture_data.sample import Array
 from cxrfuture_data.schema import ContractError
 from cxrfuture_data.tensor_fields import Job, Positions, Shape, bytes_of
@@ -26,9 +26,11 @@ _WIDTHS = {name: np.dtype(dtype).itemsize for name, dtype in ARRAYS.items()}
 class EventFields:
     """(B, E, ...) each; E is the most events of a sample of the batch, at most the view's."""
 
-    def __init__(self, view: View, columns: Columns, table: npt.NDArray[np.float16]) -> None:
+    def __init__(self, view: View, columns: Columns, dataset: Dataset) -> None:
         self.view = view
-        self.table = table  # (R, D)
+        self.embeddings = dataset.manifest.embeddings
+        # (R, D); from far away it comes whole, so only a view of vectors asks for it
+        self.table = dataset.embeddings if view.events == "vectors" else None
         most = np.iinfo(np.int64).max if view.max_events is None else view.max_events
         asked = view.events != "none"
         self.lengths = np.minimum(columns["events"].astype(np.int64), most) * asked
@@ -48,7 +50,7 @@ class EventFields:
             **{name: (shape, dtype) for name, dtype in ARRAYS.items()},
             "is_event": (shape, np.bool_),
             "event_runs": (shape, np.bool_),
-            "event": ((len(positions), width, self.table.shape[1]), np.float16),
+            "event": ((len(positions), width, self.embeddings.dimensions), np.float16),
         }
 
     def begin(self, job: Job) -> dict[str, Target]:
@@ -71,24 +73,25 @@ class EventFields:
     def finish(self, job: Job) -> None:
         out, counts = job.out, self.lengths[job.positions]
         is_event = out["is_event"]
-        np.less(np.arange(self.longest), counts[:, None], out=is_event)
-        self._require_rows(out["event_row"])
+        np.less(np.arange(is_event.shape[1]), counts[:, None], out=is_event)
+        self._require_rows(out["event_row"], is_event)
         ends, hours = out["event_end_hours"], out["event_hours"]
         np.isposinf(ends, out=out["event_runs"])
         np.copyto(ends, hours, where=np.isnan(ends))
         whole = self.window_hours[job.positions][:, None]
         np.copyto(ends, np.broadcast_to(whole, ends.shape), where=out["event_runs"])
-        for row, count in enumerate(counts.tolist() if self.view.events == "vectors" else ()):
-            event = out["event"][row]
-            rows = out["event_row"][row, :count]
-            np.take(self.table, rows, axis=0, out=event[:count], mode="clip")
-            event[count:] = 0
+        if self.table is not None:
+            for row, count in enumerate(counts.tolist()):
+                event, rows = out["event"][row], out["event_row"][row, :count]
+                np.take(self.table, rows, axis=0, out=event[:count], mode="clip")
+                event[count:] = 0
         is_event[self.is_null[job.positions]] = True
 
-    def _require_rows(self, rows: Array) -> None:
+    def _require_rows(self, rows: Array, is_event: Array) -> None:
         """Every event has an embedding."""
-        if rows.size and (rows.min() < NO_EVENT or rows.max() >= len(self.table)):
+        strange = rows[is_event & ((rows < 0) | (rows >= self.embeddings.rows))]
+        if strange.size:
             raise ContractError(
-                f"an event has row {int(rows.max())} of {len(self.table)} embeddings; "
+                f"an event has row {strange[0]} of {self.embeddings.rows} embeddings; "
                 "run `cxrfuture verify`"
             )

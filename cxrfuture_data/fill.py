@@ -52,7 +52,7 @@ class Filler:
         else:
             rule = hourly_rule(data, view.kind)
             self.fields.append(HourFields(rule, self.columns, view.hours))
-            self.events = EventFields(view, self.columns, data.embeddings)
+            self.events = EventFields(view, self.columns, data)
             self.fields.append(self.events)
         size, kept = film_size(data, view), data.manifest.films_kept
         self.films = [

@@ -24,7 +24,7 @@ import torch
 from cxrfuture_data.batch import BATCH_OF_KIND, AnyBatch, PairBatch, StayBatch
 from cxrfuture_data.crew import Crew, Task
 from cxrfuture_data.fill import Filler
-from cxrfuture_data.order import WINDOW_SAMPLES, Order, Positions, Step, epoch_order
+from cxrfuture_data.order import Order, Positions, Step, epoch_order
 from cxrfuture_data.schema import ContractError
 from cxrfuture_data.slot import SlotPool, arrays_over, place_arrays
 from cxrfuture_data.split import Split
@@ -200,7 +200,7 @@ class Loader:
             return chosen
         blocks = self._filler.blocks[chosen]
         seed, epoch = self.options.seed, self.epoch
-        return chosen[epoch_order(blocks, seed=seed, epoch=epoch, window=WINDOW_SAMPLES)]
+        return chosen[epoch_order(blocks, seed=seed, epoch=epoch)]
 
     @cached_property
     def _fingerprint(self) -> int:

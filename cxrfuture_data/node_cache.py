@@ -30,6 +30,7 @@ from cxrfuture_data.schema import ContractError
 
 PIECES, FILES, USED = "pieces", "files", "used"
 FILES_AT_ONCE = 8  # ranges of a file
+PROVEN_BYTES = 64 * 1024 * 1024  # of a file whose hash is computed when a process first has it
 PARTS_AT_ONCE = 512  # of a write; Linux takes 1,024
 DIGITS = 20  # of the count
 PATIENCE = 60.0  # seconds for another process to fetch; then it is fetched here too, and not kept
@@ -58,9 +59,10 @@ class NodeCache:
     folder: Path
     limit_bytes: int
 
-    def open_piece(self, piece: Piece) -> int:
+    def open_piece(self, piece: Piece, is_waiting: bool = True) -> int | None:
         """A descriptor of the piece, which the caller closes; fetched if it is not there, or there
-        of another size or with other checksums."""
+        of another size or with other checksums. While another process fetches it: None, unless
+        ``is_waiting``."""
         parts = None
         try:
             path = self._place(PIECES, piece.name)
@@ -68,7 +70,7 @@ class NodeCache:
                 found = _open_whole(path, piece)
                 if found is not None:
                     return found
-                with claim(path, PATIENCE) as part:
+                with claim(path, PATIENCE if is_waiting else 0.0) as part:
                     if part is None:  # another process had it, and has published it or failed
                         continue
                     self._make_room(part, piece.size)
@@ -77,6 +79,8 @@ class NodeCache:
                     self._publish(path)
                     return os.dup(part)
         except OSError as error:
+            if isinstance(error, TimeoutError) and not is_waiting:
+                return None
             self._say_once(error)
         return _hold_in_memory(piece.fetch() if parts is None else parts)
 
@@ -107,6 +111,7 @@ class NodeCache:
             write_all(part, [first])
             _copy_rest(store, name, size, part)
             if file_sha256(part_of(path)) == sha256:
+                os.fsync(part)  # a large one is not proven again
                 self._publish(path)
                 return
         raise ContractError(
@@ -200,7 +205,8 @@ def _open_whole(path: Path, piece: Piece) -> int | None:
 
 
 def _hold(path: Path) -> bool:
-    """Keep a whole file from being removed while this process lives; False if it is not there."""
+    """Keep a whole file from being removed while this process lives; False if it is not there, or
+    is small and was damaged there."""
     key = (os.getpid(), path)
     if key in _held and is_at(_held[key], path):
         return True
@@ -209,7 +215,11 @@ def _hold(path: Path) -> bool:
     except FileNotFoundError:
         return False
     fcntl.flock(found, fcntl.LOCK_SH)
-    if not is_at(found, path):
+    is_whole = is_at(found, path)
+    if is_whole and os.fstat(found).st_size <= PROVEN_BYTES and file_sha256(path) != path.name:
+        path.unlink(missing_ok=True)
+        is_whole = False
+    if not is_whole:
         os.close(found)
         return False
     os.utime(found)

@@ -15,6 +15,9 @@ Positions = npt.NDArray[np.int64]
 
 BLOCK_SAMPLES = 64  # of one shard, one after the other: what is fetched together from far away
 WINDOW_SAMPLES = 8192  # shuffled together: the blocks of a window are read side by side
+# So is the first window of an epoch, and each next one is twice as large: a batch has samples of
+# many blocks of its window, and the first must not wait for 64 of them to come from far away.
+FIRST_WINDOW_SAMPLES = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,18 +81,36 @@ def block_numbers(shard: npt.NDArray[np.int32]) -> Positions:
     return np.cumsum(is_first | (row % BLOCK_SAMPLES == 0)) - 1
 
 
-def epoch_order(blocks: Positions, *, seed: int, epoch: int, window: int) -> Positions:
+def epoch_order(
+    blocks: Positions,
+    *,
+    seed: int,
+    epoch: int,
+    window: int = WINDOW_SAMPLES,
+    first_window: int = FIRST_WINDOW_SAMPLES,
+) -> Positions:
     """The order in which an epoch visits samples, given the block of each (N,): a permutation.
 
-    Blocks are shuffled and taken together until they hold ``window`` samples; those are shuffled as
-    one. Fewer samples than a window are therefore shuffled as a whole.
+    Blocks are shuffled and taken together until they hold ``first_window`` samples, then twice as
+    many, and so on up to ``window``; those of a window are shuffled as one.
     """
     numbers, at, counts = np.unique(blocks, return_inverse=True, return_counts=True)
     turn = np.argsort(_bits(len(numbers), seed, epoch, "block"), kind="stable")
     before = np.cumsum(counts[turn]) - counts[turn]
     window_of_block = np.empty(len(numbers), np.int64)
-    window_of_block[turn] = before // window
+    starts = window_starts(len(blocks), first_window, window)
+    window_of_block[turn] = np.searchsorted(starts, before, side="right")
     return np.lexsort((_bits(len(blocks), seed, epoch, "sample"), window_of_block[at]))
+
+
+def window_starts(samples: int, first: int, largest: int) -> Positions:
+    """Where windows begin, of ``first`` samples, twice as many, and so on up to ``largest``."""
+    starts = [0]
+    size = min(first, largest)
+    while starts[-1] + size < samples:
+        starts.append(starts[-1] + size)
+        size = min(2 * size, largest)
+    return np.array(starts)
 
 
 def _bits(count: int, seed: int, epoch: int, purpose: str) -> npt.NDArray[np.uint64]:

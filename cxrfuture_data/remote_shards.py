@@ -32,16 +32,16 @@ class RemoteShards:
 
         proven: set[int] = set()  # to prove a piece each time would cost more than to read it
 
-        def open_block(number: int) -> int:
-            descriptor = cache.open_piece(
-                Piece(
-                    source.name(number),
-                    source.size(number),
-                    lambda: source.fetch(number),
-                    None if number in proven else lambda data: source.is_whole(number, data),
-                )
+        def open_block(number: int, is_waiting: bool) -> int | None:
+            piece = Piece(
+                source.name(number),
+                source.size(number),
+                lambda: source.fetch(number),
+                None if number in proven else lambda data: source.is_whole(number, data),
             )
-            proven.add(number)
+            descriptor = cache.open_piece(piece, is_waiting)
+            if descriptor is not None:
+                proven.add(number)
             return descriptor
 
         self.store = store

@@ -244,6 +244,14 @@ def test_a_whole_file_comes_by_ranges_and_is_there_afterwards(cache, server):
     assert len(server.requests) == count
 
 
+def test_a_file_that_was_damaged_on_disk_is_fetched_anew(cache, server, monkeypatch):
+    path = cache.fetch_file(ObjectStore(server.url), "table.npy", SHA256)
+    path.write_bytes(TABLE[:-1] + b"?")
+    monkeypatch.setattr(node_cache, "_held", {})  # as in another process
+    assert cache.fetch_file(ObjectStore(server.url), "table.npy", SHA256) == path
+    assert path.read_bytes() == TABLE
+
+
 def test_a_small_file_is_one_request(cache, tmp_path, server):
     (tmp_path / "store" / "small").write_bytes(b"small")
     sha256 = hashlib.sha256(b"small").hexdigest()

@@ -19,6 +19,7 @@ from range_server import run_range_server, wait_until
 from tiny_shards import number_blocks, read_member, write_shards
 
 from cxrfuture_data import ahead, node_cache, ranges
+from cxrfuture_data.claim import claim, part_of
 from cxrfuture_data.node_cache import NodeCache
 from cxrfuture_data.object_store import ObjectStore
 from cxrfuture_data.piece import PieceSource, plan_blocks
@@ -211,6 +212,25 @@ def test_processes_of_a_node_ask_for_each_range_once(server, folder, places, cac
     run_all([FORK.Process(target=read_all_and_end, args=given) for _ in range(3)])
     assert set(Counter(gets(server)).values()) == {1}
     assert len(gets(server)) == BLOCKS
+
+
+def test_what_another_process_is_at_comes_last(server, folder, places, cache, monkeypatch):
+    monkeypatch.setattr(ahead, "THREADS", 1)
+    shards = open_shards(server.url, places, cache)
+    shards.place(0, 0)
+    (first,) = pieces_of(cache)
+    shards.close()
+    first.unlink()
+    server.requests.clear()
+    shards = open_shards(server.url, places, cache)
+    with claim(first, 1.0):
+        shards.expect(range(BLOCKS))
+        wait_until(lambda: len(gets(server)) == BLOCKS - 1)
+        require_right(shards, folder, places, positions=range(BLOCK, len(places.shard)))
+        assert len(gets(server)) == BLOCKS - 1
+        part_of(first).unlink()  # that one has failed
+    require_right(shards, folder, places)
+    shards.close()
 
 
 def test_a_killed_fetcher_does_not_block_the_others(server, folder, places, cache):
@@ -419,6 +439,7 @@ LEAVE = """
 import sys
 from pathlib import Path
 from tiny_shards import find_places, number_blocks
+from cxrfuture_data.claim import claim, part_of
 from cxrfuture_data.node_cache import NodeCache
 from cxrfuture_data.object_store import ObjectStore
 from cxrfuture_data.remote_shards import RemoteShards
