@@ -28,8 +28,8 @@ from etl.bench_loader_sum import LOCAL, REMOTE, ratios, summarize
 from etl.bench_peer.reading import FIRST
 
 ABOUT = (
-    "Medians of rounds in turn. first: to the first batch, from the making of the dataset; start:"
-    " Python and imports; MB: in use (PSS), the process, and each worker; shards: distinct ones"
+    "Medians of rounds in turn. first: seconds from the making of the dataset to the first batch;"
+    " start: of Python and imports; MB: in use (PSS), the process, and each worker; shards: distinct ones"
     f" among the first {FIRST} samples. Local: second epoch of a process; remote: one epoch,"
     " nothing cached, from the making of the dataset. Ours gives the whole view ddl_cxr.pair"
     " (hours imputed, one-hot, normalised: 79 columns), the others the 17 hours as measured."
@@ -149,10 +149,10 @@ def _take(turn: _Turn, python: Path | None, place: Place, words: dict[str, str])
 
 
 def _table(result: dict[str, Any]) -> Table:
-    table = Table(box=SIMPLE, pad_edge=False)
+    table = Table(box=SIMPLE, pad_edge=False, padding=0)
     for name in ("", "workers", " "):
         table.add_column(name, no_wrap=True)
-    for name in ("samples/s", "first, s", "start, s", "MB", "worker", "shards"):
+    for name in ("samples/s", "first", "start", "MB", "worker", "shards"):
         table.add_column(name, justify="right", no_wrap=True)
     for place in (LOCAL, REMOTE):
         for workers, rows in result[place].items():

@@ -103,13 +103,13 @@ def read_once(way: Way, python: Path, place: Place, reading: Reading) -> dict[st
     """Read with nothing cached: two epochs of the folder, or one of the server's."""
     local, cache = place.root / way.folder, place.root.with_name("cache")
     source = str(local)
-    environment: dict[str, str] = {}
+    environment = {"TMPDIR": str(cache)}  # what a library leaves there goes with it
     if place.url is not None:
         assert way.url is not None
         source = way.url.format(http=place.url)
-        environment = client_environment(place.url)
+        environment |= client_environment(place.url)
         environment["MSC_CONFIG"] = str(_write_storage_settings(place.root.parent, place.url))
-    arguments = ["read", source, str(local), "--cache", str(cache)]
+    arguments = ["read", source, str(local), "--cache", str(cache / "fetched")]
     for name, value in {
         "batch-size": reading.batch_size,
         "workers": reading.workers,
