@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from cxrfuture_data.web_files import WebFiles
+
 
 def cat_ranges(
     files: Any, asked: Sequence[tuple[str, int, int]], requests: int, seconds: float | None
@@ -16,11 +18,16 @@ def cat_ranges(
         return sync(files.loop, _cat_together, files, asked, requests, seconds)
 
     def cat(path: str, start: int, end: int) -> bytes | BaseException:
-        try:  # hf asks for a size it is not told, and reads on unless told not to
-            return files.cat_file(path, start, end, cache_type="none", size=end)
+        # hf asks for a size it is not told, and reads on unless told not to
+        is_web = isinstance(files, WebFiles)
+        how = {"seconds": seconds} if is_web else {"cache_type": "none", "size": end}
+        try:
+            return files.cat_file(path, start, end, **how)
         except Exception as error:
             return error
 
+    if len(asked) == 1:
+        return [cat(*asked[0])]
     with ThreadPoolExecutor(min(requests, len(asked))) as readers:
         return list(readers.map(cat, *zip(*asked, strict=True)))
 

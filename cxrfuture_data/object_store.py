@@ -21,6 +21,7 @@ from typing import Any
 
 from cxrfuture_data.cat_ranges import cat_ranges
 from cxrfuture_data.schema import ContractError
+from cxrfuture_data.web_files import WebFiles
 
 EXTRA = "remote"
 WEB = ("http", "https")  # has no list of its files, and takes none
@@ -217,6 +218,8 @@ class ObjectStore:
 @lru_cache(maxsize=4)
 def _open(scheme: str, process: int) -> Any:
     """The driver, once a process: a connection must not be carried over a fork."""
+    if scheme in WEB:
+        return WebFiles(REQUESTS)
     import fsspec
 
     # Without its list hf asks for it with each range; whoever lists here has it forgotten before.

@@ -38,7 +38,7 @@ _S3 = f"s3://{BUCKET}"
 WAYS = {
     way.name: way
     for way in (
-        Way("ours", "etl.bench_loader_ours", "ours", url=f"{_S3}/ours"),
+        Way("ours", "etl.bench_loader_ours", "ours", url=f"{{http}}/{BUCKET}/ours"),
         Way("memory", "etl.bench_peer.memory_peer", "arrays"),
         Way("webdataset", "etl.bench_peer.webdataset_peer", "ours", url=f"{{http}}/{BUCKET}/ours"),
         Way(
