@@ -88,7 +88,9 @@ def test_values_are_the_samples_own_with_workers_and_without(datasets):
             assert (batch.target == (numbers % 256)[:, None, None, None, None]).all()
             assert batch.is_hour.sum(dim=1).tolist() == (numbers % 4).tolist()
             assert batch.is_event.sum(dim=1).tolist() == (numbers % 3).tolist()
-            assert (batch.event[:, :, 0] == batch.event_row).all()
+            rows = batch.event_row.where(batch.is_event, 0)
+            assert (batch.event[:, :, 0] == rows).all()
+            assert (batch.event_row[~batch.is_event] == -1).all()
         loader.close()
 
 

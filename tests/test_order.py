@@ -6,7 +6,7 @@ from itertools import chain
 import numpy as np
 import pytest
 
-from cxrfuture_data.order import BLOCK_SAMPLES, Order, block_numbers, epoch_order
+from cxrfuture_data.order import BLOCK_SAMPLES, Order, block_numbers, epoch_order, window_starts
 
 COUNTS = (0, 1, 2, 7, 63, 64, 65, 257)
 RANKS = range(1, 10)
@@ -169,11 +169,23 @@ def test_the_first_batch_comes_from_nearly_as_many_shards_as_chance_gives():
     blocks = block_numbers(shard)
 
     def met(window):
-        orders = [epoch_order(blocks, seed=0, epoch=e, window=window) for e in range(50)]
+        orders = [
+            epoch_order(blocks, seed=0, epoch=e, window=window, first_window=window)
+            for e in range(50)
+        ]
         return np.mean([len(np.unique(shard[order[:64]])) for order in orders])
 
     assert abs(met(8192) - 40.6) < 2
     assert 7.5 < met(512) <= 8
+
+
+def test_windows_grow_from_the_first():
+    assert window_starts(20_000, 512, 8192).tolist() == [0, 512, 1536, 3584, 7680, 15872]
+    assert window_starts(512, 512, 8192).tolist() == [0]
+    assert window_starts(0, 512, 8192).tolist() == [0]
+    blocks = block_numbers(np.repeat(np.arange(5, dtype=np.int32), 64))
+    found = blocks[epoch_order(blocks, seed=3, epoch=0, window=128, first_window=64)]
+    assert [len(set(found[a:b].tolist())) for a, b in ((0, 64), (64, 192), (192, 320))] == [1, 2, 2]
 
 
 def test_every_sample_comes_early_as_often_as_late():
