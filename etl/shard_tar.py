@@ -123,8 +123,9 @@ def write_tar(
     it, and its columns."""
     rows = SampleRows(kind)
     with publish(path) as part, part.open("wb") as handle:
+        # A whole number: of 0.0, tarfile says more in a header of its own, 1,024 bytes a member.
         tar = webdataset.TarWriter(
-            handle, user="", group="", mode=0o644, compress=False, encoder=False, mtime=0.0
+            handle, user="", group="", mode=0o644, compress=False, encoder=False, mtime=0
         )
         for sample in samples:
             members = encode(sample, films=films)

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,13 @@ def test_stock_webdataset_gives_the_members_byte_for_byte(folders):
     ):
         assert {name for name in row if not name.startswith("__")} == set(names)
         assert json.loads(row["sample.json"]) == samples.facts(position)
+
+
+def test_a_member_has_one_header_of_512_bytes(folders):
+    with tarfile.open(tars_of(folders["ddl_cxr"], "pair")[0]) as tar:
+        members = tar.getmembers()
+    assert members
+    assert all(member.offset_data - member.offset == 512 for member in members)
 
 
 @pytest.mark.parametrize(("method", "workers"), [("fork", 2), ("spawn", 1)])
