@@ -8,15 +8,20 @@ if TYPE_CHECKING:
     from cxrfuture_data.record import decode
     from cxrfuture_data.sample import Film, ImageSample, PairSample, Sample, StaySample, Window
     from cxrfuture_data.schema import ContractError
+    from cxrfuture_data.split import Split
+    from cxrfuture_data.view import VIEWS, View
 
 __all__ = [
+    "VIEWS",
     "ContractError",
     "Dataset",
     "Film",
     "ImageSample",
     "PairSample",
     "Sample",
+    "Split",
     "StaySample",
+    "View",
     "Window",
     "decode",
     "open_dataset",
@@ -31,6 +36,9 @@ _PLACES = {
     "ImageSample": "sample",
     "PairSample": "sample",
     "Sample": "sample",
+    "Split": "split",
+    "VIEWS": "view",
+    "View": "view",
     "StaySample": "sample",
     "Window": "sample",
     "decode": "record",

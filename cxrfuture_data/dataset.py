@@ -22,6 +22,7 @@ from cxrfuture_data.manifest import (
     read_manifest,
 )
 from cxrfuture_data.object_store import is_url
+from cxrfuture_data.ranges import RANGE_BYTES, ask
 from cxrfuture_data.schema import ContractError
 from cxrfuture_data.source import (
     DEFAULT_CACHE,
@@ -47,10 +48,7 @@ def open_dataset(
         return Dataset(LocalSource(folder), read_manifest(folder))
     folder = Path(DEFAULT_CACHE if cache is None else cache).expanduser()
     source = open_remote(str(path).rstrip("/"), folder, cache_bytes)
-    try:
-        text = source.store.read(DATASET_FILE)
-    except FileNotFoundError as error:
-        raise ContractError(f"{error}: no such object; push the dataset there first") from None
+    (text,) = ask(source.store, DATASET_FILE, [(0, RANGE_BYTES)])
     return Dataset(source, parse_manifest(text, f"{source}/{DATASET_FILE}"))
 
 

@@ -13,11 +13,7 @@ def features_of(kind: str, *, films: FilmsKept) -> Any:
     be anything else later, and what is empty is filled with nulls. Its JSON has ten decimals.
     """
     try:
-        from datasets import (  # type: ignore[import-not-found, unused-ignore]
-            Features,
-            Json,
-            Value,
-        )
+        from datasets import Features, Json, Value
     except ImportError as error:
         raise ContractError(f"{error}; run: pip install 'datasets>=5'") from None
     types = {name: Value("binary") for name in members_of(kind, films=films)}

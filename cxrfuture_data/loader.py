@@ -95,6 +95,8 @@ class Loader:
         self.position = 0  # samples of the epoch that all ranks together have been given
         self._turn = 0
         self._crew: Crew | None = None
+        if options.workers < 0:
+            raise ContractError(f"loader: {options.workers} workers; give 0 or more")
         try:
             order = self._order(0)
         except ValueError as error:
