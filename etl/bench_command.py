@@ -143,3 +143,33 @@ def bench_image(
     if films is not None and not films.is_dir():
         raise ContractError(f"{films}: no such folder; give --films a folder of films")
     import_part("etl.bench_image", "etl").run_image_bench(films, count, as_json)
+
+
+@bench.command("loader")
+def bench_loader(
+    samples: Annotated[int, typer.Option(min=1, help="Pairs, simulated.")] = 20_000,
+    batch_size: Annotated[int, typer.Option(min=1, help="Samples of a batch.")] = 64,
+    rounds: Annotated[int, typer.Option(min=1, help="Readings of each, in turn.")] = 3,
+    seed: Annotated[int, typer.Option(help="Of the samples and of their order.")] = 0,
+    remote: Annotated[bool, typer.Option(help="From a server on 127.0.0.1 too.")] = True,
+    peers: Annotated[
+        Path, typer.Option(help="Where the environments of LitData and others are made, once.")
+    ] = Path("~/.cache/cxrfuture/bench"),
+    way: Annotated[
+        list[str] | None, typer.Option(help="Repeatable: ours, memory, litdata, ... Default: all.")
+    ] = None,
+    workers: Annotated[
+        list[int] | None, typer.Option(min=0, help="Repeatable. Default: 0, and 2.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of tables.")] = False,
+) -> None:
+    """Samples a second and the first batch, beside webdataset, LitData, MosaicML and Energon."""
+    module = import_part("etl.bench_loader", "etl")
+    known = list(module.WAYS)
+    for name in way or ():
+        if name not in known:
+            raise ContractError(f"--way {name}: no such way; there are {', '.join(known)}")
+    chosen = module.LoaderBench(
+        peers, samples, batch_size, rounds, seed, remote, way or known, workers or [0, 2]
+    )
+    module.run_loader_bench(chosen, as_json)

@@ -1,0 +1,37 @@
+"""Our loader reading the samples of its bench: the whole view `ddl_cxr.pair`, which imputes the
+hours, writes them out as 79 columns and normalises them, where peers give them as measured."""
+
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+
+import torch
+
+from cxrfuture_data import open_dataset
+from etl.bench_loader_data import SAMPLES_PER_SHARD
+from etl.bench_peer.reading import Epochs, Options, Tensors, main
+
+VIEW = "ddl_cxr.pair"
+
+if any("://" in argument for argument in sys.argv):
+    import_module("s3fs")  # imported when a URL is opened; no way's imports count
+
+
+def open_batches(options: Options) -> Epochs:
+    """``options.source``: a dataset's folder, or its URL, whose shards are kept in the cache."""
+    is_remote = "://" in options.source
+    data = open_dataset(options.source, cache=options.cache if is_remote else None)
+    loader = data.split("train", "pair").loader(
+        options.batch_size, VIEW, seed=options.seed, workers=options.workers
+    )
+
+    def epoch(_: int) -> Iterator[Tensors]:
+        for batch in loader:  # it counts the epochs itself
+            shards = [int(key, 16) // SAMPLES_PER_SHARD for key in batch.keys]
+            yield {"labels": batch.labels, "shard": torch.tensor(shards)}
+
+    return epoch
+
+
+if __name__ == "__main__":
+    main(open_batches)
