@@ -127,7 +127,7 @@ def _start(setup: dict[str, Any]) -> Member:
     package = str(Path(__file__).parents[1])
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
     process = subprocess.Popen(
-        [sys.executable, "-m", "cxrfuture_data.worker", str(theirs.fileno())],
+        [sys.executable, "-P", "-m", "cxrfuture_data.worker", str(theirs.fileno())],
         pass_fds=[theirs.fileno()],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
         stdin=subprocess.DEVNULL,

@@ -99,8 +99,11 @@ class Dataset:
             entry = self.manifest.kind(split, kind)
             name = f"{split}/{columns_name(kind)}"
             columns = open_columns(self.source.file(name, entry.columns_sha256))
-            if columns.samples != entry.samples or columns.shards != tuple(
-                shard.name for shard in entry.shards
+            shards = {shard.name: shard.bytes for shard in entry.shards}
+            if (
+                columns.samples != entry.samples
+                or columns.shards != tuple(shards)
+                or not columns.places.lie_within(list(shards.values()))
             ):
                 raise ContractError(
                     f"{self.source}/{name}: not the samples of {DATASET_FILE}; rebuild the dataset"
@@ -116,7 +119,12 @@ class Dataset:
     def embeddings(self) -> npt.NDArray[np.float16]:
         """(R, D), memory-mapped: row i is the embedding of text i."""
         path = self._embedding_file(TABLE_FILE)
-        table = np.load(path, mmap_mode="r", allow_pickle=False)
+        try:
+            table = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise ContractError(
+                f"{path}: no table of embeddings ({error}); copy the dataset again or rebuild it"
+            ) from None
         expected = (self.manifest.embeddings.rows, self.manifest.embeddings.dimensions)
         if table.shape != expected or table.dtype != np.float16:
             raise ContractError(

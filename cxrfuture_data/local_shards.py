@@ -5,11 +5,10 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
-from cxrfuture_data.places import Places
+from cxrfuture_data.places import HEADER, Places
 from cxrfuture_data.schema import ContractError
 
 OPEN_TARS = 256  # a process keeps so many files open; the system allows 1,024
-HEADER = 512  # bytes of a tar's header, before each member's data
 
 
 class LocalShards:

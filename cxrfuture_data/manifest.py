@@ -18,6 +18,9 @@ EMBEDDINGS = "embeddings"
 TABLE_FILE, HASHES_FILE, TEXTS_FILE = "table.npy", "sha256.txt", "text.jsonl"
 
 # Names are plain file names, so that no dataset can point a reader outside its folder.
+SplitName = Annotated[str, Field(pattern=r"^(train|valid|test)$")]
+Kind = Annotated[str, Field(pattern=r"^(pair|stay|image)$")]
+EmbeddingFile = Annotated[str, Field(pattern=r"^[a-z0-9]+\.[a-z]+$")]
 ShardName = Annotated[str, Field(pattern=r"^(pair|stay|image)-[0-9]{6}\.tar$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
@@ -100,7 +103,7 @@ class Embeddings(Settings):
     full_dimensions: Count | None
     maximum_tokens: Count
     model: str
-    files: dict[str, Sha256]
+    files: dict[EmbeddingFile, Sha256]
 
 
 class DropRow(Settings):
@@ -142,7 +145,7 @@ class Manifest(Settings):
     embeddings: Embeddings
     statistics: Statistics
     attrition: list[DropRow]
-    splits: dict[str, dict[str, KindEntry]]
+    splits: dict[SplitName, dict[Kind, KindEntry]]
 
     def kind(self, split: str, kind: str) -> KindEntry:
         """The shards of a split and kind; both must be in the dataset, if with 0 samples."""

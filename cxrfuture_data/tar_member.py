@@ -3,11 +3,11 @@
 import os
 from dataclasses import dataclass
 
-from cxrfuture_data.local_shards import HEADER
+from cxrfuture_data.places import HEADER
 from cxrfuture_data.schema import ContractError
 from cxrfuture_data.source import Shards
 
-_NAME, _SIZE = slice(0, 100), slice(124, 135)  # in a tar header; the size in octal digits
+_NAME, SIZE = slice(0, 100), slice(124, 135)  # in a tar header; the size in octal digits
 REMEDY = "run `cxrfuture verify`, then copy the dataset again or rebuild it"
 
 
@@ -36,7 +36,7 @@ def require_header(header: bytes | bytearray, shards: Shards, member: Member) ->
     """Refuse a member with another name, or another size, than the columns say."""
     name = header[_NAME].rstrip(b"\0")
     try:
-        size = int(header[_SIZE], 8)
+        size = int(header[SIZE], 8)
     except ValueError:
         size = -1
     if name != member.name or size != member.size:

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cxrfuture_data.columns import Columns
-from cxrfuture_data.local_shards import HEADER
+from cxrfuture_data.places import HEADER
 from cxrfuture_data.schema import TENSORS_MEMBER, ContractError
 from cxrfuture_data.source import Shards
-from cxrfuture_data.tar_member import REMEDY, Member, cut_short, require_header
+from cxrfuture_data.tar_member import REMEDY, SIZE, Member, cut_short, require_header
 from cxrfuture_data.tensor_layout import PREFIX, TensorLayout, parse_layout
 
 KNOWN_LAYOUTS = 4096  # kept; windows with events differ more than that
@@ -48,6 +48,7 @@ class _Known:
     tar header and member in their order, each with the target it goes to or None."""
 
     header: bytes
+    digits: bytes  # of the size, as the tar header has them
     layout: TensorLayout
     pieces: list[tuple[str | None, int, int]]
     lacking: list[str]
@@ -90,7 +91,8 @@ class TensorReader:
         file, start = shards.place(sample.position, self.column)
         if os.preadv(file, pieces, start) != size:
             raise cut_short(shards, self._member(sample))
-        if not self._scratch.startswith(sample.key + self._end_of_name):
+        is_named = self._scratch.startswith(sample.key + self._end_of_name)
+        if not is_named or known is None or not self._scratch.startswith(known.digits, SIZE.start):
             require_header(self._scratch, shards, self._member(sample))
         if known is None:
             known = self._learn(shards, sample)
@@ -133,8 +135,8 @@ class TensorReader:
                 problem = f"{name} is {shape}, dataset.json says {self.latents[0]}"
                 raise self._refusal(shards, sample, problem)
         lacking = [name for name in self._names if layout.spans[name][0] == layout.spans[name][1]]
-        header = bytes(self._view[HEADER:last])
-        known = _Known(header, layout, _cut(layout, self._names), lacking)
+        header, digits = bytes(self._view[HEADER:last]), bytes(self._view[SIZE])
+        known = _Known(header, digits, layout, _cut(layout, self._names), lacking)
         if len(self._known) >= KNOWN_LAYOUTS:
             self._known.clear()
         self._known[sample.lengths] = known

@@ -30,15 +30,15 @@ def open_files():
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def epochs(split, count, **options):
-    """The global steps of some epochs: of each the samples of all ranks."""
-    ranks = options.pop("world_size", 1)
-    batch_size = options.pop("step_samples") // ranks
+def epochs(split, count, *, step_samples, world_size=1, state=None, **options):
+    """The global steps of some epochs, from a state on: of each the samples of all ranks."""
     loaders = [
-        split.loader(batch_size, VIEW, rank=rank, world_size=ranks, **options)
-        for rank in range(ranks)
+        split.loader(step_samples // world_size, VIEW, rank=rank, world_size=world_size, **options)
+        for rank in range(world_size)
     ]
     try:
+        for loader in loaders if state else ():
+            loader.load_state_dict(state)
         return [
             [list(chain(*parts)) for parts in zip(*map(iterate, loaders), strict=True)]
             for _ in range(count)
@@ -89,8 +89,8 @@ def test_values_are_the_samples_own_with_workers_and_without(datasets):
             assert batch.is_hour.sum(dim=1).tolist() == (numbers % 4).tolist()
             assert batch.is_event.sum(dim=1).tolist() == (numbers % 3).tolist()
             rows = batch.event_row.where(batch.is_event, 0)
-        assert (batch.event[:, :, 0] == rows).all()
-        assert (batch.event_row[~batch.is_event] == -1).all()
+            assert (batch.event[:, :, 0] == rows).all()
+            assert (batch.event_row[~batch.is_event] == -1).all()
         loader.close()
 
 
@@ -134,23 +134,6 @@ def after(loader, steps):
     return json.loads(json.dumps(loader.state_dict()))
 
 
-def rest_of(split, state, step_samples, ranks, **options):
-    """The global steps from a state to the end of its epoch and of the next."""
-    loaders = [
-        split.loader(step_samples // ranks, VIEW, rank=rank, world_size=ranks, seed=3, **options)
-        for rank in range(ranks)
-    ]
-    for loader in loaders:
-        loader.load_state_dict(state)
-    found = [
-        [list(chain(*parts)) for parts in zip(*map(iterate, loaders), strict=True)]
-        for _ in range(2)
-    ]
-    for loader in loaders:
-        loader.close()
-    return found
-
-
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("count", [7, 63])
 def test_a_run_goes_on_from_every_batch_on_any_number_of_ranks(datasets, count, training):
@@ -161,7 +144,7 @@ def test_a_run_goes_on_from_every_batch_on_any_number_of_ranks(datasets, count, 
     for number in range(len(whole[0]) + 1):
         state = after(split.loader(6, VIEW, **options), number)
         for ranks in (1, 2, 6) if count == 7 else (1, 3):
-            rest = rest_of(split, state, 6, ranks, training=training)
+            rest = epochs(split, 2, step_samples=6, world_size=ranks, state=state, **options)
             if number < len(whole[0]):
                 assert rest == [whole[0][number:], whole[1]]
             else:
@@ -176,7 +159,8 @@ def test_what_workers_read_ahead_is_not_lost(datasets):
     state = after(loader, number)
     loader.close()
     assert state["position"] == 12 * number
-    assert rest_of(split, state, 12, 2, workers=1) == [whole[0][number:], whole[1]]
+    rest = epochs(split, 2, step_samples=12, world_size=2, state=state, seed=3, workers=1)
+    assert rest == [whole[0][number:], whole[1]]
 
 
 def test_another_batch_size_goes_on_with_the_samples_that_are_left(pairs):

@@ -184,6 +184,15 @@ def test_a_worker_that_is_killed_is_named_and_the_loader_goes_on(pairs, whole, n
     await_end(again)
 
 
+def test_workers_import_nothing_from_the_folder_one_is_in(pairs, whole, tmp_path, monkeypatch):
+    for name in ("socket", "numpy", "cxrfuture_data"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('not the right one')")
+    monkeypatch.chdir(tmp_path)
+    loader = pairs.loader(STEP_SAMPLES, VIEW, seed=3, workers=1)
+    assert list(iterate(loader)) == whole[:7]
+    loader.close()
+
+
 def test_an_interrupted_wait_for_a_worker_loses_and_mixes_up_nothing(pairs, whole):
     """As Ctrl-C in a notebook: the cell is run again with the same loader."""
     loader = pairs.loader(STEP_SAMPLES, VIEW, seed=3, workers=1)

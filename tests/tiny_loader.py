@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from cxrfuture_data.energon import write_sidecar
 from cxrfuture_data.manifest import (
     EMBEDDINGS,
     TABLE_FILE,
@@ -91,6 +92,7 @@ def write_pairs(folder: Path, count: int, shard_samples: int = 16, name: str = "
         attrition=[],
         splits=splits,
     )
+    write_sidecar(folder, manifest)
     write_manifest(folder, manifest)
     return folder
 
