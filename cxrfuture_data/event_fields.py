@@ -40,24 +40,27 @@ class EventFields:
         window = (columns["end_at"] - columns["start_at"]).astype(np.int64)
         self.window_hours = (window / 1e6 / 3600).astype(np.float32)
 
-    def shapes(self, positions: Positions) -> dict[str, Shape]:
-        longest = int(self.lengths[positions].max())
-        if self.is_null[positions].any() and self.view.max_events is not None:
-            longest = self.view.max_events
-        shape = (len(positions), longest)
+    def longest(self, positions: Positions) -> int:
+        """E of these samples."""
+        if self.view.max_events is not None and self.is_null[positions].any():
+            return self.view.max_events
+        return int(self.lengths[positions].max())
+
+    def shapes(self, count: int, longest: int) -> dict[str, Shape]:
+        shape = (count, longest)
         width = longest if self.view.events == "vectors" else 0
         return {
             **{name: (shape, dtype) for name, dtype in ARRAYS.items()},
             "is_event": (shape, np.bool_),
             "event_runs": (shape, np.bool_),
-            "event": ((len(positions), width, self.embeddings.dimensions), np.float16),
+            "event": ((count, width, self.embeddings.dimensions), np.float16),
         }
 
     def begin(self, job: Job) -> dict[str, Target]:
         """No tensor is read to its place: of many events the newest are kept."""
         self.counts = self.lengths[job.positions].tolist()
         self.rows = [(name, width, bytes_of(job.out[name])) for name, width in _WIDTHS.items()]
-        self.longest = job.out["is_event"].shape[1]
+        self.places = job.out["is_event"].shape[1]
         return {}
 
     def add(self, row: int, layout: TensorLayout, member: memoryview) -> None:
@@ -65,7 +68,7 @@ class EventFields:
         count = self.counts[row]
         for name, width, memory in self.rows:
             last = layout.spans[name][1]
-            begin, end = row * self.longest * width, (row + 1) * self.longest * width
+            begin, end = row * self.places * width, (row + 1) * self.places * width
             middle = begin + count * width
             memory[begin:middle] = member[last - count * width : last]
             memory[middle:end] = _FILLINGS[name] * (end - middle)
@@ -73,6 +76,8 @@ class EventFields:
     def finish(self, job: Job) -> None:
         out, counts = job.out, self.lengths[job.positions]
         is_event = out["is_event"]
+        if not is_event.size:
+            return
         np.less(np.arange(is_event.shape[1]), counts[:, None], out=is_event)
         self._require_rows(out["event_row"], is_event)
         ends, hours = out["event_end_hours"], out["event_hours"]

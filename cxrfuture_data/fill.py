@@ -13,8 +13,9 @@ from cxrfuture_data.collate import film_size, hourly_rule
 from cxrfuture_data.event_fields import EventFields
 from cxrfuture_data.film_fields import FilmFields
 from cxrfuture_data.order import block_numbers
-from cxrfuture_data.scalar_fields import scalar_fields
+from cxrfuture_data.scalar_fields import pack_rows, scalar_fields
 from cxrfuture_data.schema import FILMS_OF_KIND, TENSORS_MEMBER, ContractError
+from cxrfuture_data.slot import Arrangement, arrange
 from cxrfuture_data.source import Shards
 from cxrfuture_data.split import Split
 from cxrfuture_data.tensor_fields import (
@@ -25,9 +26,10 @@ from cxrfuture_data.tensor_fields import (
     Shape,
     StaticFields,
 )
-from cxrfuture_data.tensor_reader import Target, TensorReader, ToRead
+from cxrfuture_data.tensor_reader import Target, TensorReader
 from cxrfuture_data.view import View
 
+KNOWN_ARRANGEMENTS = 1024  # kept: batches of windows with events seldom repeat one
 TensorFields = LatentFields | HourFields | EventFields | StaticFields
 
 
@@ -43,7 +45,10 @@ class Filler:
         data = split.dataset
         self.split = split
         self.columns = data.columns(split.name, split.kind)
-        self.scalars = scalar_fields(view.kind, self.columns)
+        scalars = scalar_fields(view.kind, self.columns)
+        self.scalars = {name: (field.dtype, field.shape[1:]) for name, field in scalars.items()}
+        self.packed = pack_rows(scalars)
+        self._arrangements: dict[tuple[int, ...], Arrangement] = {}
         roles, latent = FILMS_OF_KIND[view.kind], tuple(data.manifest.latent.shape)
         self.events: EventFields | None = None
         self.fields: list[TensorFields] = [LatentFields(view, roles, latent)]
@@ -79,29 +84,35 @@ class Filler:
         _, first = np.unique(numbers, return_index=True)
         self.shards.expect(numbers[np.sort(first)].tolist())
 
-    def shapes(self, positions: Positions) -> dict[str, Shape]:
-        """Lengths and dtype of each array of the batch of these samples."""
-        count = len(positions)
+    def arrangement(self, positions: Positions) -> Arrangement:
+        """How the arrays of the batch of these samples lie in a slot."""
+        return self.arrangement_of(len(positions), positions)
+
+    def arrangement_of(self, count: int, positions: Positions) -> Arrangement:
+        """That of ``count`` samples, none longer than the longest of these."""
+        lengths = (count, *[fields.longest(positions) for fields in self.fields])
+        known = self._arrangements.get(lengths)
+        if known is None:
+            if len(self._arrangements) >= KNOWN_ARRANGEMENTS:
+                self._arrangements.clear()
+            known = self._arrangements[lengths] = arrange(self._shapes(*lengths))
+        return known
+
+    def _shapes(self, count: int, *longest: int) -> dict[str, Shape]:
         found: dict[str, Shape] = {"is_padding": ((count,), np.bool_)}
-        for name, column in self.scalars.items():
-            found[name] = ((count, *column.shape[1:]), column.dtype)
-        for fields in (*self.fields, *self.films):
-            found |= fields.shapes(positions)
+        for name, (dtype, lengths) in self.scalars.items():
+            found[name] = ((count, *lengths), dtype)
+        for fields, length in zip(self.fields, longest, strict=True):
+            found |= fields.shapes(count, length)
+        for film in self.films:
+            found |= film.shapes(count)
         return found
 
-    def largest_shapes(self, positions: Positions, count: int) -> dict[str, Shape]:
-        """Shapes that no batch of ``count`` of these samples exceeds."""
-        longest = [int(positions[0])]
-        for name in ("hours", "events", "is_null_event"):
-            if name in self.columns.names:
-                longest.append(int(positions[np.argmax(self.columns[name][positions])]))
-        found = self.shapes(np.array(longest))
-        return {name: ((count, *shape[1:]), dtype) for name, (shape, dtype) in found.items()}
-
     def fill(self, job: Job) -> None:
-        """Write every array of ``shapes(positions)`` but is_padding, whatever it held before."""
-        for name, column in self.scalars.items():
-            np.take(column, job.positions, axis=0, out=job.out[name], mode="clip")
+        """Write every array but is_padding, whatever it held before."""
+        rows = self.packed[job.positions]
+        for name in self.scalars:
+            job.out[name][:] = rows[name]
         if self.has_tensors:
             self._read_tensors(job)
         for fields in self.fields:
@@ -114,13 +125,9 @@ class Filler:
         targets: dict[str, Target] = {}
         for fields in self.fields:
             targets |= fields.begin(job)
-        events = self.events if "is_event" in job.out and job.out["is_event"].size else None
-        lengths = self.reader.lengths(job.positions)
-        samples = zip(job.positions.tolist(), job.keys, lengths, strict=True)
-        for row, sample in enumerate(samples):
-            layout = self.reader.read(self.shards, row, ToRead(*sample), targets)
-            if events is not None:
-                events.add(row, layout, self.reader.member)
+        has_events = self.events is not None and job.out["is_event"].size > 0
+        add = self.events.add if self.events is not None and has_events else None
+        self.reader.read(self.shards, job.positions, job.keys, targets, add)
 
     def close(self) -> None:
         """Close what this process holds open."""

@@ -10,7 +10,7 @@ from cxrfuture_data.schema import FILM_SUFFIXES, ContractError, FilmsKept
 from cxrfuture_data.seed import seed_of
 from cxrfuture_data.source import Shards
 from cxrfuture_data.tar_member import Member, read_member
-from cxrfuture_data.tensor_fields import Job, Positions, Shape
+from cxrfuture_data.tensor_fields import Job, Shape
 
 
 class FilmFields:
@@ -29,8 +29,8 @@ class FilmFields:
         self.sizes = columns.places.size[:, self.column]
         self.levels = columns[f"{role}.levels"] if kept == "levels" else None
 
-    def shapes(self, positions: Positions) -> dict[str, Shape]:
-        return {f"{self.role}_film": ((len(positions), 1, self.size, self.size), np.uint8)}
+    def shapes(self, count: int) -> dict[str, Shape]:
+        return {f"{self.role}_film": ((count, 1, self.size, self.size), np.uint8)}
 
     def fill(self, job: Job, shards: Shards) -> None:
         out: Array = job.out[f"{self.role}_film"]

@@ -26,7 +26,7 @@ from cxrfuture_data.crew import Crew, Task
 from cxrfuture_data.fill import Filler
 from cxrfuture_data.order import Order, Positions, Step, epoch_order
 from cxrfuture_data.schema import ContractError
-from cxrfuture_data.slot import SlotPool, arrays_over, place_arrays
+from cxrfuture_data.slot import SlotPool, arrays_over
 from cxrfuture_data.split import Split
 from cxrfuture_data.tensor_fields import Draw, Job
 from cxrfuture_data.view import View, find_view
@@ -214,8 +214,8 @@ class Loader:
 
     @cached_property
     def _pool(self) -> SlotPool:
-        shapes = self._filler.largest_shapes(self.split.positions, self.options.batch_size)
-        return SlotPool(place_arrays(shapes)[1], self.options.pinned)
+        largest = self._filler.arrangement_of(self.options.batch_size, self.split.positions)
+        return SlotPool(largest.size, self.options.pinned)
 
     def _made_here(self, steps: list[Step]) -> Iterator[TensorBatch]:
         if steps:
@@ -223,7 +223,7 @@ class Loader:
         draw = Draw(self.options.seed, self.epoch, self.options.training)
         for step in steps:
             memory = self._pool.lend(self._pool.take())
-            arrays = arrays_over(memory, self._filler.shapes(step.positions))
+            arrays = arrays_over(memory, self._filler.arrangement(step.positions))
             keys = self._filler.columns.key_bytes(step.positions)
             self._filler.fill(Job(step.positions, keys, draw, arrays))
             del memory  # or the slot would not come back while the next one is made
@@ -240,7 +240,7 @@ class Loader:
         shares = [tasks[worker::workers] for worker in range(workers)]
         self._crew.expect([[p for task in share for p in task.positions] for share in shares])
         for step, slot in zip(steps, self._crew.run(tasks), strict=True):
-            arrays = arrays_over(self._pool.lend(slot), self._filler.shapes(step.positions))
+            arrays = arrays_over(self._pool.lend(slot), self._filler.arrangement(step.positions))
             yield self._batch(step, arrays, self._filler.columns.key_bytes(step.positions))
 
     def _batch(self, step: Step, arrays: dict[str, Any], keys: list[bytes]) -> TensorBatch:

@@ -1,7 +1,6 @@
 """The tars of a split in a folder: any member by position."""
 
 import os
-from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +16,7 @@ class LocalShards:
     def __init__(self, folder: Path, places: Places) -> None:
         self.folder = folder
         self.places = places
-        self._files: OrderedDict[int, int] = OrderedDict()
+        self._files: dict[int, int] = {}
         self._process = os.getpid()
 
     def expect(self, blocks: Sequence[int]) -> None:
@@ -34,12 +33,12 @@ class LocalShards:
 
     def _file(self, shard: int) -> int:
         if self._process != os.getpid():
-            self._files, self._process = OrderedDict(), os.getpid()
-        if shard in self._files:
-            self._files.move_to_end(shard)
-            return self._files[shard]
+            self._files, self._process = {}, os.getpid()
+        found = self._files.get(shard)
+        if found is not None:
+            return found
         if len(self._files) >= OPEN_TARS:
-            os.close(self._files.popitem(last=False)[1])
+            os.close(self._files.pop(next(iter(self._files))))  # the one opened first
         path = self.folder / self.places.shards[shard]
         try:
             self._files[shard] = os.open(path, os.O_RDONLY)

@@ -3,6 +3,8 @@
 Made once for a whole split; a batch takes its rows.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from cxrfuture_data.columns import NOT_SAID, Columns
@@ -37,6 +39,16 @@ def scalar_fields(kind: str, columns: Columns) -> dict[str, Array]:
     if kind == "pair":
         return fields | _pair_fields(columns)
     return fields | _stay_fields(columns)
+
+
+def pack_rows(fields: Mapping[str, Array]) -> Array:
+    """(N,) with a field of the dtype for each: what a batch takes of a sample lies together, and is
+    fetched from memory once."""
+    dtype = [(name, field.dtype, field.shape[1:]) for name, field in fields.items()]
+    packed = np.empty(len(next(iter(fields.values()))), np.dtype(dtype))
+    for name, field in fields.items():
+        packed[name] = field
+    return packed
 
 
 def _history_fields(columns: Columns) -> dict[str, Array]:

@@ -12,6 +12,7 @@ import tempfile
 import weakref
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -24,25 +25,33 @@ MOST_LENT = 64  # slots at once, with two descriptors each; the system allows 1,
 Shapes = Mapping[str, tuple[tuple[int, ...], Any]]  # name -> lengths, dtype
 
 
-def place_arrays(shapes: Shapes) -> tuple[dict[str, int], int]:
-    """Where each array begins in a slot, and the bytes of them all."""
-    starts: dict[str, int] = {}
+@dataclass(frozen=True)
+class Arrangement:
+    """Where the arrays of a batch lie in a slot: name, lengths, dtype, first byte; and the bytes of
+    them all."""
+
+    arrays: list[tuple[str, tuple[int, ...], Any, int]]
+    size: int
+
+
+def arrange(shapes: Shapes) -> Arrangement:
+    """One array behind the other, each at the beginning of a cache line."""
+    arrays: list[tuple[str, tuple[int, ...], Any, int]] = []
     end = 0
     for name, (lengths, dtype) in shapes.items():
-        starts[name] = end
+        arrays.append((name, lengths, np.dtype(dtype), end))
         size = prod(lengths) * np.dtype(dtype).itemsize
         end += -(-size // ALIGNMENT) * ALIGNMENT
-    return starts, end
+    return Arrangement(arrays, end)
 
 
-def arrays_over(memory: Array, shapes: Shapes) -> dict[str, Array]:
-    """Arrays of these shapes over a slot's bytes; each keeps the memory from coming back."""
-    starts, size = place_arrays(shapes)
-    if size > len(memory):
-        raise ValueError(f"a batch of {size:,} bytes does not go into {len(memory):,}")
+def arrays_over(memory: Array, arrangement: Arrangement) -> dict[str, Array]:
+    """Arrays over a slot's bytes; each keeps the memory from coming back."""
+    if arrangement.size > len(memory):
+        raise ValueError(f"a batch of {arrangement.size:,} bytes does not go into {len(memory):,}")
     return {
-        name: np.ndarray(lengths, dtype, buffer=memory, offset=starts[name])
-        for name, (lengths, dtype) in shapes.items()
+        name: np.ndarray(lengths, dtype, buffer=memory, offset=start)
+        for name, lengths, dtype, start in arrangement.arrays
     }
 
 

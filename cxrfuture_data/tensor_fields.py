@@ -1,6 +1,7 @@
 """Fields of a batch that come from tensors: latents, hours and static values.
 
-Each kind of field says what arrays it writes (``shapes``), where tensors are to be read to
+Each kind of field says how long samples are (``longest``) and what arrays it writes (``shapes``,
+of ``count`` samples as long as that), where tensors are to be read to
 (``begin``), and makes of them what a model sees (``finish``). Every array is written wholly,
 whatever it held before.
 """
@@ -55,8 +56,11 @@ class LatentFields:
         self.roles = roles
         self.latent = latent
 
-    def shapes(self, positions: Positions) -> dict[str, Shape]:
-        count = len(positions)
+    def longest(self, positions: Positions) -> int:
+        """Latents have one length."""
+        return 0
+
+    def shapes(self, count: int, longest: int) -> dict[str, Shape]:
         shape: Shape = {
             "none": ((count, 0, *self.latent), np.float16),
             "posterior": ((count, 2, *self.latent), np.float16),
@@ -102,9 +106,12 @@ class HourFields:
         variables = WIDE_VARIABLES if isinstance(rule, WideInput) else VARIABLES
         self.variables = len(variables)
 
-    def shapes(self, positions: Positions) -> dict[str, Shape]:
-        hours = int(self.lengths[positions].max()) if self.is_asked else 0
-        shape = (len(positions), hours)
+    def longest(self, positions: Positions) -> int:
+        """T of these samples."""
+        return int(self.lengths[positions].max()) if self.is_asked else 0
+
+    def shapes(self, count: int, longest: int) -> dict[str, Shape]:
+        shape = (count, longest)
         return {"hours": ((*shape, self.rule.columns), np.float32), "is_hour": (shape, np.bool_)}
 
     def begin(self, job: Job) -> dict[str, Target]:
@@ -128,8 +135,12 @@ class StaticFields:
     def __init__(self, columns: Columns) -> None:
         self.width = len(STATIC) if columns["has_static"].any() else 0
 
-    def shapes(self, positions: Positions) -> dict[str, Shape]:
-        shape = (len(positions), self.width)
+    def longest(self, positions: Positions) -> int:
+        """Static values have one length."""
+        return 0
+
+    def shapes(self, count: int, longest: int) -> dict[str, Shape]:
+        shape = (count, self.width)
         return {"static": (shape, np.float32), "static_known": (shape, np.bool_)}
 
     def begin(self, job: Job) -> dict[str, Target]:

@@ -6,7 +6,7 @@ columns say.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -50,8 +50,10 @@ class _Known:
     header: bytes
     digits: bytes  # of the size, as the tar header has them
     layout: TensorLayout
-    pieces: list[tuple[str | None, int, int]]
+    pieces: list[memoryview]
+    targets: list[tuple[int, int, int]]  # which piece goes to which target, and its bytes
     lacking: list[str]
+    size: int  # bytes of tar header and member
 
 
 class TensorReader:
@@ -80,45 +82,69 @@ class TensorReader:
         return list(zip(*lengths, strict=True))
 
     def read(
-        self, shards: Shards, row: int, sample: ToRead, targets: Mapping[str, Target]
-    ) -> TensorLayout:
-        """Fill the targets' share of a row, and the scratch memory with the rest."""
+        self,
+        shards: Shards,
+        positions: Positions,
+        keys: Sequence[bytes],
+        targets: Mapping[str, Target],
+        add: Callable[[int, TensorLayout, memoryview], None] | None,
+    ) -> None:
+        """Fill the targets, row by row; ``add`` is given row, layout and the member's bytes, but
+        for what went to targets, which hold until it returns."""
         if self._names != tuple(targets):
             self._names, self._known = tuple(targets), {}
-        known = self._known.get(sample.lengths)
-        size = HEADER + sample.lengths[0]
-        pieces = [self._view[:size]] if known is None else self._pieces(known, row, targets)
-        file, start = shards.place(sample.position, self.column)
-        if os.preadv(file, pieces, start) != size:
-            raise cut_short(shards, self._member(sample))
-        is_named = self._scratch.startswith(sample.key + self._end_of_name)
-        if not is_named or known is None or not self._scratch.startswith(known.digits, SIZE.start):
-            require_header(self._scratch, shards, self._member(sample))
-        if known is None:
-            known = self._learn(shards, sample)
-            for name, target in targets.items():
-                first, last = known.layout.spans[name]
-                begin = target.starts[row]
-                tensor = self._view[HEADER + first : HEADER + last]
-                target.memory[begin : begin + last - first] = tensor
-        elif not self._scratch.startswith(known.header, HEADER):
-            raise self._refusal(shards, sample, "its tensors are not as long as the columns say")
-        for name in known.lacking:
-            target = targets[name]
-            begin = target.starts[row]
-            target.memory[begin : begin + target.width] = bytes(target.width)
-        return known.layout
-
-    def _pieces(self, known: _Known, row: int, targets: Mapping[str, Target]) -> list[memoryview]:
-        pieces = []
-        for name, first, last in known.pieces:
-            if name is None:
-                pieces.append(self._view[first:last])
+        places = [(target.memory, target.starts) for target in targets.values()]
+        lengths = self.lengths(positions)
+        scratch, column, place, preadv = self._scratch, self.column, shards.place, os.preadv
+        samples = zip(positions.tolist(), keys, lengths, strict=True)
+        for row, (position, key, length) in enumerate(samples):
+            known = self._known.get(length)
+            if known is None:
+                known = self._read_first(shards, row, ToRead(position, key, length), targets)
             else:
-                target = targets[name]
-                begin = target.starts[row]
-                pieces.append(target.memory[begin : begin + last - first])
-        return pieces
+                pieces = list(known.pieces)
+                for at, target, size in known.targets:
+                    memory, starts = places[target]
+                    begin = starts[row]
+                    pieces[at] = memory[begin : begin + size]
+                file, start = place(position, column)
+                if (
+                    preadv(file, pieces, start) != known.size
+                    or not scratch.startswith(key + self._end_of_name)
+                    or not scratch.startswith(known.digits, SIZE.start)
+                    or not scratch.startswith(known.header, HEADER)
+                ):
+                    raise self._offence(shards, ToRead(position, key, length))
+            for name in known.lacking:
+                _clear(targets[name], row)
+            if add is not None:
+                add(row, known.layout, self.member)
+
+    def _read_first(
+        self, shards: Shards, row: int, sample: ToRead, targets: Mapping[str, Target]
+    ) -> _Known:
+        """A sample whose layout is not known yet."""
+        size = HEADER + sample.lengths[0]
+        file, start = shards.place(sample.position, self.column)
+        if os.preadv(file, [self._view[:size]], start) != size:
+            raise cut_short(shards, self._member(sample))
+        require_header(self._scratch, shards, self._member(sample))
+        known = self._learn(shards, sample)
+        for name, target in targets.items():
+            first, last = known.layout.spans[name]
+            begin = target.starts[row]
+            tensor = self._view[HEADER + first : HEADER + last]
+            target.memory[begin : begin + last - first] = tensor
+        return known
+
+    def _offence(self, shards: Shards, sample: ToRead) -> ContractError:
+        """What is wrong with a sample that was not what its lengths make it."""
+        size = HEADER + sample.lengths[0]
+        file, start = shards.place(sample.position, self.column)
+        if os.preadv(file, [self._view[:size]], start) != size:
+            return cut_short(shards, self._member(sample))
+        require_header(self._scratch, shards, self._member(sample))
+        return self._refusal(shards, sample, "its tensors are not as long as the columns say")
 
     def _learn(self, shards: Shards, sample: ToRead) -> _Known:
         """The layout of the member in the scratch memory."""
@@ -136,7 +162,13 @@ class TensorReader:
                 raise self._refusal(shards, sample, problem)
         lacking = [name for name in self._names if layout.spans[name][0] == layout.spans[name][1]]
         header, digits = bytes(self._view[HEADER:last]), bytes(self._view[SIZE])
-        known = _Known(header, digits, layout, _cut(layout, self._names), lacking)
+        pieces: list[memoryview] = []
+        targets: list[tuple[int, int, int]] = []
+        for target, start, end in _cut(layout, self._names):
+            if target is not None:
+                targets.append((len(pieces), self._names.index(target), end - start))
+            pieces.append(self._view[start:end])
+        known = _Known(header, digits, layout, pieces, targets, lacking, HEADER + layout.size)
         if len(self._known) >= KNOWN_LAYOUTS:
             self._known.clear()
         self._known[sample.lengths] = known
@@ -149,6 +181,11 @@ class TensorReader:
     def _refusal(self, shards: Shards, sample: ToRead, problem: str) -> ContractError:
         name = self._member(sample).name.decode()
         return ContractError(f"{shards.name(sample.position)}: {name}: {problem}; {REMEDY}")
+
+
+def _clear(target: Target, row: int) -> None:
+    begin = target.starts[row]
+    target.memory[begin : begin + target.width] = bytes(target.width)
 
 
 def _cut(layout: TensorLayout, names: Sequence[str]) -> list[tuple[str | None, int, int]]:

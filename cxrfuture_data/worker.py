@@ -75,7 +75,7 @@ class Worker:
                 positions,
                 self.filler.columns.key_bytes(positions),
                 Draw(**self.setup["draw"] | {"epoch": message["epoch"]}),
-                arrays_over(memory, self.filler.shapes(positions)),
+                arrays_over(memory, self.filler.arrangement(positions)),
             )
         )
         return {"done": message["batch"]}

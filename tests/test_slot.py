@@ -3,29 +3,30 @@ import gc
 import numpy as np
 import pytest
 
-from cxrfuture_data.slot import ALIGNMENT, SlotPool, arrays_over, place_arrays
+from cxrfuture_data.slot import ALIGNMENT, SlotPool, arrange, arrays_over
 
 SHAPES = {"labels": ((3, 14), np.int8), "none": ((3, 0, 4), np.float16), "age": ((3,), np.float32)}
 
 
 def test_arrays_lie_apart_and_aligned():
-    starts, size = place_arrays(SHAPES)
+    arranged = arrange(SHAPES)
+    starts = {name: start for name, _, _, start in arranged.arrays}
     assert starts == {"labels": 0, "none": ALIGNMENT, "age": ALIGNMENT}
-    assert size == 2 * ALIGNMENT
-    arrays = arrays_over(np.zeros(size, np.uint8), SHAPES)
+    assert arranged.size == 2 * ALIGNMENT
+    arrays = arrays_over(np.zeros(arranged.size, np.uint8), arranged)
     assert {name: array.shape for name, array in arrays.items()} == {
         name: lengths for name, (lengths, _) in SHAPES.items()
     }
     arrays["labels"][:] = -1
     assert not arrays["age"].any()
     with pytest.raises(ValueError, match="128 bytes does not go into 127"):
-        arrays_over(np.zeros(size - 1, np.uint8), SHAPES)
+        arrays_over(np.zeros(arranged.size - 1, np.uint8), arranged)
 
 
 def test_a_slot_comes_back_with_the_last_array_over_it():
-    pool = SlotPool(place_arrays(SHAPES)[1])
+    pool = SlotPool(arrange(SHAPES).size)
     slot = pool.take()
-    arrays = arrays_over(pool.lend(slot), SHAPES)
+    arrays = arrays_over(pool.lend(slot), arrange(SHAPES))
     part = arrays["age"][1:]
     del arrays
     gc.collect()
