@@ -44,7 +44,7 @@ class WindowBatch(Batch[A]):
     previous: A  # a latent
     previous_film: A
     # (B, T, F) float32: the 79 columns of hourly.vector, 76 as published by MedFuse and DrFuse; of
-    # the set wide, the 142 of wide.wide_vector.
+    # the set wide, the 142 of wide.wide_vector; by a view of hours as measured the variables.
     hours: A
     is_hour: A  # (B, T) bool
     event: A  # (B, E, D) float16

@@ -141,19 +141,23 @@ def _hour_fields(
     samples: Sequence[PairSample | StaySample], dataset: Dataset, view: View
 ) -> dict[str, Array]:
     rule = hourly_rule(dataset, KIND_OF[type(samples[0])])
+    columns = samples[0].window.hourly.shape[1] if view.hours_as_measured else rule.columns
     if not view.hours:
-        none = np.zeros((len(samples), 0, rule.columns), np.float32)
+        none = np.zeros((len(samples), 0, columns), np.float32)
         return {"hours": none, "is_hour": np.zeros(none.shape[:2], bool)}
-    rows = [
-        wide_vector(s.window.hourly, rule)
-        if isinstance(rule, WideInput)
-        else vector(s.window.hourly, s.age, s.sex, rule)
-        for s in samples
-    ]
+    rows = [_as_read(sample, rule, view) for sample in samples]
     is_hour = _is_real([len(row) for row in rows])
-    hours = np.zeros((*is_hour.shape, rule.columns), np.float32)
+    hours = np.zeros((*is_hour.shape, columns), np.float32)
     hours[is_hour] = np.concatenate(rows)
     return {"hours": hours, "is_hour": is_hour}
+
+
+def _as_read(sample: PairSample | StaySample, rule: HourlyInput | WideInput, view: View) -> Array:
+    if view.hours_as_measured:
+        return sample.window.hourly
+    if isinstance(rule, WideInput):
+        return wide_vector(sample.window.hourly, rule)
+    return vector(sample.window.hourly, sample.age, sample.sex, rule)
 
 
 def _is_real(lengths: Sequence[int], longest: int | None = None) -> Array:

@@ -56,7 +56,7 @@ class Filler:
             self.fields.append(StaticFields(self.columns))
         else:
             rule = hourly_rule(data, view.kind)
-            self.fields.append(HourFields(rule, self.columns, view.hours))
+            self.fields.append(HourFields(rule, self.columns, view))
             self.events = EventFields(view, self.columns, data)
             self.fields.append(self.events)
         size, kept = film_size(data, view), data.manifest.films_kept

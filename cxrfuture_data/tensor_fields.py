@@ -97,14 +97,15 @@ class LatentFields:
 class HourFields:
     """hours: (B, T, F) as a model reads them, and is_hour (B, T)."""
 
-    def __init__(self, rule: HourlyInput | WideInput, columns: Columns, is_asked: bool) -> None:
-        self.rule = rule
-        self.is_asked = is_asked
+    def __init__(self, rule: HourlyInput | WideInput, columns: Columns, view: View) -> None:
+        self.is_asked = view.hours
+        self.as_measured = view.hours_as_measured
         self.lengths = columns["hours"].astype(np.int64)
         self.patients = Patients(columns["age"], columns["is_male"])
         self.filler = HourFiller(rule)
         variables = WIDE_VARIABLES if isinstance(rule, WideInput) else VARIABLES
         self.variables = len(variables)
+        self.columns = self.variables if self.as_measured else rule.columns
 
     def longest(self, positions: Positions) -> int:
         """T of these samples."""
@@ -112,19 +113,29 @@ class HourFields:
 
     def shapes(self, count: int, longest: int) -> dict[str, Shape]:
         shape = (count, longest)
-        return {"hours": ((*shape, self.rule.columns), np.float32), "is_hour": (shape, np.bool_)}
+        return {"hours": ((*shape, self.columns), np.float32), "is_hour": (shape, np.bool_)}
 
     def begin(self, job: Job) -> dict[str, Target]:
         if not self.is_asked:
             return {}
         lengths = self.lengths[job.positions]
+        if self.as_measured:
+            hours = job.out["hours"]
+            hours.fill(0)
+            first = np.arange(len(hours)) * hours.strides[0]
+            return {"hourly": Target(bytes_of(hours), first.tolist(), 0)}
         self.record = np.empty((int(lengths.sum()), self.variables), np.float32)
-        starts = (np.cumsum(lengths) - lengths) * self.variables * self.record.itemsize
-        return {"hourly": Target(bytes_of(self.record), starts.tolist(), 0)}
+        first = (np.cumsum(lengths) - lengths) * self.record.strides[0]
+        return {"hourly": Target(bytes_of(self.record), first.tolist(), 0)}
 
     def finish(self, job: Job) -> None:
-        if self.is_asked:
-            at, out = job.positions, job.out
+        if not self.is_asked:
+            return
+        at, out = job.positions, job.out
+        if self.as_measured:
+            hour = np.arange(out["is_hour"].shape[1])
+            np.less(hour, self.lengths[at][:, None], out=out["is_hour"])
+        else:
             patients = Patients(self.patients.age[at], self.patients.is_male[at])
             self.filler.fill(out["hours"], out["is_hour"], self.record, self.lengths[at], patients)
 

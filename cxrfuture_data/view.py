@@ -24,6 +24,9 @@ class View:
     # a draw a sample and epoch, of its own seed.
     latents: Literal["none", "posterior", "mean", "drawn"] = "none"
     hours: bool = False
+    # As stored, (B, T, V) in the variables' units, NaN where nothing was measured, for those who
+    # fill and scale on the device; else as a model reads them.
+    hours_as_measured: bool = False
     # vectors: gathered from the table of embeddings; rows: their rows, to be gathered on the device
     # from ``dataset.embeddings``.
     events: Literal["none", "vectors", "rows"] = "none"

@@ -32,8 +32,8 @@ ABOUT = (
     " start: of Python and imports; MB: in use (PSS), the process, and each worker; shards:"
     f" distinct ones among the first {FIRST} samples. Local: second epoch of a process; remote:"
     " one epoch, nothing cached, from the making of the dataset. Ours gives the whole view"
-    " ddl_cxr.pair (hours imputed, one-hot, normalised: 79 columns), the others the 17 hours as"
-    " measured."
+    " ddl_cxr.pair (hours imputed, one-hot, normalised: 79 columns), the others 17 variables as"
+    " measured, as `ours, as measured` does."
 )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 LOCAL, REMOTE = "local", "remote"
 OURS = "ours"
+SAME_WORK = "ours, as measured"  # gives what the others give
 COMPARED = ("webdataset", "litdata", "mosaicml", "energon", "memory")  # each has a ratio_
 Facts = Mapping[str, Any]  # what etl.bench_peer.reading.measure gave, or of a way its summary
 Rows = Mapping[str, Facts]  # by way
@@ -38,14 +39,15 @@ def summarize(readings: Sequence[Facts]) -> dict[str, Any]:
 
 
 def ratios(found: Found) -> dict[str, float | None]:
-    """``ratio_NAME``: our samples a second over those of NAME, locally without workers;
-    ``ratio_workers``: ours with two over ours with none. From the server, of any number of
-    workers: ``ratio_remote_best``, our samples a second over the best of the others, and
-    ``ratio_first_batch_best``, our seconds to the first batch over their least. None: a way of
-    the two was not measured."""
+    """``ratio_NAME``: our samples a second over those of NAME, locally without workers, and
+    ``ratio_memory_same_work`` those of hours as measured; ``ratio_workers``: ours with two over
+    ours with none. From the server, of any number of workers: ``ratio_remote_best``, our samples a
+    second over the best of the others, and ``ratio_first_batch_best``, our seconds to the first
+    batch over their least. None: a way of the two was not measured."""
     local = found[LOCAL]
     ours = _values(local.get("0", {}), "samples_per_second")
     result = {f"ratio_{name}": _over(ours.get(OURS), ours.get(name)) for name in COMPARED}
+    result["ratio_memory_same_work"] = _over(ours.get(SAME_WORK), ours.get("memory"))
     two = _values(local.get("2", {}), "samples_per_second")
     result["ratio_workers"] = _over(two.get(OURS), ours.get(OURS))
     for name, key, best in (
@@ -54,7 +56,9 @@ def ratios(found: Found) -> dict[str, float | None]:
     ):
         values = [_values(rows, key) for rows in found[REMOTE].values()]
         mine = [one[OURS] for one in values if OURS in one]
-        others = [value for one in values for way, value in one.items() if way != OURS]
+        others = [
+            value for one in values for way, value in one.items() if way not in (OURS, SAME_WORK)
+        ]
         result[name] = _over(best(mine, default=None), best(others, default=None))
     return result
 
