@@ -103,6 +103,7 @@ def test_any_choice_of_latents_hours_events_and_films(built, kind, latents):
                 ALL[kind],
                 latents=latents,
                 hours=events != "rows",
+                hours_as_measured=most == 1,
                 events=events,
                 max_events=most,
                 films=films,
