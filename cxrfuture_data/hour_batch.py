@@ -19,9 +19,6 @@ Floats = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.int64]
 
-# Hours that one inner loop of numpy passes over: one hour has too few variables to be fast.
-HOURS_IN_LOOP = 8
-
 
 @dataclass(frozen=True, eq=False)
 class Patients:
@@ -34,7 +31,7 @@ class HourFiller:
 
     def __init__(self, rule: HourlyInput | WideInput) -> None:
         self._plan = plan_hours(rule)
-        self._scratch = _Scratch(self._plan, 0)
+        self._scratch = np.empty((0, self._plan.columns), np.float32)
 
     def fill(
         self, out: Floats, is_hour: Flags, record: Floats, lengths: Numbers, patients: Patients
@@ -53,15 +50,14 @@ class HourFiller:
     def _rows(self, record: Floats, windows: "_Windows", patients: Patients) -> Floats:
         """(N + 1, F): every hour, and a last row of 0."""
         plan, count = self._plan, len(record)
-        if count > len(self._scratch.known):
-            self._scratch = _Scratch(plan, count + count // 4)
-        rows = self._scratch.rows[: count + 1]
+        if count >= len(self._scratch):
+            self._scratch = np.empty((count + count // 4 + 1, plan.columns), np.float32)
+        rows = self._scratch[: count + 1]
         rows.fill(0)
-        known = np.equal(record, record, out=self._scratch.known[:count])
-        scaled = _scale(record, plan, self._scratch)
-        values = _carry(scaled, known, windows, plan, self._scratch)
+        known = np.equal(record, record)  # not of NaN
+        values = _carry(record, known, windows, plan)
         for variables, columns in plan.runs:
-            rows[:-1, columns] = values[:, variables]
+            rows[:-1, columns] = values[variables].T
         if plan.flag:
             rows[:-1, -known.shape[1] :] = known
         if plan.patient is not None:
@@ -73,7 +69,8 @@ class HourFiller:
             rows[:-1, columns] = found.take(whose, axis=0)
         if len(plan.categorical):
             places = _categories(values, windows, plan)
-            places += self._scratch.places[:, :count]
+            places += plan.first_columns[:, None]
+            places += np.arange(count) * plan.columns
             rows.reshape(-1)[places.reshape(-1)] = plan.flag
         return rows
 
@@ -85,73 +82,31 @@ class _Windows:
     longest: int
 
 
-class _Scratch:
-    """Arrays for up to ``hours`` hours: some are written each time, some hold constants."""
+def _carry(record: Floats, known: Flags, windows: _Windows, plan: HourPlan) -> Floats:
+    """(V, N): the latest value so far in the window, scaled.
 
-    def __init__(self, plan: HourPlan, hours: int) -> None:
-        whole = -(-hours // HOURS_IN_LOOP) * HOURS_IN_LOOP
-        shape = (whole, len(plan.mean))
-        self.known = np.empty(shape, np.bool_)
-        self.doubles = np.empty(shape)
-        self.singles = np.empty(shape, np.float32)
-        self.latest = np.empty((2, *shape), np.int32)
-        self.index = np.empty(shape, np.int64)
-        self.values = np.empty(shape, np.float32)
-        self.rows = np.empty((whole + 1, plan.columns), np.float32)
-        self.cell = np.arange(self.known.size, dtype=np.int32).reshape(shape)
-        self.places = plan.first_columns[:, None] + np.arange(whole) * plan.columns  # (C, hours)
-        self.mean, self.std = np.tile(plan.mean, HOURS_IN_LOOP), np.tile(plan.std, HOURS_IN_LOOP)
-        self.low, self.high = np.tile(plan.low, HOURS_IN_LOOP), np.tile(plan.high, HOURS_IN_LOOP)
-
-
-def _scale(record: Floats, plan: HourPlan, scratch: _Scratch) -> Floats:
-    """(N, V). Scaling keeps the order of numbers, so to clip after it is to clip before it."""
-    count = len(record)
-    whole = -(-count // HOURS_IN_LOOP) * HOURS_IN_LOOP
-    scratch.doubles[:count] = record
-    scratch.doubles[count:whole] = np.nan
-    doubles = scratch.doubles[:whole].reshape(-1, len(scratch.mean))
-    singles = scratch.singles[:whole].reshape(doubles.shape)
-    np.subtract(doubles, scratch.mean, out=doubles)
-    np.divide(doubles, scratch.std, out=doubles)
-    np.copyto(singles, doubles, casting="same_kind")
-    np.maximum(singles, scratch.low, out=singles)
-    np.minimum(singles, scratch.high, out=singles)
-    scaled = scratch.singles[:count]
-    if plan.has_limit:
-        scaled[np.abs(scaled) > plan.limit] = 0
-    return scaled
-
-
-def _carry(
-    scaled: Floats, known: Flags, windows: _Windows, plan: HourPlan, scratch: _Scratch
-) -> Floats:
-    """(N, V): the latest value so far in the window; changes ``scaled``.
-
-    A cell is an hour of a variable. The first hour's cells are given a value, so that no later one
-    finds its latest in the window before.
+    Few cells hold a value: those alone are scaled, variable by variable in the order of hours, and
+    each is then repeated up to the next. The first hour of every window has a value of its own, so
+    that none is carried into the next window. Scaling keeps the order of numbers, so to clip after
+    it is to clip before it.
     """
-    has_value = known
-    if plan.has_zero:
-        has_value = known | plan.is_zero
-        np.copyto(scaled, plan.between, where=known != has_value)
-    first = windows.starts[windows.lengths > 0]
-    scaled[first] = np.where(has_value[first], scaled[first], plan.before)
-    cell = scratch.cell[: len(scaled)]
-    latest, spare = scratch.latest[:, : len(scaled)]
-    np.multiply(cell, has_value, out=latest)
-    latest[first] = cell[first]
-    # The largest number so far. Passes that look 1, 2, 4, ... hours back are several times faster
-    # than np.maximum.accumulate, which takes one cell after the other.
-    back = 1
-    while back < windows.longest:
-        spare[:back] = latest[:back]
-        np.maximum(latest[back:], latest[:-back], out=spare[back:])
-        latest, spare = spare, latest
-        back *= 2
-    index = scratch.index[: len(scaled)]
-    np.copyto(index, latest)
-    return np.take(scaled.reshape(-1), index, out=scratch.values[: len(scaled)], mode="clip")
+    count, variables = record.shape
+    has_value = np.empty((variables, count), np.bool_)
+    np.logical_or(known.T, plan.is_zero[:, None], out=has_value)
+    has_value[:, windows.starts[windows.lengths > 0]] = True
+    cells = np.flatnonzero(has_value)
+    variable = np.repeat(np.arange(variables), has_value.sum(axis=1))
+    hour = cells - variable * count
+    raw = record.take(hour * variables + variable)
+    scaled = ((raw - plan.mean[variable]) / plan.std[variable]).astype(np.float32)
+    np.maximum(scaled, plan.low[variable], out=scaled)
+    np.minimum(scaled, plan.high[variable], out=scaled)
+    if plan.has_limit:
+        scaled[np.abs(scaled) > plan.limit[variable]] = 0
+    is_filled = np.isnan(raw)
+    scaled[is_filled] = plan.filling[variable[is_filled]]
+    until = np.diff(cells, append=has_value.size)
+    return np.repeat(scaled, until).reshape(variables, count)
 
 
 def _has_not_begun(known: Flags, windows: _Windows) -> Flags:
@@ -163,7 +118,7 @@ def _has_not_begun(known: Flags, windows: _Windows) -> Flags:
 
 def _categories(values: Floats, windows: _Windows, plan: HourPlan) -> Numbers:
     """(C, N); of the first sample with an unknown one, the first variable is named."""
-    found = values.T[plan.categorical].astype(np.int64)
+    found = values[plan.categorical].astype(np.int64)
     # Without a sign, numbers below 0 are large.
     is_unknown = found.view(np.uint64) >= plan.categories
     if is_unknown.any():

@@ -73,10 +73,10 @@ class HourPlan:
     std: Doubles  # (V,)
     low: Floats  # (V,) scaled
     high: Floats  # (V,) scaled
-    before: Floats  # (V,) scaled: what it is until it is measured
-    between: Floats  # (V,) scaled: what it is in an hour without a measurement, where is_zero
+    # (V,) scaled: what it is until it is measured; where is_zero, in every hour without a
+    # measurement.
+    filling: Floats
     is_zero: Flags  # (V,)
-    has_zero: bool  # any is
     limit: Floats  # (V,) a larger scaled value becomes 0
     has_limit: bool  # any has
     flag: float  # of what is so: 1, or 0 where that is beyond the limit too
@@ -110,10 +110,8 @@ def _plan_hourly(rule: HourlyInput) -> HourPlan:
         std=std,
         low=_scaled(low, mean, std),
         high=_scaled(high, mean, std),
-        before=np.where(np.abs(before) > limit, np.float32(0), before),
-        between=np.zeros(count, np.float32),
+        filling=np.where(np.abs(before) > limit, np.float32(0), before),
         is_zero=np.zeros(count, np.bool_),
-        has_zero=False,
         limit=limit,
         has_limit=bool(np.isfinite(rule.zero_beyond)),
         flag=0.0 if rule.zero_beyond < 1 else 1.0,
@@ -144,10 +142,10 @@ def _plan_wide(rule: WideInput) -> HourPlan:
         std=rule.std,
         low=_scaled(rule.bounds.low, rule.mean, rule.std),
         high=_scaled(rule.bounds.high, rule.mean, rule.std),
-        before=np.zeros(count, np.float32),
-        between=_scaled(np.zeros(count), rule.mean, rule.std),
+        filling=np.where(
+            rule.is_zero, _scaled(np.zeros(count), rule.mean, rule.std), np.float32(0)
+        ),
         is_zero=rule.is_zero,
-        has_zero=bool(rule.is_zero.any()),
         limit=np.full(count, np.inf, np.float32),
         has_limit=False,
         flag=1.0,
