@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from cxrfuture_data.signed_files import SignedFiles
 from cxrfuture_data.web_files import WebFiles
 
 
@@ -19,7 +20,7 @@ def cat_ranges(
 
     def cat(path: str, start: int, end: int) -> bytes | BaseException:
         # hf asks for a size it is not told, and reads on unless told not to
-        is_web = isinstance(files, WebFiles)
+        is_web = isinstance(files, WebFiles | SignedFiles)
         how = {"seconds": seconds} if is_web else {"cache_type": "none", "size": end}
         try:
             return files.cat_file(path, start, end, **how)

@@ -13,6 +13,7 @@ from cxrfuture_data.collate import film_size, hourly_rule
 from cxrfuture_data.event_fields import EventFields
 from cxrfuture_data.film_fields import FilmFields
 from cxrfuture_data.order import block_numbers
+from cxrfuture_data.sample import Array
 from cxrfuture_data.scalar_fields import pack_rows, scalar_fields
 from cxrfuture_data.schema import FILMS_OF_KIND, TENSORS_MEMBER, ContractError
 from cxrfuture_data.slot import Arrangement, arrange
@@ -45,9 +46,9 @@ class Filler:
         data = split.dataset
         self.split = split
         self.columns = data.columns(split.name, split.kind)
-        scalars = scalar_fields(view.kind, self.columns)
-        self.scalars = {name: (field.dtype, field.shape[1:]) for name, field in scalars.items()}
-        self.packed = pack_rows(scalars)
+        none = scalar_fields(view.kind, self.columns.take(np.zeros(0, np.int64)))
+        self.scalars = {name: (field.dtype, field.shape[1:]) for name, field in none.items()}
+        self.kind = view.kind
         self._arrangements: dict[tuple[int, ...], Arrangement] = {}
         roles, latent = FILMS_OF_KIND[view.kind], tuple(data.manifest.latent.shape)
         self.events: EventFields | None = None
@@ -71,6 +72,12 @@ class Filler:
         names += [film.name for film in self.films if size]
         self.members = [self.columns.places.members.index(name) for name in names]
         self.blocks = block_numbers(self.columns.places.shard)
+
+    @cached_property
+    def packed(self) -> Array:
+        """(N,): the fields of every sample that columns alone give. The loader's own process has no
+        need of them while workers fill."""
+        return pack_rows(scalar_fields(self.kind, self.columns))
 
     @cached_property
     def shards(self) -> Shards:

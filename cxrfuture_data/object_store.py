@@ -21,6 +21,7 @@ from typing import Any
 
 from cxrfuture_data.cat_ranges import cat_ranges
 from cxrfuture_data.schema import ContractError
+from cxrfuture_data.signed_files import SignedFiles
 from cxrfuture_data.web_files import WebFiles
 
 EXTRA = "remote"
@@ -144,11 +145,14 @@ class ObjectStore:
         self, ranges: Sequence[tuple[str, int, int]], seconds: float | None = None
     ) -> list[bytes]:
         """The bytes from start to end of each (name, start, end), many at once; fewer where the
-        object ends before. Unanswered if one takes longer than ``seconds``."""
+        object ends before. Unanswered if one takes longer than ``seconds``, which of s3 are asked
+        for over signed web requests."""
         if not ranges:
             return []
         with self._explained(ranges[0][0], is_missing_told=True) as (files, root):
             query = self._split()[1]
+            if seconds is not None and self.url.startswith("s3://"):
+                files = _open_signed(os.getpid())
             asked = [(f"{root}/{name}{query}", start, end) for name, start, end in ranges]
             return [_bytes_of(part) for part in cat_ranges(files, asked, REQUESTS, seconds)]
 
@@ -224,6 +228,11 @@ def _open(scheme: str, process: int) -> Any:
 
     # Without its list hf asks for it with each range; whoever lists here has it forgotten before.
     return fsspec.filesystem(scheme, use_listings_cache=scheme == "hf")
+
+
+@lru_cache(maxsize=1)
+def _open_signed(process: int) -> SignedFiles:
+    return SignedFiles(_open("s3", process), REQUESTS)
 
 
 def _bytes_of(part: bytes | BaseException) -> bytes:

@@ -126,6 +126,7 @@ def forget_connections() -> None:
     from cxrfuture_data import object_store
 
     object_store._open.cache_clear()
+    object_store._open_signed.cache_clear()
     s3fs.S3FileSystem.clear_instance_cache()
 
 
