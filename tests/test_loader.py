@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -14,6 +16,7 @@ from tiny_build import (
 from cxrfuture_data import ContractError, open_dataset
 from cxrfuture_data.batch import ImageBatch, PairBatch, StayBatch
 from cxrfuture_data.collate import collate
+from cxrfuture_data.loader import gather_events
 from cxrfuture_data.published import DDL_CXR_STAY
 from cxrfuture_data.schema import STATIC
 from cxrfuture_data.view import View
@@ -63,6 +66,20 @@ def test_events_become_their_embeddings(event_dataset):
     assert batch.event_hours.tolist() == [[1, 2, 4]] * 2
     assert batch.event_table.tolist() == [[0, 0, 1]] * 2
     assert batch.hours.shape == (2, 0, 79)
+
+
+def test_embeddings_can_be_gathered_on_the_device(event_dataset):
+    pairs = event_dataset.split("train", "pair")
+    vectors = view_of("pair")
+    rows = replace(vectors, events="rows")
+    table = torch.tensor(event_dataset.embeddings)
+    for ours, theirs in zip(
+        pairs.loader(4, rows, seed=2), pairs.loader(4, vectors, seed=2), strict=True
+    ):
+        assert ours.event.shape == (4, 0, DIMENSIONS)
+        assert torch.equal(gather_events(ours, table), theirs.event)
+        ours.event_row[0, 1] = -1
+        assert not gather_events(ours, table)[0, 1].any()
 
 
 def test_windows_are_padded_to_the_longest_and_flagged(dataset):
