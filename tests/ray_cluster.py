@@ -52,6 +52,9 @@ def two_nodes(folder: Path) -> Iterator[TwoNodes]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     # Workers must find this checkout, whatever is installed.
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    # Ray notes the cluster's address in RAY_TMPDIR/ray, by default /tmp/ray, and does not make it.
+    os.environ["RAY_TMPDIR"] = str(folder)
+    (folder / "ray").mkdir()
     import ray
     from ray.cluster_utils import Cluster
 
@@ -79,6 +82,7 @@ def two_nodes(folder: Path) -> Iterator[TwoNodes]:
     finally:
         ray.shutdown()
         cluster.shutdown()
+        del os.environ["RAY_TMPDIR"]
         sys.stderr.flush()
 
 
