@@ -149,7 +149,8 @@ def run_hf(code: str, **environment: str) -> list[str]:
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,
-        env=os.environ | environment,
+        # An embedder that another test opened in this process has set it offline.
+        env=os.environ | {"HF_HUB_OFFLINE": "0"} | environment,
         capture_output=True,
         text=True,
         check=False,
