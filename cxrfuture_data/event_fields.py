@@ -4,9 +4,10 @@ import numpy as np
 
 from cxrfuture_data.columns import Columns
 from cxrfuture_data.dataset import Dataset
+from cxrfuture_data.order import Positions
 from cxrfuture_data.sample import Array
 from cxrfuture_data.schema import ContractError
-from cxrfuture_data.tensor_fields import Job, Positions, Shape, bytes_of
+from cxrfuture_data.tensor_fields import Job, Shape, bytes_of
 from cxrfuture_data.tensor_layout import TensorLayout
 from cxrfuture_data.tensor_reader import Target
 from cxrfuture_data.view import View

@@ -12,7 +12,7 @@ import numpy as np
 from cxrfuture_data.collate import film_size, hourly_rule
 from cxrfuture_data.event_fields import EventFields
 from cxrfuture_data.film_fields import FilmFields
-from cxrfuture_data.order import block_numbers
+from cxrfuture_data.order import Positions, block_numbers
 from cxrfuture_data.sample import Array
 from cxrfuture_data.scalar_fields import pack_rows, scalar_fields
 from cxrfuture_data.schema import FILMS_OF_KIND, TENSORS_MEMBER, ContractError
@@ -23,7 +23,6 @@ from cxrfuture_data.tensor_fields import (
     HourFields,
     Job,
     LatentFields,
-    Positions,
     Shape,
     StaticFields,
 )

@@ -4,6 +4,7 @@ import numpy as np
 
 from cxrfuture_data.augment import AUGMENTATIONS
 from cxrfuture_data.columns import Columns
+from cxrfuture_data.film_member import level_end
 from cxrfuture_data.level import decode_level
 from cxrfuture_data.sample import Array, decode_png
 from cxrfuture_data.schema import FILM_SUFFIXES, ContractError, FilmsKept
@@ -58,10 +59,5 @@ class FilmFields:
         if self.levels is None:
             return None
         ends: dict[int, int] = {int(s): int(end) for s, end in self.levels[position] if s}
-        if self.size not in ends:
-            key = member.name.partition(b".")[0].decode()
-            raise ContractError(
-                f"sample {key}: {self.role} has no level of {self.size} pixels; "
-                f"ask for one of {sorted(ends)}"
-            )
-        return ends[self.size]
+        key = member.name.partition(b".")[0].decode()
+        return level_end(key, self.role, ends, self.size)

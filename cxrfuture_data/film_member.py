@@ -9,7 +9,7 @@ import numpy as np
 from cxrfuture_data.facts import refusal
 from cxrfuture_data.level import Levels
 from cxrfuture_data.sample import Array, Film
-from cxrfuture_data.schema import FILM_SUFFIXES, SAMPLE_MEMBER, FilmsKept
+from cxrfuture_data.schema import FILM_SUFFIXES, SAMPLE_MEMBER, ContractError, FilmsKept
 
 NO_LATENT = np.zeros((0, 0, 0), np.float16)
 
@@ -74,6 +74,15 @@ def read_film(
         png=members.get(role + FILM_SUFFIXES["png"]),
         levels=levels,
     )
+
+
+def level_end(key: str, role: str, ends: Mapping[int, int], size: int) -> int:
+    """The bytes that hold the level of ``size`` pixels, and all that are smaller."""
+    if size not in ends:
+        raise ContractError(
+            f"sample {key}: {role} has no level of {size} pixels; ask for one of {sorted(ends)}"
+        )
+    return ends[size]
 
 
 def _read_levels(key: str, role: str, film: Mapping[str, Any], data: bytes | None) -> Levels | None:

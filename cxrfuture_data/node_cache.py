@@ -13,7 +13,6 @@ A folder that is full or cannot be written stops nobody: pieces are then held in
 import errno
 import fcntl
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -23,6 +22,7 @@ from typing import TypeAlias
 
 from cxrfuture_data.claim import PART, WAYS, claim, is_at, locked, part_of
 from cxrfuture_data.console import say
+from cxrfuture_data.memory_file import open_memory_file
 from cxrfuture_data.object_store import ObjectStore
 from cxrfuture_data.publish import file_sha256
 from cxrfuture_data.ranges import RANGE_BYTES, READS, ask, cut_range
@@ -267,11 +267,7 @@ def _remove_unused(path: Path) -> bool:
 
 
 def _hold_in_memory(parts: Sequence[Buffer]) -> int:
-    """The descriptor of a file that has no name and lies on no disk, where the system has such."""
-    if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("cxrfuture-piece")
-    else:
-        with tempfile.TemporaryFile() as handle:
-            descriptor = os.dup(handle.fileno())
+    """The descriptor of parts that lie on no disk, where the system has such files."""
+    descriptor = open_memory_file("cxrfuture-piece")
     write_all(descriptor, parts)
     return descriptor

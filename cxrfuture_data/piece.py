@@ -10,11 +10,10 @@ import numpy.typing as npt
 import xxhash
 
 from cxrfuture_data.object_store import ObjectStore
-from cxrfuture_data.places import Places
+from cxrfuture_data.places import HEADER, Places
 from cxrfuture_data.ranges import GAP_BYTES, READS, merge_ranges, read_ranges
 from cxrfuture_data.schema import ContractError
 
-HEADER_BYTES = 512
 PIECE_VERSION = 1
 _SUM = slice(148, 156)  # of a tar header: the sum of its bytes, this field taken as blanks
 _DIGITS = slice(148, 154)
@@ -34,7 +33,7 @@ class Blocks:
 def plan_blocks(places: Places, members: Sequence[int], block: npt.NDArray[np.int64]) -> Blocks:
     """Where members will lie in pieces; ValueError if a block is no run of samples of a shard."""
     columns = tuple(sorted(set(members)))
-    lengths = places.size[:, columns] + HEADER_BYTES
+    lengths = places.size[:, columns] + HEADER
     is_first = np.ones(len(block), bool)
     is_first[1:] = (block[1:] != block[:-1]) | (places.shard[1:] != places.shard[:-1])
     firsts = np.flatnonzero(is_first)
@@ -75,8 +74,8 @@ class PieceSource:
         not right."""
         rows, columns = self.blocks.rows[block], self.blocks.members
         shard = self.places.shards[self.places.shard[rows.start]]
-        starts = self.places.offset[rows, columns].ravel() - HEADER_BYTES
-        ends = starts + self.places.size[rows, columns].ravel() + HEADER_BYTES
+        starts = self.places.offset[rows, columns].ravel() - HEADER
+        ends = starts + self.places.size[rows, columns].ravel() + HEADER
         wanted = list(zip(starts.tolist(), ends.tolist(), strict=True))
         merged = merge_ranges(wanted, GAP_BYTES)
         within = np.searchsorted([first for first, _ in merged], starts, side="right") - 1
@@ -114,9 +113,9 @@ class PieceSource:
     def _find_damage(self, block: int, parts: Sequence[memoryview]) -> npt.NDArray[np.int64]:
         """Which headers with members, in the order of a piece, are not right."""
         stated = self.places.xxh3[self.blocks.rows[block], self.blocks.members].ravel()
-        found = [xxhash.xxh3_64_intdigest(part[HEADER_BYTES:]) for part in parts]
-        headers = np.frombuffer(b"".join(part[:HEADER_BYTES] for part in parts), np.uint8)
-        is_right = _are_headers(headers.reshape(-1, HEADER_BYTES))
+        found = [xxhash.xxh3_64_intdigest(part[HEADER:]) for part in parts]
+        headers = np.frombuffer(b"".join(part[:HEADER] for part in parts), np.uint8)
+        is_right = _are_headers(headers.reshape(-1, HEADER))
         return np.flatnonzero(~is_right | (np.array(found, np.uint64) != stated))
 
 

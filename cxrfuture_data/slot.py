@@ -8,7 +8,6 @@ because each slot holds files open.
 
 import mmap
 import os
-import tempfile
 import weakref
 from collections import deque
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from cxrfuture_data.memory_file import open_memory_file
 from cxrfuture_data.sample import Array
 
 ALIGNMENT = 64  # bytes: a cache line
@@ -62,7 +62,7 @@ class Slot:
     def __init__(self, number: int, size: int) -> None:
         self.number = number
         self.size = max(size, 1)
-        self.file = _anonymous_file()
+        self.file = open_memory_file("cxrfuture-batch")
         os.ftruncate(self.file, self.size)
         self.memory = mmap.mmap(self.file, self.size)
         self.is_copied: Any = None  # what CUDA still copies out of it; see pinned.py
@@ -70,13 +70,6 @@ class Slot:
     def close(self) -> None:
         """Give the descriptor back; the memory goes when no array is over it."""
         os.close(self.file)
-
-
-def _anonymous_file() -> int:
-    if hasattr(os, "memfd_create"):  # Linux: not bound by the size of /dev/shm
-        return os.memfd_create("cxrfuture-batch", os.MFD_CLOEXEC)
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
 
 
 class SlotPool:

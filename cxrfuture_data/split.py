@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from cxrfuture_data.columns import Columns
 from cxrfuture_data.facts import read_facts
-from cxrfuture_data.order import block_numbers
+from cxrfuture_data.film_member import level_end
+from cxrfuture_data.order import Positions, block_numbers
 from cxrfuture_data.record import assemble, decode, members_of
 from cxrfuture_data.sample import Sample
 from cxrfuture_data.schema import FILM_SUFFIXES, FILMS_OF_KIND, SAMPLE_MEMBER, ContractError
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from cxrfuture_data.loader import Loader
     from cxrfuture_data.view import View
 
-Positions = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 
@@ -83,7 +83,8 @@ class Split(Sequence[Sample]):
             return decode(self.members(position))
         facts = self.facts(position)
         others = [name for name in self._members if name != SAMPLE_MEMBER]
-        return assemble(facts, self._read(self._at(position), others, self._prefixes(facts)))
+        prefixes = self._prefixes(facts, self._film_size)
+        return assemble(facts, self._read(self._at(position), others, prefixes))
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[i] for i in range(len(self)))
@@ -167,19 +168,15 @@ class Split(Sequence[Sample]):
     def _key(self, at: int) -> bytes:
         return self._whole.key_bytes(np.array([at]))[0]
 
-    def _prefixes(self, facts: Mapping[str, Any]) -> dict[str, int]:
+    def _prefixes(self, facts: Mapping[str, Any], size: int) -> dict[str, int]:
         """The bytes to read of members that hold a film as levels."""
-        found: dict[str, int] = {}
-        for role in FILMS_OF_KIND[self.kind]:
-            if facts[role] is not None and facts[role]["levels"] is not None:
-                ends = dict(facts[role]["levels"])
-                if self._film_size not in ends:
-                    raise ContractError(
-                        f"sample {facts['key']}: {role} has no level of {self._film_size} pixels; "
-                        f"ask for one of {sorted(ends)}"
-                    )
-                found[role + FILM_SUFFIXES["levels"]] = ends[self._film_size]
-        return found
+        return {
+            role + FILM_SUFFIXES["levels"]: level_end(
+                facts["key"], role, dict(facts[role]["levels"]), size
+            )
+            for role in FILMS_OF_KIND[self.kind]
+            if facts[role] is not None and facts[role]["levels"] is not None
+        }
 
     def _read(self, at: int, names: Sequence[str], prefixes: Mapping[str, int]) -> dict[str, Any]:
         """Members whole, or the first bytes of those in ``prefixes``."""

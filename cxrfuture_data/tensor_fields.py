@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from cxrfuture_data.columns import Columns
 from cxrfuture_data.hour_batch import HourFiller, Patients
 from cxrfuture_data.hourly import HourlyInput
+from cxrfuture_data.order import Positions
 from cxrfuture_data.posterior import draw
 from cxrfuture_data.sample import Array
 from cxrfuture_data.schema import LATENT_PARTS, STATIC, VARIABLES, WIDE_VARIABLES
@@ -24,7 +24,6 @@ from cxrfuture_data.tensor_reader import Target
 from cxrfuture_data.view import View
 from cxrfuture_data.wide import WideInput
 
-Positions = npt.NDArray[np.int64]
 Shape = tuple[tuple[int, ...], Any]  # lengths, dtype
 
 

@@ -10,10 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
 from cxrfuture_data.columns import Columns
+from cxrfuture_data.order import Positions
 from cxrfuture_data.places import HEADER
 from cxrfuture_data.schema import TENSORS_MEMBER, ContractError
 from cxrfuture_data.source import Shards
@@ -21,7 +19,6 @@ from cxrfuture_data.tar_member import REMEDY, SIZE, Member, cut_short, require_h
 from cxrfuture_data.tensor_layout import PREFIX, TensorLayout, parse_layout
 
 KNOWN_LAYOUTS = 4096  # kept; windows with events differ more than that
-Positions = npt.NDArray[np.int64]
 
 
 class ToRead(NamedTuple):
