@@ -48,6 +48,31 @@ class ScaledAdamWSettings(AdamWSettings):
         return self.learning_rate * batch_size if self.per_film else self.learning_rate
 
 
+class FitSettings(Settings):
+    """What every run of train/fit.py is told beside its model (a subclass a task).
+
+    ``warmup_steps`` from a rate of 0; then the rate stays, or falls to 0 on a cosine.
+    """
+
+    task: str
+    recipe: str  # whose dataset it trains on where none is named
+    optimiser: AdamWSettings
+    warmup_steps: Annotated[int, Field(ge=0)]
+    decay: Literal["none", "cosine"]
+    batch_size: Positive  # samples per optimiser step, over all ranks and accumulated parts
+    accumulate: Positive  # parts of a rank's share of the batch
+    length: Length
+    clip_norm: Above0 | None
+    ema_decay: Share | None  # null: no averaged weights
+    precision: Literal["no", "bf16"]
+    compile: bool  # torch.compile
+    checkpoint_steps: Positive
+    valid_steps: Positive | None  # looks at the validation samples; null: once an epoch
+    valid_samples: Positive | None  # of a look; null: all of them
+    workers: Annotated[int, Field(ge=0)]
+    trackers: list[Literal["tensorboard", "wandb"]]
+
+
 class VaeLossSettings(Settings):
     """Weights of an autoencoder's terms; 0 switches a term off, and what only it needs.
 
