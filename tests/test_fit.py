@@ -318,7 +318,9 @@ def test_a_checkpoint_that_was_cut_short_is_left_out(dataset, whole, tmp_path, c
     newest.write_bytes(newest.read_bytes()[:-100])
     fit(dataset, tmp_path, config, 5)
     assert "checkpoint-000008: left out, cannot be read" in capsys.readouterr().err
-    assert_same_run(whole, tmp_path)
+    assert read_losses(tmp_path) == read_losses(whole)
+    expected, found = read_tensors(whole), read_tensors(tmp_path)
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
 
 
 def test_looks_at_validation_samples_keep_the_best_weights(dataset, tmp_path):
