@@ -18,7 +18,9 @@ AT = Moment(seed=3, step=4, steps=8, device=torch.device("cpu"))
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return open_dataset(build_dataset(tmp_path_factory.mktemp("ddl_cxr"), "ddl_cxr"))
+    return open_dataset(
+        build_dataset(tmp_path_factory.mktemp("ddl_cxr"), "ddl_cxr", shard={"workers": 1})
+    )
 
 
 @pytest.fixture(scope="module")

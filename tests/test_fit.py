@@ -56,7 +56,7 @@ def _new_accelerator():
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     """15 training pairs with latents of 4 x 4 x 4."""
-    return build_dataset(tmp_path_factory.mktemp("train"), "ddl_cxr")
+    return build_dataset(tmp_path_factory.mktemp("train"), "ddl_cxr", shard={"workers": 1})
 
 
 @pytest.fixture(scope="module")
