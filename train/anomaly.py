@@ -1,6 +1,6 @@
 """How much of a film a model of normal films does not give back: map and scores (specs diff3m 13).
 
-    score(run, dataset, "valid", out / "valid.jsonl", seed=0)     # and "test"; then anomaly_table.py
+    score(run, dataset, "valid", out / "valid.jsonl", seed=0)    # and "test"; then anomaly_table.py
     draw_films(run, dataset, "test", out / "films", count=4, seed=0)
 
 A film is pushed into noise and back under its own static values; what returns differently is not
@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from cxrfuture_data import ContractError, Dataset, Split, open_dataset
+from cxrfuture_data import ContractError, Dataset, open_dataset
 from cxrfuture_data.batch import AnyBatch
 from cxrfuture_data.console import progress
 from cxrfuture_data.publish import digest, file_sha256, publish
@@ -155,7 +155,8 @@ def open_lines(path: Path, header: Mapping[str, Any]) -> None:
 def read_scores(out: Path) -> dict[str, list[float]]:
     """The SCORES of films by key, of ``out`` and of what ranks wrote beside it."""
     paths = [out, *sorted(out.parent.glob(f"{out.stem}.*{out.suffix}"))]
-    headers, found = set(), {}
+    headers: set[str] = set()
+    found: dict[str, list[float]] = {}
     for path in (path for path in paths if path.exists()):
         whole = [line for line in path.read_text().splitlines(keepends=True) if line[-1:] == "\n"]
         header, *rows = map(json.loads, whole)

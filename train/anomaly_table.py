@@ -119,16 +119,17 @@ def intervals_of(
     judged: Judged, row: Mapping[str, Any], interval: Interval, *, seed: int, draws: int
 ) -> dict[str, Any]:
     """The intervals of one row's metrics; none where the metric is not defined."""
-    chosen, found = judged.rows(row["view"]), {}
-    for metric, of in METRICS.items():
-        if row[metric] is not None:
-            ends = interval(
-                lambda drawn, of=of: of(judged, row["score"], chosen[drawn]),
-                judged.patient[chosen],
-                seed=seed,
-                draws=draws,
-            )
-            found[f"{metric}_interval"] = list(ends)
+    chosen = judged.rows(row["view"])
+    found = {}
+    for name, metric in METRICS.items():
+        if row[name] is None:
+            continue
+
+        def of_drawn(drawn: Rows, metric: Metric = metric) -> float:
+            return metric(judged, row["score"], chosen[drawn])
+
+        ends = interval(of_drawn, judged.patient[chosen], seed=seed, draws=draws)
+        found[f"{name}_interval"] = list(ends)
     return found
 
 
@@ -144,7 +145,8 @@ def auprc(judged: Judged, name: str, rows: Rows) -> float:
     return float(binary_average_precision(scores, truth)) if _has_both(truth) else float("nan")
 
 
-METRICS = {"auroc": auroc, "auprc": auprc}
+Metric = Callable[[Judged, str, Rows], float]
+METRICS: dict[str, Metric] = {"auroc": auroc, "auprc": auprc}
 
 
 def _places(judged: Judged, name: str, rows: Rows) -> tuple[Tensor, Tensor]:

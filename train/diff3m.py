@@ -139,10 +139,13 @@ def read_static(split: Split) -> tuple[Tensor, Tensor]:
             "recipe diff3m that has normal films"
         )
     loader = split.loader(256, View(kind="image"), rank=0, world_size=1, training=False)
-    found = [(part.static.double(), part.static_known, ~part.is_padding) for part in loader]
+    values, known = [], []
+    for part in loader:
+        assert isinstance(part, ImageBatch)
+        values.append(part.static[~part.is_padding].double())
+        known.append(part.static_known[~part.is_padding])
     loader.close()
-    values = torch.cat([static[is_real] for static, _, is_real in found])
-    return values, torch.cat([known[is_real] for _, known, is_real in found])
+    return torch.cat(values), torch.cat(known)
 
 
 def start_from(model: Diff3M, path: Path, settings: Diff3MSettings) -> None:
@@ -157,11 +160,7 @@ def start_from(model: Diff3M, path: Path, settings: Diff3MSettings) -> None:
                 f"{path}: {name} is {tuple(value.shape)}, here {tuple(own[name].shape)}; train "
                 "stage 1 with the same unet and fidelity"
             )
-    missing = [
-        name
-        for name in own
-        if name.startswith(LEARNED_IN_STAGE_1) and name not in weights
-    ]
+    missing = [name for name in own if name.startswith(LEARNED_IN_STAGE_1) and name not in weights]
     if missing:
         raise ContractError(f"{path}: no {missing[0]} in it; name a run of diff3m as stage1")
     model.load_state_dict(weights, strict=False)

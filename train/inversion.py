@@ -8,6 +8,7 @@ Shapes: B films of s x s pixels in [0, 1].
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -65,11 +66,11 @@ def plan_trip(settings: Diff3MSettings) -> Trip:
 
 
 def _chain(levels: Sequence[int]) -> list[Step]:
-    return [Step(at, to) for at, to in zip(levels[:-1], levels[1:], strict=True)]
+    return [Step(at, to) for at, to in pairwise(levels)]
 
 
 def reconstruct(predict: Predict, film: Tensor, noise: Tensor, trip: Trip) -> Tensor:
-    """The film as it comes back, (B, 1, s, s). It sets out at level 0, with noise of 0.01 (13.2)."""
+    """The film as it comes back, (B, 1, s, s). It sets out at level 0, not CLEAN (13.2)."""
     kept = kept_signal().to(film.device)
     noisy = add_noise(film, noise, torch.zeros(len(film), dtype=torch.long, device=film.device))
     for step in (*trip.encode, *trip.decode):
@@ -79,7 +80,9 @@ def reconstruct(predict: Predict, film: Tensor, noise: Tensor, trip: Trip) -> Te
     return noisy
 
 
-def move(noisy: Tensor, predicted: Prediction, kept: tuple[Tensor, Tensor], lowest: float) -> Tensor:
+def move(
+    noisy: Tensor, predicted: Prediction, kept: tuple[Tensor, Tensor], lowest: float
+) -> Tensor:
     """From one share of kept signal to another. The film is read off what the masked branches
     rebuilt, the noise then off the film, so what they got wrong counts as noise (11)."""
     now, then = kept
