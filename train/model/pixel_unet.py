@@ -101,7 +101,12 @@ class Decoder(nn.Module):
     def forward(self, skips: list[Tensor], embedding: Tensor) -> Tensor:
         """An encoder's outputs, (B, D) -> (B, out_channels, s, s)."""
         saves_memory = self.is_checkpointed and self.training
-        hidden = run(self.middle, skips[-1], embedding, saves_memory=saves_memory)
+        hidden = skips[-1]
+        if torch.is_grad_enabled() and not hidden.requires_grad:
+            # Of a frozen encoder. The first GroupNorm's gradient crashes torch 2.13 on CPUs where
+            # its input lies in channels_last, as behind attention, and needs no gradient itself.
+            hidden = hidden.contiguous()
+        hidden = run(self.middle, hidden, embedding, saves_memory=saves_memory)
         left = tuple(skips)
         for level in self.levels:
             count = len(level.resnets)
