@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
@@ -178,9 +180,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not path.is_dir():
         raise ContractError(f"stage1: no file or folder {path}; give a run of diff3m, or null")
     folder = choose_checkpoint(path)
-    weights = read_tensor_file(folder / MODEL_FILE)
-    average = folder / AVERAGE_FILE
-    return weights | (read_tensor_file(average) if average.exists() else {})
+    try:
+        return load_file(folder / MODEL_FILE) | load_file(folder / AVERAGE_FILE)
+    except (SafetensorError, OSError) as error:
+        raise ContractError(f"{folder}: cannot be read ({error}); name another as stage1") from None
 
 
 def freeze_stage_1(model: nn.Module) -> None:
