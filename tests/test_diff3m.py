@@ -347,10 +347,10 @@ def test_eight_films_are_learned_by_heart(dataset):
     task = Diff3MTask(settings, open_dataset(dataset))
     model = Diff3M(settings, PLACEHOLDER)
     batch = image_batch(8)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=8e-3)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1.6e-2)
     history = []
-    for step in range(40):
-        losses = task.losses_of(model, batch, Moment(1, step % 4, 40, CPU))
+    for step in range(24):
+        losses = task.losses_of(model, batch, Moment(1, step % 4, 24, CPU))
         losses["loss"].backward()
         optimiser.step()
         optimiser.zero_grad()
