@@ -84,7 +84,8 @@ def move(
     noisy: Tensor, predicted: Prediction, kept: tuple[Tensor, Tensor], lowest: float
 ) -> Tensor:
     """From one share of kept signal to another. The film is read off what the masked branches
-    rebuilt, the noise then off the film, so what they got wrong counts as noise (11)."""
+    rebuilt, the noise then off the film, so what they got wrong counts as noise (11); near level 0,
+    where noise is 0.01, a hundredfold: they must be trained well before anything comes back."""
     now, then = kept
     film = (predicted.rebuilt - (1 - now).sqrt() * predicted.noise) / now.sqrt()
     film = film.clamp(lowest, 1)
