@@ -54,7 +54,9 @@ class EventEncoder(nn.Module):
         """
         event, is_event = pad_events(event, is_event, max(event.shape[1], 1))
         is_key = is_event | ~is_event.any(dim=1, keepdim=True)  # (B, E)
-        tokens = self.encoder(event.float(), src_key_padding_mask=~is_key)  # torch: True is left out
+        tokens = self.encoder(
+            event.float(), src_key_padding_mask=~is_key
+        )  # torch: True is left out
         return self.project(tokens), is_event
 
 
