@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from cxrfuture_data.collate import film_size
 from cxrfuture_data.schema import ContractError
 from cxrfuture_data.split import Split
 from cxrfuture_data.view import View
-from train.checkpoint import MODEL_FILE, checkpoints
+from train.checkpoint import MODEL_FILE, choose_checkpoint
 from train.model.adaptor import Fidelity
 from train.model.event import EventEncoder, EventSettings, pad_events, pool_events
 from train.model.vision import FilmEncoder, FilmSettings
@@ -41,6 +41,7 @@ class ClipSettings(FitSettings):
     """``fidelity: published``: pooling over padding, negatives of this rank alone, other pairs of
     the same film among them, and the scale used once before it is clamped (7.3, 7.4)."""
 
+    task: Literal["clip"]
     fidelity: Fidelity
     width: Positive  # W
     max_events: Positive
@@ -70,12 +71,12 @@ class Rows:
 class Clip(nn.Module):
     """Film and event encoder and the logit scale."""
 
-    def __init__(self, settings: ClipSettings, size: int, dimensions: int) -> None:
-        """``size``: pixels of a film; ``dimensions``: of an event embedding."""
+    def __init__(self, settings: ClipSettings, dimensions: int) -> None:
+        """``dimensions``: of an event embedding."""
         super().__init__()
         self.is_published = settings.fidelity == "published"
         self.max_events = settings.max_events
-        self.film = FilmEncoder(settings.film, settings.width, size)
+        self.film = FilmEncoder(settings.film, settings.width)
         self.events = EventEncoder(settings.events, dimensions, settings.width)
         self.logit_scale = nn.Parameter(torch.tensor(-math.log(FIRST_TEMPERATURE)))
 
@@ -109,6 +110,7 @@ class ClipTask:
             events="vectors",
             max_events=self.settings.max_events,
             films=True,
+            film_size=self.settings.film.pixels,
             augment={"previous": "random_resized_crop"},
         )
 
@@ -130,8 +132,8 @@ class ClipTask:
 
     def build(self) -> nn.Module:
         """New encoders."""
-        size = film_size(self.data, self.view)
-        return Clip(self.settings, size, event_dimensions(self.data))
+        film_size(self.data, self.view)  # refuses a dataset without films
+        return Clip(self.settings, event_dimensions(self.data))
 
     def losses_of(self, model: nn.Module, batch: AnyBatch[Tensor], at: Moment) -> dict[str, Tensor]:
         """Half of the loss is each direction's."""
@@ -224,7 +226,7 @@ def load_encoders(module: nn.Module, folder: Path) -> None:
 
     ``folder`` is a run, of which its best checkpoint is taken, else its newest, or a checkpoint.
     """
-    path = find_checkpoint(folder) / MODEL_FILE
+    path = choose_checkpoint(folder) / MODEL_FILE
     weights = load_file(path)
     for name, own in module.state_dict().items():
         if not name.startswith(ENCODERS):
@@ -236,11 +238,3 @@ def load_encoders(module: nn.Module, folder: Path) -> None:
                 "width, film and events settings on a dataset of the same embeddings and films"
             )
         own.copy_(weights[name])
-
-
-def find_checkpoint(folder: Path) -> Path:
-    """The checkpoint that a path names."""
-    for found in (folder, folder / "best", *reversed(checkpoints(folder))):
-        if (found / MODEL_FILE).is_file():
-            return found
-    raise ContractError(f"{folder}: no checkpoint in it; run `cxrfuture train clip`, or clip: null")

@@ -7,7 +7,7 @@ Shapes: B samples; C, h, w of a latent.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -19,7 +19,7 @@ from cxrfuture_data.collate import film_size
 from cxrfuture_data.split import Split
 from cxrfuture_data.view import View
 from train.clip import event_dimensions, load_encoders
-from train.diffusion import TRAIN_STEPS, denoise, posterior_sample, schedule, squared_error
+from train.diffusion import TRAIN_STEPS, denoise, posterior_sample, schedule
 from train.draw import draw_normal, draw_timestep, draw_uniform, generators
 from train.model.adaptor import Condition, ConditionSettings, Context, Fidelity, InputSizes
 from train.model.event_denoiser import EventDenoiser, EventUnetSettings
@@ -47,6 +47,7 @@ class EhrxdiffSettings(FitSettings):
     and only the UNet is averaged (12.4).
     """
 
+    task: Literal["ehrxdiff"]
     fidelity: Fidelity
     clip: str | None  # a run or checkpoint of the task clip to begin with
     unet: EventUnetSettings
@@ -83,6 +84,7 @@ class EhrxdiffTask:
             max_events=condition.max_events,
             null_events="zeros" if is_published else "masked",
             films=reads_film,
+            film_size=condition.film.pixels if reads_film else None,
             augment={"previous": "weak_affine"} if reads_film else {},
         )
 
@@ -103,9 +105,9 @@ class EhrxdiffTask:
     def build(self) -> nn.Module:
         """New weights; those of the encoders are a clip run's where one is named."""
         settings, latent = self.settings, self.data.manifest.latent.shape
+        film_size(self.data, self.view)  # refuses a dataset without the films it reads
         sizes = InputSizes(
             latent=(latent[0], latent[1], latent[2]),
-            film=film_size(self.data, self.view),
             event=event_dimensions(self.data) if "events" in settings.condition.attend else 0,
         )
         model = EventDenoiser(settings.unet, settings.condition, sizes, settings.fidelity)
@@ -127,7 +129,7 @@ class EhrxdiffTask:
             is_dropped = draw_uniform(randoms) < self.settings.event_dropout
             condition = condition.without_events(is_dropped.to(at.device))
         predicted = model(noisy.to(at.device), timestep.to(at.device), condition)
-        error = squared_error(noise.to(at.device), predicted)  # (B,)
+        error = (noise.to(at.device) - predicted.float()).square().flatten(1).mean(1)  # (B,)
         is_real = ~batch.is_padding.to(at.device)
         return {"loss": (error * is_real).sum() / is_real.sum().clamp(min=1)}
 

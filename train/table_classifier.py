@@ -34,6 +34,7 @@ class TableClassifierSettings(FitSettings):
     ``fidelity: published``: pooling over padding, and what is not said counts as absent.
     """
 
+    task: Literal["table_classifier"]
     fidelity: Fidelity
     input: Literal["events", "hours"]
     labels: Literal["attributes", "findings"]

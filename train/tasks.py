@@ -12,7 +12,7 @@ from cxrfuture_data.settings import parse_settings, read_yaml
 from train.settings import FitSettings, find_config
 from train.task import Generator, Task
 
-NAMES = ("ddl_cxr",)
+NAMES = ("ddl_cxr", "clip", "ehrxdiff", "table_classifier")
 SHIPPED = "."  # below train/config
 
 
@@ -53,6 +53,18 @@ def types_of(task: Any, source: str) -> tuple[type[FitSettings], Callable[..., A
             from train.ddl_cxr import DdlCxr, DdlCxrSettings
 
             return DdlCxrSettings, DdlCxr
+        case "clip":
+            from train.clip import ClipSettings, ClipTask
+
+            return ClipSettings, ClipTask
+        case "ehrxdiff":
+            from train.ehrxdiff import EhrxdiffSettings, EhrxdiffTask
+
+            return EhrxdiffSettings, EhrxdiffTask
+        case "table_classifier":
+            from train.table_classifier import TableClassifierSettings, TableClassifierTask
+
+            return TableClassifierSettings, TableClassifierTask
     raise ContractError(f"{source}: task is {task!r}; known are {', '.join(NAMES)}")
 
 

@@ -48,8 +48,7 @@ class InputSizes:
     """Those of a dataset."""
 
     latent: tuple[int, int, int]  # C, h, w
-    film: int  # s; 0 where films are not read
-    event: int  # D
+    event: int  # D; 0 where events are not read
 
 
 @dataclass(frozen=True)
@@ -96,10 +95,10 @@ class Adaptor(nn.Module):
             self.events = EventEncoder(settings.events, sizes.event, settings.width)
             slots += settings.max_events
         if "film" in settings.attend:
-            self.film = FilmEncoder(settings.film, settings.width, sizes.film)
+            self.film = FilmEncoder(settings.film, settings.width)
             # Its last LayerNorm takes no part; a weight without gradient would stall DDP.
             self.film.transformer.post_layernorm.requires_grad_(False)
-            slots += self.film.tokens
+            slots += settings.film.tokens
         if "latent" in settings.attend:
             self.latent = nn.Linear(height * width, settings.width)
             slots += channels

@@ -30,8 +30,8 @@ class EventUnetSettings(UnetSettings):
     def _fits(self) -> "EventUnetSettings":
         if len(self.attends) != len(self.channels):
             raise ValueError(f"attends: give {len(self.channels)} values, one a level of channels")
-        for width in self.channels:
-            if width % self.heads or width % self.norm_groups:
+        for width, heads in zip(self.channels, self.heads_of_levels(), strict=True):
+            if heads == 0 or width % heads or width % self.norm_groups:
                 raise ValueError(f"channels: heads and norm_groups must divide {width}")
         return self
 
@@ -97,7 +97,7 @@ def build_cross_unet(
         block_out_channels=tuple(settings.channels),
         layers_per_block=settings.res_blocks,
         cross_attention_dim=width,
-        attention_head_dim=settings.heads,  # diffusers' name for the number of heads
+        attention_head_dim=settings.heads_of_levels(),  # diffusers' name for the number of heads
         norm_num_groups=settings.norm_groups,
         down_block_types=tuple(down),
         up_block_types=tuple(up),
@@ -113,14 +113,15 @@ def build_plain_unet(settings: EventUnetSettings, incoming: int, channels: int) 
         out_channels=channels,
         block_out_channels=tuple(settings.channels),
         layers_per_block=settings.res_blocks,
-        attention_head_dim=min(settings.channels) // settings.heads,  # here the width of a head
+        attention_head_dim=settings.head_width,
         norm_num_groups=settings.norm_groups,
         down_block_types=tuple(down),
         up_block_types=tuple(up),
     )
     for module in unet.modules():
         if isinstance(module, Attention):
-            module.heads = settings.heads  # diffusers fixes their width; the paper their number
+            if settings.heads is not None:
+                module.heads = settings.heads  # of the class one width a head is asked for
             nn.init.zeros_(module.to_out[0].weight)
             nn.init.zeros_(module.to_out[0].bias)
     return unet

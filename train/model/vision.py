@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from pydantic import model_validator
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
@@ -26,10 +27,22 @@ POSITIONS = "embeddings.position_embedding.weight"
 class FilmSettings(Settings):
     """``weights``: a file of the public ViT-B/32 in transformers' layout to begin with, or null."""
 
+    pixels: Positive  # s, a side of the films
+    patch: Positive  # pixels, a side of the squares they are cut into
     layers: Positive
     heads: Positive
-    patch: Positive  # pixels a side
     weights: str | None
+
+    @model_validator(mode="after")
+    def _fits(self) -> "FilmSettings":
+        if self.pixels % self.patch:
+            raise ValueError(f"patch: {self.patch} does not divide pixels: {self.pixels}")
+        return self
+
+    @property
+    def tokens(self) -> int:
+        """S: a class token and one of each patch."""
+        return 1 + (self.pixels // self.patch) ** 2
 
 
 class FilmFeatures(NamedTuple):
@@ -42,21 +55,16 @@ class FilmFeatures(NamedTuple):
 class FilmEncoder(nn.Module):
     """The vision Transformer, on grey films."""
 
-    def __init__(self, settings: FilmSettings, width: int, size: int) -> None:
-        """``width``: W; ``size``: s."""
+    def __init__(self, settings: FilmSettings, width: int) -> None:
+        """``width``: W."""
         super().__init__()
-        if size % settings.patch:
-            raise ContractError(
-                f"film.patch: {settings.patch} pixels do not divide films of {size}; change it"
-            )
-        self.tokens = 1 + (size // settings.patch) ** 2  # S
         self.transformer = CLIPVisionModel(
             CLIPVisionConfig(
                 hidden_size=width,
                 intermediate_size=FEEDFORWARD * width,
                 num_hidden_layers=settings.layers,
                 num_attention_heads=settings.heads,
-                image_size=size,
+                image_size=settings.pixels,
                 patch_size=settings.patch,
                 hidden_act="quick_gelu",
             )
