@@ -95,12 +95,12 @@ def build_model(task, seed=0):
     return task.build()
 
 
-def shake(model, seed=1):
+def shake(model, seed=1, spread=0.1):
     """Random numbers where training starts from zeros, so that every input matters."""
     random = torch.Generator().manual_seed(seed)
     for weight in model.parameters():
         with torch.no_grad():
-            weight.add_(0.1 * torch.randn(weight.shape, generator=random))
+            weight.add_(spread * torch.randn(weight.shape, generator=random))
     return model
 
 
