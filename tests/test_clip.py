@@ -89,7 +89,7 @@ def test_other_pairs_of_the_same_film_are_no_negatives(data):
 
 
 def test_a_film_is_known_by_its_latent(task):
-    """Two pairs of a patient have different previous films; the first is in one pair only."""
+    """Each of a patient's two pairs begins with another film."""
     batch = batch_of(task, 15)
     ids = film_ids(batch.previous)
     assert len(set(ids.tolist())) == len(set(batch.previous[:, 0, 0, 0].tolist())) == 15
