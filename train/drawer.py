@@ -10,7 +10,7 @@ from cxrfuture_data import Dataset
 from cxrfuture_data.batch import AnyBatch
 from train.checkpoint import State, choose_checkpoint, load_averaged, read_record
 from train.task import Generator
-from train.tasks import make_generator, parse_task_settings
+from train.tasks import make_generator, trained_settings
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def open_drawer(run: Path, data: Dataset) -> Drawer:
     """Of a run's folder, or one of its checkpoints; ``data`` is like what it was trained on."""
     folder = choose_checkpoint(run)
     state = read_record(State, folder)
-    task = make_generator(parse_task_settings(state.settings, str(folder)), data)
+    task = make_generator(trained_settings(state.settings, str(folder)), data)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with torch.random.fork_rng(devices=[]):
         model = task.build()

@@ -8,12 +8,15 @@ from typing import Any
 import yaml
 
 from cxrfuture_data import ContractError, Dataset
+from cxrfuture_data.publish import file_sha256
 from cxrfuture_data.settings import parse_settings, read_yaml
+from train.checkpoint import MODEL_FILE, choose_checkpoint
 from train.settings import FitSettings, find_config
 from train.task import Generator, Task
 
-NAMES = ("ddl_cxr", "diff3m")
+NAMES = ("ddl_cxr", "clip", "ehrxdiff", "table_classifier", "diff3m")
 SHIPPED = "."  # below train/config
+STARTS = ("clip", "stage1", "unet_weights")  # settings that name trained weights to begin with
 
 
 def read_task_settings(name: str, changes: Sequence[str] = ()) -> FitSettings:
@@ -58,6 +61,18 @@ def types_of(task: Any, source: str) -> tuple[type[FitSettings], Callable[..., A
             from train.diff3m_settings import Diff3MSettings
 
             return Diff3MSettings, Diff3MTask
+        case "clip":
+            from train.clip import ClipSettings, ClipTask
+
+            return ClipSettings, ClipTask
+        case "ehrxdiff":
+            from train.ehrxdiff import EhrxdiffSettings, EhrxdiffTask
+
+            return EhrxdiffSettings, EhrxdiffTask
+        case "table_classifier":
+            from train.table_classifier import TableClassifierSettings, TableClassifierTask
+
+            return TableClassifierSettings, TableClassifierTask
     raise ContractError(f"{source}: task is {task!r}; known are {', '.join(NAMES)}")
 
 
@@ -89,6 +104,25 @@ def _number_or(value: Any) -> Any:
         except ValueError:
             return value
     return value
+
+
+def trained_settings(value: dict[str, Any], source: str) -> FitSettings:
+    """Those of trained weights, which need the ones they began with no more."""
+    return parse_task_settings(value | {name: None for name in STARTS if name in value}, source)
+
+
+def start_digests(settings: FitSettings) -> list[str]:
+    """sha256 of the weights that a run is to begin with, wherever its settings name some."""
+    found = []
+    for name in STARTS:
+        folder = getattr(settings, name, None)
+        if folder is not None:
+            path = Path(folder)
+            weights = sorted(path.glob("*.safetensors"))
+            found.append(
+                file_sha256(weights[0] if weights else choose_checkpoint(path) / MODEL_FILE)
+            )
+    return found
 
 
 def read_run_settings(run: Path) -> FitSettings:
