@@ -118,10 +118,9 @@ def start_digests(settings: FitSettings) -> list[str]:
         folder = getattr(settings, name, None)
         if folder is not None:
             path = Path(folder)
-            weights = sorted(path.glob("*.safetensors"))
-            found.append(
-                file_sha256(weights[0] if weights else choose_checkpoint(path) / MODEL_FILE)
-            )
+            weights = [path] if path.is_file() else sorted(path.glob("*.safetensors"))
+            weights = weights or [choose_checkpoint(path) / MODEL_FILE]
+            found += [file_sha256(file) for file in weights]
     return found
 
 
