@@ -4,6 +4,7 @@ import json
 
 import torch
 from tiny_build import SIZE, add_null_event, write_build
+from tiny_train import fit_settings
 
 from cxrfuture_data import open_dataset
 from etl import shard
@@ -49,22 +50,9 @@ def classifier_settings(**changes):
         "augment": False,
         "weights": {"findings": 1.0, "attributes": 1.0, "age": 1.0, "sex": 1.0},
         "optimiser": {"learning_rate": 5e-3, "betas": [0.9, 0.999], "weight_decay": 0.0},
-        "warmup_steps": 0,
-        "decay": "none",
-        "batch_size": 4,
-        "accumulate": 1,
-        "length": {"epochs": None, "steps": 8},
-        "clip_norm": 1.0,
-        "ema_decay": None,
-        "precision": "no",
-        "compile": False,
-        "checkpoint_steps": 100,
-        "valid_steps": None,
-        "valid_samples": None,
-        "workers": 0,
-        "trackers": [],
+        "select_by": "loss",
     }
-    return ClassifierSettings.model_validate(value | changes)
+    return ClassifierSettings.model_validate(fit_settings() | value | changes)
 
 
 def classifier_task(dataset, **changes):

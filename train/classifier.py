@@ -50,6 +50,7 @@ class HeadWeights(Settings):
 
 
 class ClassifierSettings(FitSettings):
+    task: Literal["classifier"]
     network: ResNetSettings
     film_size: Positive | None  # pixels; films of another size are resized; null: as they come
     augment: bool  # films turned by up to 10 degrees and a tenth larger or smaller
