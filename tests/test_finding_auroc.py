@@ -90,8 +90,8 @@ def test_weighted_macro_auroc_is_scikit_learns(subset, fidelity, levels):
 
 def test_ties_count_half():
     present = np.array([True, True, False, False])
-    assert one_auroc(np.array([2.0, 1.0, 1.0, 0.0]), present, None) == 3.5 / 4
-    assert one_auroc(np.zeros(4), present, None) == 0.5
+    assert one_auroc(np.array([2.0, 1.0, 1.0, 0.0]), present) == 3.5 / 4
+    assert one_auroc(np.zeros(4), present) == 0.5
 
 
 def test_a_label_of_one_class_is_left_out():

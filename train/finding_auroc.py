@@ -150,9 +150,7 @@ class FindingScores:
         return np.bincount(rows, minlength=self.samples).astype(np.float64)
 
 
-def one_auroc(scores: npt.NDArray[np.floating], is_present: Flags, rows: Rows | None) -> float:
-    """That of (N,) scores of one label, over some rows; NaN where one class is missing."""
-    if rows is not None:
-        scores, is_present = scores[rows], is_present[rows]
+def one_auroc(scores: npt.NDArray[np.floating], is_present: Flags) -> float:
+    """That of (N,) scores of one label; NaN where one class is missing."""
     ranking = Ranking.of(scores, is_present, np.ones(len(scores), np.bool_))
     return ranking.auroc(np.ones(len(scores)))[0]
