@@ -62,6 +62,7 @@ def dataset(tmp_path_factory):
 @pytest.fixture(scope="module")
 def whole(dataset, tmp_path_factory):
     """A run of eight steps with dropout that nothing interrupts."""
+    AcceleratorState._reset_state(reset_partial_state=True)
     out = tmp_path_factory.mktemp("whole") / "run"
     fit(dataset, out, ddl_cxr_settings(history=DROPOUT), 5)
     return out

@@ -113,7 +113,7 @@ def open_run(dataset: Path, out: Path, settings: FitSettings, seed: int) -> Run:
     accelerator = Accelerator(
         mixed_precision=settings.precision,
         cpu=not torch.cuda.is_available(),
-        log_with=list(settings.trackers),
+        log_with=list(settings.trackers) or None,
         project_dir=out,
     )
     ranks = accelerator.num_processes
