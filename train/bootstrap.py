@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from cxrfuture_data.schema import ContractError
 
+LEVEL = 0.95
 Rows = npt.NDArray[np.int64]
 Metric = Callable[[Rows], float]  # of chosen rows, some of them several times
 
@@ -22,7 +23,7 @@ class Interval:
 
 
 def interval(
-    metric: Metric, groups: npt.ArrayLike, *, seed: int, draws: int, level: float = 0.95
+    metric: Metric, groups: npt.ArrayLike, *, seed: int, draws: int, level: float = LEVEL
 ) -> Interval:
     """The percentile interval of a metric over draws of whole patients with replacement.
 

@@ -15,7 +15,7 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -38,10 +38,15 @@ FOLDER, LATENTS = "generated", "latents"
 
 @dataclass(frozen=True)
 class Generated:
-    """``latents``: (N, C, h, w) float16, as the dataset scales them; row i is of ``keys[i]``."""
+    """``latents``: (N, C, h, w) float16, as the dataset scales them; row i is of ``keys[i]``.
+
+    ``settings`` of the run, that had done so many ``steps``.
+    """
 
     keys: list[str]
     latents: Array
+    steps: int
+    settings: dict[str, Any]
 
 
 def generate_split(
@@ -80,7 +85,7 @@ def read_generated(run: Path, split: str, seed: int) -> Generated:
         raise ContractError(f"{path}: not there or not whole; run train.generate again") from None
     if len(latents) != len(facts["keys"]) or file_sha256(path) != facts["sha256"]:
         raise ContractError(f"{path}: not the file of its record; delete both and generate again")
-    return Generated(list(facts["keys"]), latents)
+    return Generated(facts["keys"], latents, facts["steps"], facts["settings"])
 
 
 def real_pairs(data: Dataset, split: str) -> Split:

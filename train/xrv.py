@@ -29,8 +29,8 @@ def open_xrv(weights: Path, device: str) -> Features:
         from torchxrayvision.models import DenseNet  # type: ignore[import-not-found]
     except ImportError:
         raise ContractError(
-            "torchxrayvision is not installed: pip install torchxrayvision; or leave out --features "
-            "for those of the project's classifier"
+            "torchxrayvision is not installed: pip install torchxrayvision; or leave --features "
+            "out, for those of the project's classifier"
         ) from None
     network = DenseNet(weights=None).features
     network.load_state_dict(read_tensor_file(weights))
