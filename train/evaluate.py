@@ -34,11 +34,12 @@ from train.grid import write_grid
 from train.judge import Judge, RealRows, judge_real
 from train.rows import PREVIOUS_FILM, Row, run_facts, table_rows, trivial_rows
 from train.score import Sampling, Truth, compare, score
+from train.table import EVALUATION_FILE
 from train.trained import TrainedTask, open_trained
 from train.xrv import NAME as XRV_NAME
 from train.xrv import open_xrv
 
-EVALUATION_FILE, GRID_FILE = "evaluation.json", "evaluation.png"
+GRID_FILE = "evaluation.png"
 GRID_PAIRS = 4
 OWN_FEATURES = "the project's classifier"
 
@@ -84,6 +85,11 @@ def evaluate(request: Request, out: Path) -> dict[str, Any]:
         raise ContractError(f"{request.dataset}: {len(pairs)} pairs in {request.split}; needs 2")
     records = read_records(pairs.columns)
     trained = open_trained(request.judge, data, "classifier")
+    if trained.state.settings["recipe"] != data.manifest.recipe.name:
+        say(
+            f"evaluate: {request.judge} was set to recipe {trained.state.settings['recipe']}; make "
+            f"sure that none of this {request.split} split's patients trained it"
+        )
     drawn = {run.name: _draw(run, request) for run in request.runs}
     judge = _make_judge(request, trained, records.label_set)
     real = judge_real(judge, pairs)
