@@ -17,6 +17,7 @@ from tiny_judge import (
     train,
 )
 
+from cxrfuture_data.batch import field_names
 from cxrfuture_data.schema import ContractError
 from train.classifier import Answers, Classifier, join, predict
 from train.task import Moment
@@ -92,6 +93,28 @@ def test_what_is_not_known_costs_nothing(task, unknown):
     after = task.losses_of(model, dataclasses.replace(batch, **other), MOMENT)
     for name, value in before.items():
         assert after[name].item() == value.item(), name
+
+
+def test_halves_of_a_batch_have_its_gradient_on_average(task):
+    """As two ranks or two parts have it, whatever is known of whom."""
+
+    def gradient(batch):
+        model.zero_grad()
+        task.losses_of(model, batch, MOMENT)["loss"].backward()
+        return torch.cat([weight.grad.flatten() for weight in model.parameters()])
+
+    torch.manual_seed(0)
+    model = task.build()
+    (whole,) = batches(task, batch_size=15)
+    assert whole.label_known.sum(1).unique().numel() > 1
+    halves = []
+    for rows in (slice(0, 7), slice(7, 14)):
+        taken = {name: getattr(whole, name)[rows] for name in field_names(whole)}
+        halves.append(dataclasses.replace(whole, keys=whole.keys[rows], **taken))
+    taken = {name: getattr(whole, name)[:14] for name in field_names(whole)}
+    both = gradient(dataclasses.replace(whole, keys=whole.keys[:14], **taken))
+    mean = (gradient(halves[0]) + gradient(halves[1])) / 2
+    torch.testing.assert_close(mean, both, atol=1e-6, rtol=1e-4)
 
 
 def test_nothing_known_costs_zero(task):

@@ -178,7 +178,7 @@ class ClassifierTask:
 
     @property
     def losses(self) -> Sequence[str]:
-        """A head's term is a mean over what is known of the batch."""
+        """The sum, and a head's terms."""
         return LOSSES
 
     @property
@@ -202,26 +202,25 @@ class ClassifierTask:
         found: Answers = model(batch.target_film)
         age = self.data.statistics.pair.age
         years = (batch.age - age.mean) / (age.std or 1.0)
-        is_real = ~batch.is_padding
-        is_answered = batch.label_known & (batch.labels != UNCERTAIN) & is_real[:, None]
-        is_described = batch.attribute_known & is_real[:, None]
-        terms = {
-            "findings": _binary(found.findings, batch.labels == 1, is_answered),
-            "attributes": _binary(found.attributes, batch.attributes == 1, is_described),
-            "age": _mean((found.age.float() - years).square(), is_real),
-            "sex": _binary(found.is_male, batch.is_male, is_real),
+        is_certain = batch.label_known & (batch.labels != UNCERTAIN)
+        costs = {  # (B,) each
+            "findings": _binary(found.findings, batch.labels == 1, is_certain),
+            "attributes": _binary(found.attributes, batch.attributes == 1, batch.attribute_known),
+            "age": (found.age.float() - years).square(),
+            "sex": binary_cross_entropy_with_logits(
+                found.is_male.float(), batch.is_male.float(), reduction="none"
+            ),
         }
+        is_real = ~batch.is_padding
+        count = is_real.sum().clamp(min=1)  # a rank may have padding alone
+        terms = {name: (cost * is_real).sum() / count for name, cost in costs.items()}
         weights = self.settings.weights.model_dump()
         total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         return {"loss": total, **terms}
 
 
 def _binary(logits: Tensor, is_true: Tensor, is_known: Tensor) -> Tensor:
+    """(B, L) each -> (B,): a mean over what is known of a sample, so that it does not matter which
+    samples share a rank; 0 of nothing."""
     each = binary_cross_entropy_with_logits(logits.float(), is_true.float(), reduction="none")
-    return _mean(each, is_known)
-
-
-def _mean(each: Tensor, is_known: Tensor) -> Tensor:
-    """Over what is known; 0 of nothing."""
-    known = is_known.float()
-    return (each * known).sum() / known.sum().clamp(min=1)
+    return (each * is_known).sum(1) / is_known.sum(1).clamp(min=1)
