@@ -1,5 +1,6 @@
 """An evaluation on a dataset of known values: what must hold of rows that no model made."""
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -18,12 +19,14 @@ from cxrfuture_data import open_dataset
 from cxrfuture_data.codec import load_codec, weights_digest
 from cxrfuture_data.schema import ContractError
 from train.evaluate import Request, evaluate
-from train.finding_auroc import Records
+from train.finding_auroc import Records, read_records
 from train.fit import fit
 from train.generate import generate_split, real_pairs
 from train.judge import Judge, judge_real, mean_target, previous_labels, repeat_one
 from train.model.vae import build_autoencoder
+from train.rows import table_rows
 from train.score import Answer, Sampling, Truth, compare, score
+from train.tasks import read_task_settings
 from train.trained import open_trained
 from train.vae_run import publish_autoencoder
 
@@ -193,6 +196,31 @@ def test_films_are_decoded_where_none_are_kept(build, dataset):
     levels = [sample.target.mean.astype(float).mean() for sample in real_pairs(data, "train")]
     found = mean_target(real_pairs(data, "train"), 4)
     assert found.mean() == pytest.approx(np.mean(levels), rel=1e-6)
+
+
+def test_table_classifiers_are_rows(build, dataset, tmp_path):
+    """One with the previous film's labels and one without, from hours."""
+    module = pytest.importorskip("train.table_classifier")
+    settings = read_task_settings("table_classifier-tiny").model_dump(mode="json")
+    settings |= {"input": "hours", "batch_size": 4, "length": {"epochs": None, "steps": 1}}
+    settings |= {"trackers": [], "valid_samples": 4}
+    for name, has_labels in (("without", False), ("with", True)):
+        own = settings | {"with_previous_labels": has_labels}
+        AcceleratorState._reset_state(reset_partial_state=True)
+        fit(dataset, tmp_path / name, module.TableClassifierSettings.model_validate(own), 5)
+    pairs = real_pairs(open_dataset(dataset), "test")
+    records = read_records(pairs.columns)
+    runs = [tmp_path / "without", tmp_path / "with"]
+    rows = table_rows(runs, pairs, records, 3)
+    assert list(rows) == ["table_classifier", "table_classifier_previous"]
+    for run, row in zip(runs, rows.values(), strict=True):
+        assert row.facts["run"] == str(run)
+        trained = open_trained(run, pairs.dataset, "table_classifier")
+        (batch,) = pairs.loader(4, trained.task.view, rank=0, world_size=1, training=False)
+        expected = trained.task.predict(trained.model, batch)
+        np.testing.assert_allclose(row.answers[0].labels, expected, atol=1e-5)
+    with pytest.raises(ContractError, match="labels are not this dataset's attributes"):
+        table_rows(runs, pairs, dataclasses.replace(records, label_set="attributes"), 3)
 
 
 def test_requests_that_cannot_be_compared_are_refused(build, dataset, tmp_path):

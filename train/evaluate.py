@@ -96,7 +96,7 @@ def evaluate(request: Request, out: Path) -> dict[str, Any]:
     truth = _truth(pairs, records, real, request)
 
     rows = trivial_rows(judge, real, truth, pairs)
-    rows |= table_rows(request.table_classifiers, pairs, truth, request.batch_size)
+    rows |= table_rows(request.table_classifiers, pairs, records, request.batch_size)
     for run in request.runs:
         found = drawn[run.name]
         answers = [judge.judge_latents(one.latents) for one in found]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from cxrfuture_data import ContractError
 from cxrfuture_data.batch import AnyBatch
 from cxrfuture_data.split import Split
+from train.finding_auroc import Records
 from train.generate import real_pairs
 from train.judge import (
     Judge,
@@ -60,14 +61,16 @@ def trivial_rows(judge: Judge, real: RealRows, truth: Truth, pairs: Split) -> di
     return {name: Row([answer]) for name, answer in answers.items()}
 
 
-def table_rows(runs: Sequence[Path], pairs: Split, truth: Truth, batch_size: int) -> dict[str, Row]:
+def table_rows(
+    runs: Sequence[Path], pairs: Split, records: Records, batch_size: int
+) -> dict[str, Row]:
     """A row a table classifier (specs ehrxdiff 10.5), which sees no film."""
     rows = {}
     for run in runs:
         trained = open_trained(run, pairs.dataset, "table_classifier")
         task = cast(LabelPredictor, trained.task)
-        if tuple(task.label_names) != truth.records.names:
-            wanted = truth.records.label_set
+        if tuple(task.label_names) != records.names:
+            wanted = records.label_set
             raise ContractError(
                 f"{run}: its {len(task.label_names)} labels are not this dataset's {wanted}; "
                 f"train it with --set labels={wanted}"
