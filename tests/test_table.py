@@ -6,10 +6,12 @@ import json
 import os
 
 import pytest
+import typer
 from rich.console import Console
 
 from cxrfuture_data.schema import ContractError
-from train.table import Filled, fill, main, read_table, table_names
+from train.evaluation_command import evaluate, generate, run_alone, table
+from train.table import Filled, fill, read_table, table_names
 from train.table_text import as_rich, footer, title_of, to_csv, to_json
 from train.tasks import read_task_settings
 
@@ -25,6 +27,18 @@ PUBLISHED = {
     ),
 }
 ROWS = {"ddl_cxr.4": 7, "ddl_cxr.5": 8, "ehrxdiff.2": 8, "ehrxdiff.3": 6, "ehrxdiff.4": 8}
+
+
+APP = typer.Typer()
+APP.command("generate")(generate)
+APP.command("evaluate")(evaluate)
+APP.command("table")(table)
+
+
+def run(words, capsys):
+    """Standard output and error of a command."""
+    APP(words, standalone_mode=False)
+    return capsys.readouterr()
 
 
 def cells(**values):
@@ -220,14 +234,20 @@ def test_a_broken_evaluation_is_named(write):
 
 def test_the_command(write, capsys):
     runs = write("one", evaluation({"mean_film": {"cells": cells(fid=7.5)}}))
-    main("ddl_cxr.4", runs, as_json=True)
-    value = json.loads(capsys.readouterr().out)
+    command = ["table", "ddl_cxr.4", "--runs", str(runs)]
+    assert run(command, capsys)[0].count("7.50") == 1
+    value = json.loads(run([*command, "--json"], capsys)[0])
     assert value["rows"][5]["ours"]["fid"]["value"] == 7.5
-    main(None, runs)
-    assert capsys.readouterr().out.split() == table_names()
-    with pytest.raises(SystemExit):
-        main("ddl_cxr.9", runs)
-    assert "no table 'ddl_cxr.9'" in capsys.readouterr().err
+    assert run([*command, "--csv"], capsys)[0].count("\n") == 1 + 3 * ROWS["ddl_cxr.4"]
+    assert run(["table"], capsys)[0].split() == table_names()
+
+
+def test_a_mistake_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["table", "ddl_cxr.9"])
+    with pytest.raises(SystemExit) as stopped:
+        run_alone(table)
+    assert stopped.value.code == 1
+    assert capsys.readouterr().err.startswith("error: no table 'ddl_cxr.9'; there are ddl_cxr.4,")
 
 
 @pytest.mark.parametrize("name", ["ddl_cxr.4", "ddl_cxr.5"])

@@ -17,7 +17,7 @@ DEVICE = torch.device("cpu")
 def build_pairs(root, recipe_name="ehrxdiff_null"):
     """A dataset whose recipe's films are as small as they are; with one null event in train and
     one in test, and its folder."""
-    params, recipe = write_build(root, recipe_name)
+    params, recipe = write_build(root, recipe_name, shard={"workers": 1})
     for subject in (1, 11):
         add_null_event(params.build(recipe.name), subject)
     shard.run(params, recipe)

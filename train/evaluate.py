@@ -1,6 +1,6 @@
 """Evaluate generators on the real pairs of a split, beside the rows that any model must beat.
 
-    python -m train.evaluate build/train/ddl_cxr --dataset build/ddl_cxr/shard \\
+    cxrfuture evaluate build/train/ddl_cxr --dataset build/ddl_cxr/shard \\
         --judge build/train/classifier --codec build/ddl_cxr/fit_vae --out build/train/ddl_cxr
 
 Columns (specs ddl-cxr 10, ehrxdiff 10): FID on a named network's features, FD (frechet.py) and WD
@@ -9,16 +9,13 @@ of three subsets (finding_auroc.py); Pearson r of age, AUROC of sex. ``OUT/evalu
 numbers of whole cohorts only; ``OUT/evaluation.png`` shows films.
 """
 
-import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
-import typer
 
 from cxrfuture_data import ContractError, Dataset, open_dataset
 from cxrfuture_data.codec import load_codec, weights_digest
@@ -181,48 +178,7 @@ def _scored(
     return scored
 
 
-def main(
-    runs: Annotated[list[Path] | None, typer.Argument(help="Runs of generators.")] = None,
-    *,
-    dataset: Annotated[Path, typer.Option(help="A dataset folder: build/<recipe>/shard.")],
-    judge: Annotated[Path, typer.Option(help="A run of `train classifier`.")],
-    codec: Annotated[Path, typer.Option(help="The autoencoder of the dataset's latents.")],
-    out: Annotated[Path, typer.Option(help="Where evaluation.json and .png go.")],
-    table: Annotated[
-        list[Path] | None, typer.Option(help="A run of `train table_classifier`; repeatable.")
-    ] = None,
-    split: Annotated[str, typer.Option(help="train, valid or test.")] = "test",
-    seeds: Annotated[int, typer.Option(help="How often each run draws every pair.")] = 3,
-    draws: Annotated[int, typer.Option(help="Of patients, for intervals; 0: none.")] = 1000,
-    published: Annotated[
-        bool, typer.Option("--published", help="Unknown previous labels count as absent.")
-    ] = False,
-    features: Annotated[
-        Path | None, typer.Option(help="torchxrayvision's tensors, for FID (train/xrv.py).")
-    ] = None,
-    batch_size: Annotated[int, typer.Option(help="Films at a time.")] = 32,
-) -> None:
-    """Evaluate generators beside the rows that any model must beat."""
-    os.umask(0o077)  # outputs are for the user alone (MIMIC's terms)
-    request = Request(
-        dataset=dataset,
-        judge=judge,
-        codec=codec,
-        runs=runs or (),
-        table_classifiers=table or (),
-        split=split,
-        seeds=range(seeds),
-        draws=draws,
-        fidelity="published" if published else "corrected",
-        features=features,
-        batch_size=batch_size,
-    )
-    try:
-        evaluate(request, out)
-    except ContractError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    typer.run(main)
+    from train import evaluation_command
+
+    evaluation_command.run_alone(evaluation_command.evaluate)

@@ -1,6 +1,6 @@
 """Draw the target latents of a whole split from a trained generator, on any number of ranks.
 
-    python -m train.generate RUN --dataset build/ddl_cxr/shard --split test --seed 0
+    cxrfuture generate RUN --dataset build/ddl_cxr/shard --split test --seed 0
     torchrun --standalone --nproc-per-node 2 -m train.generate RUN ...
 
 ``RUN/generated/<split>-<seed>.safetensors`` holds ``latents``, float16 (N, C, h, w), of the split's
@@ -10,16 +10,13 @@ the result does not depend on the number of ranks. Null events have no target an
 """
 
 import json
-import os
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
-import typer
 from accelerate import PartialState
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -166,21 +163,7 @@ def _made_from(run: Path, data: Dataset, split: str, seed: int, batch_size: int)
     return digest(weights, settings, shards, seed, batch_size)
 
 
-def main(
-    run: Annotated[Path, typer.Argument(help="A run of a generator, or one of its checkpoints.")],
-    dataset: Annotated[Path, typer.Option(help="A dataset folder: build/<recipe>/shard.")],
-    split: Annotated[str, typer.Option(help="train, valid or test.")] = "test",
-    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
-    batch_size: Annotated[int, typer.Option(help="Of a rank.")] = 16,
-) -> None:
-    """Draw the target latents of a whole split."""
-    os.umask(0o077)  # outputs are for the user alone (MIMIC's terms)
-    try:
-        generate_split(run, dataset, split, seed, batch_size=batch_size)
-    except ContractError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    typer.run(main)
+    from train import evaluation_command
+
+    evaluation_command.run_alone(evaluation_command.generate)

@@ -1,6 +1,6 @@
 """The papers' tables of generation, filled from evaluations: the paper's number beside ours.
 
-    python -m train.table ddl_cxr.4 [--runs build/train] [--json | --csv]
+    cxrfuture table ddl_cxr.4 [--runs build/train] [--json | --csv]
 
 A table is a YAML of train/tables: a row says which row of an evaluation fills it, or which settings
 a run must have to do so. Ours come from every evaluation.json below ``--runs``: from the newest,
@@ -8,23 +8,18 @@ and from others that scored as many pairs of as many patients with the same judg
 """
 
 import json
-import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from pydantic import model_validator
-from rich.console import Console
 
 from cxrfuture_data.schema import ContractError
 from cxrfuture_data.settings import Settings, read_settings
 
 EVALUATION_FILE = "evaluation.json"
-DEFAULT_RUNS = Path("build/train")
 ALIASES = {"ehrxdiff.II": "ehrxdiff.2", "ehrxdiff.III": "ehrxdiff.3", "ehrxdiff.IV": "ehrxdiff.4"}
 Cells = Mapping[str, Mapping[str, Any]]  # by column: train/score.py
 
@@ -152,41 +147,7 @@ def _folder() -> Path:
     return Path(str(files("train").joinpath("tables")))
 
 
-def print_paper_table(name: str, runs: Path, *, as_json: bool, as_csv: bool) -> None:
-    """On standard output; for machines as JSON, or as CSV of a line a cell."""
-    from train.table_text import as_rich, footer, to_csv, to_json
-
-    filled = fill(read_table(name), runs)
-    if as_json:
-        print(json.dumps(to_json(filled), indent=1, allow_nan=False))
-    elif as_csv:
-        print(to_csv(filled), end="")
-    else:
-        console = Console(highlight=False)
-        console.print(as_rich(filled))
-        for line in footer(filled):
-            console.print(line, markup=False, soft_wrap=True)
-
-
-def main(
-    name: Annotated[
-        str | None, typer.Argument(help="As ddl_cxr.4; without, they are listed.")
-    ] = None,
-    runs: Annotated[Path, typer.Option(help="Where evaluations lie, at any depth.")] = DEFAULT_RUNS,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="CSV, a line a cell.")] = False,
-) -> None:
-    """A paper's table of generation: its numbers beside ours."""
-    os.umask(0o077)  # outputs are for the user alone (MIMIC's terms)
-    try:
-        if name is None:
-            print("\n".join(table_names()))
-        else:
-            print_paper_table(name, runs, as_json=as_json, as_csv=as_csv)
-    except ContractError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    typer.run(main)
+    from train import evaluation_command
+
+    evaluation_command.run_alone(evaluation_command.table)

@@ -2,18 +2,33 @@
 
 import csv
 import io
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.table import Table
 
 from train.table import Column, Filled
 
 EVALUATE = (
-    "python -m train.evaluate RUNS --dataset build/{recipe}/shard --codec build/{recipe}/fit_vae "
+    "cxrfuture evaluate RUNS --dataset build/{recipe}/shard --codec build/{recipe}/fit_vae "
     "--judge build/train/classifier --out build/train/evaluation-{recipe}"
 )
+
+
+def print_table(filled: Filled, *, as_json: bool, as_csv: bool) -> None:
+    """On standard output; for machines as JSON, or as CSV of a line a cell."""
+    if as_json:
+        print(json.dumps(to_json(filled), indent=1, allow_nan=False))
+    elif as_csv:
+        print(to_csv(filled), end="")
+    else:
+        console = Console(highlight=False)
+        console.print(as_rich(filled))
+        for line in footer(filled):
+            console.print(line, markup=False, soft_wrap=True)
 
 
 def as_rich(filled: Filled) -> Table:
