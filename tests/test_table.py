@@ -157,8 +157,9 @@ def test_intervals_and_deviations_are_shown(write):
     found = {"value": 0.5, "sd": 0.01, "seeds": 3, "low": 0.41, "high": 0.6, "draws_left_out": 0}
     rows = {"target_film": {"cells": {"auroc_all": found, "auroc_diff": {"value": None}}}}
     filled = fill(read_table("ehrxdiff.2"), write("one", evaluation(rows, "ehrxdiff")))
-    line = line_of(plain(filled), "GT")
-    assert line == "0.842 0.500 ± 0.010 [0.410, 0.600] 0.722 - 0.905 -"
+    text = plain(filled)
+    assert line_of(text, "GT") == "0.842 0.500 ± 0.010 0.722 - 0.905 -"
+    assert "[0.410, 0.600]" in text
 
 
 def test_the_order_of_a_list_is_free(write):

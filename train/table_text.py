@@ -131,5 +131,5 @@ def _cell(cell: Mapping[str, Any], digits: int) -> str:
     if cell.get("sd") is not None:
         text += f" ± {cell['sd']:.{digits}f}"
     if cell.get("low") is not None:
-        text += f" [{cell['low']:.{digits}f}, {cell['high']:.{digits}f}]"
+        text += f"\n[{cell['low']:.{digits}f}, {cell['high']:.{digits}f}]"
     return text
