@@ -97,7 +97,7 @@ def test_a_killed_generation_goes_on(dataset, run, monkeypatch):
     found = generate_split(run, dataset, "test", 0, batch_size=2)
     assert [len(keys) for keys in calls] == [2, 2, 2]
     assert calls[1] == calls[2] != calls[0]
-    again = generate_split(run, dataset, "test", 0, batch_size=2)
+    again = generate_split(run, dataset, "test", 0, batch_size=3)  # what is drawn is drawn
     np.testing.assert_array_equal(found.latents, again.latents)
     assert len(calls) == 3
 

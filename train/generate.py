@@ -55,7 +55,7 @@ def generate_split(
     if len(pairs) == 0:
         raise ContractError(f"{dataset}: no pair in {split} to generate")
     out = run / FOLDER / f"{split}-{seed}.safetensors"
-    made_from = _made_from(run, data, split, seed, batch_size)
+    made_from = _made_from(run, data, split, seed)
     record = out.with_suffix(".json")
     if read_done(record, made_from) is None:
         ranks = PartialState(cpu=not torch.cuda.is_available())
@@ -101,10 +101,10 @@ class _Parts:
 
     def begin(self) -> None:
         """Drop parts of other settings."""
-        record = self.folder / "made_from.json"
-        if self.folder.exists() and read_done(record, self.made_from) is None:
+        record, made_from = self.folder / "made_from.json", digest(self.made_from, self.batch_size)
+        if self.folder.exists() and read_done(record, made_from) is None:
             shutil.rmtree(self.folder)
-        write_done(record, self.made_from)
+        write_done(record, made_from)
 
     @property
     def starts(self) -> range:
@@ -154,13 +154,13 @@ def _save(path: Path, latents: Tensor) -> None:
         save_file({LATENTS: latents.contiguous()}, part)
 
 
-def _made_from(run: Path, data: Dataset, split: str, seed: int, batch_size: int) -> str:
-    # With the batch size, since another one changes the last digits.
+def _made_from(run: Path, data: Dataset, split: str, seed: int) -> str:
+    """Without the batch size, which changes no more than the last digits."""
     folder = choose_checkpoint(run)
     weights = [file_sha256(folder / name) for name in (MODEL_FILE, AVERAGE_FILE)]
     settings = read_record(State, folder).settings
     shards = [shard.sha256 for shard in data.manifest.kind(split, "pair").shards]
-    return digest(weights, settings, shards, seed, batch_size)
+    return digest(weights, settings, shards, seed)
 
 
 if __name__ == "__main__":
