@@ -19,8 +19,7 @@ from train.transport import transport_cost
 
 Floats = npt.NDArray[np.floating]
 
-# Of copies of films, which resampling makes, a distance is larger than of as many films: these
-# have no interval.
+# Resampling repeats films, which by itself changes how far two sets are apart: no interval.
 DISTANCES = ("fid", "fd", "wd")
 RESAMPLED = ("auroc_all", "auroc_diff", "auroc_same", "age_r", "sex_auroc")
 COLUMNS = (*DISTANCES, *RESAMPLED)
