@@ -12,7 +12,7 @@ from cxrfuture_data.settings import parse_settings, read_yaml
 from train.settings import FitSettings, find_config
 from train.task import Generator, Task
 
-NAMES = ("ddl_cxr", "classifier")
+NAMES = ("ddl_cxr", "diff3m", "classifier")
 SHIPPED = "."  # below train/config
 
 
@@ -57,6 +57,11 @@ def types_of(task: Any, source: str) -> tuple[type[FitSettings], Callable[..., A
             from train.classifier import ClassifierSettings, ClassifierTask
 
             return ClassifierSettings, ClassifierTask
+        case "diff3m":
+            from train.diff3m import Diff3MTask
+            from train.diff3m_settings import Diff3MSettings
+
+            return Diff3MSettings, Diff3MTask
     raise ContractError(f"{source}: task is {task!r}; known are {', '.join(NAMES)}")
 
 
