@@ -315,15 +315,8 @@ def test_logistic_regression_finds_the_odds():
 
 
 def test_the_table_has_every_score_beside_the_static_values_alone(scored, dataset, tmp_path):
-    calls = []
-
-    def interval(metric, groups, *, seed, draws):
-        calls.append((len(groups), seed, draws))
-        value = metric(np.arange(len(groups)))
-        return value - 0.1, value + 0.1
-
     out = tmp_path / "table.json"
-    table = write_table(dataset, scored, out, interval=interval, seed=3, draws=20)
+    table = write_table(dataset, scored, out, seed=3, draws=20)
     assert json.loads(out.read_text()) == table
     names = [*SCORES, STATIC_ALONE]
     assert [row["score"] for row in table["valid"]] == names
@@ -338,11 +331,10 @@ def test_the_table_has_every_score_beside_the_static_values_alone(scored, datase
     assert [by_view[view]["films"] for view in ("all", "AP", "PA")] == [6, 4, 2]
     assert by_view["AP"]["prevalence"] == 0.5
     assert by_view["PA"]["auroc"] is None
-    assert by_view["all"]["auroc_interval"] == pytest.approx(
-        [by_view["all"]["auroc"] - 0.1, by_view["all"]["auroc"] + 0.1]
-    )
+    # Two patients: a draw is of one, of the other or of both, and the interval holds all three.
+    low, high = by_view["all"]["auroc_interval"]
+    assert low <= by_view["all"]["auroc"] <= high
     assert "auroc_interval" not in by_view["PA"]
-    assert set(calls) == {(6, 3, 20), (4, 3, 20)}
 
 
 def test_a_table_of_half_the_films_is_refused(scored, dataset, tmp_path):

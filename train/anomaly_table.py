@@ -10,11 +10,14 @@ Shapes: N films; S static values.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torchmetrics.functional.classification import binary_auroc, binary_average_precision
@@ -22,6 +25,7 @@ from torchmetrics.functional.classification import binary_auroc, binary_average_
 from cxrfuture_data import ContractError, Split, open_dataset
 from cxrfuture_data.publish import write_json
 from train.anomaly import SCORES, read_scores
+from train.bootstrap import interval
 from train.diff3m import NORMAL, read_static
 
 Floats = NDArray[np.float64]
@@ -30,14 +34,6 @@ Rows = NDArray[np.int64]
 VIEWS = ("all", "AP", "PA")
 STATIC_ALONE = "static values alone"
 SHRINKAGE = 1e-3  # of the weights of standardised values; keeps separable ones finite
-
-
-class Interval(Protocol):
-    """A bootstrap interval of a metric of rows, drawn by group (train/bootstrap.py)."""
-
-    def __call__(
-        self, metric: Callable[[Rows], float], groups: NDArray[Any], *, seed: int, draws: int
-    ) -> tuple[float, float]: ...
 
 
 @dataclass(frozen=True)
@@ -59,12 +55,11 @@ def write_table(
     scored: Mapping[str, Path],
     out: Path,
     *,
-    interval: Interval | None = None,
     seed: int = 0,
     draws: int = 1000,
 ) -> dict[str, Any]:
     """Publish ``out``: every score on valid, and on test overall and per view; ``scored`` are the
-    files of both splits. Intervals, where ``interval`` makes them, are of test films by patient."""
+    files of both splits. Intervals are of test films, by patient."""
     data = open_dataset(dataset)
     logits = fit_static(data.split("train", "image"))
     judged = {
@@ -76,9 +71,8 @@ def write_table(
     known = [row for row in valid if row["score"] in SCORES and row["auroc"] is not None]
     chosen = max(known, key=lambda row: row["auroc"])["score"] if known else None
     test = [measure(judged["test"], name, view) for name in names for view in VIEWS]
-    if interval is not None:
-        for row in test:
-            row |= intervals_of(judged["test"], row, interval, seed=seed, draws=draws)
+    for row in test:
+        row |= intervals_of(judged["test"], row, seed=seed, draws=draws)
     table = {"chosen_on_valid": chosen, "valid": valid, "test": test, "draws": draws, "seed": seed}
     write_json(out, table)
     return table
@@ -116,7 +110,7 @@ def measure(judged: Judged, name: str, view: str) -> dict[str, Any]:
 
 
 def intervals_of(
-    judged: Judged, row: Mapping[str, Any], interval: Interval, *, seed: int, draws: int
+    judged: Judged, row: Mapping[str, Any], *, seed: int, draws: int
 ) -> dict[str, Any]:
     """The intervals of one row's metrics; none where the metric is not defined."""
     chosen = judged.rows(row["view"])
@@ -129,7 +123,7 @@ def intervals_of(
             return metric(judged, row["score"], chosen[drawn])
 
         ends = interval(of_drawn, judged.patient[chosen], seed=seed, draws=draws)
-        found[f"{name}_interval"] = list(ends)
+        found[f"{name}_interval"] = None if np.isnan(ends.low) else [ends.low, ends.high]
     return found
 
 
@@ -197,3 +191,25 @@ def fit_logistic(inputs: Tensor, truth: Tensor) -> Tensor:
 
     optimiser.step(close)
     return weight.detach()
+
+
+def print_table(found: Mapping[str, Any]) -> None:
+    """On standard output; the chosen score has a star."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for title in ("test films", "view", "abnormal of", "AUROC", "AUPRC"):
+        table.add_column(title, justify="left" if title in ("test films", "view") else "right")
+    for row in found["test"]:
+        star = "*" if row["score"] == found["chosen_on_valid"] else ""
+        share = "-" if row["prevalence"] is None else f"{row['prevalence']:.0%} of {row['films']:,}"
+        texts = [_with_interval(row, name) for name in METRICS]
+        table.add_row(row["score"] + star, row["view"], share, *texts)
+    console = Console(highlight=False)
+    console.print(table)
+    console.print("* best AUROC on validation films; 95% intervals over patients")
+
+
+def _with_interval(row: Mapping[str, Any], name: str) -> str:
+    if row[name] is None:
+        return "-"
+    ends = row.get(f"{name}_interval")
+    return f"{row[name]:.3f}" + (f" ({ends[0]:.3f}-{ends[1]:.3f})" if ends else "")

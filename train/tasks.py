@@ -12,9 +12,9 @@ from cxrfuture_data.publish import file_sha256
 from cxrfuture_data.settings import parse_settings, read_yaml
 from train.checkpoint import MODEL_FILE, choose_checkpoint
 from train.settings import FitSettings, find_config
-from train.task import Generator, Task
+from train.task import Task
 
-NAMES = ("ddl_cxr", "clip", "ehrxdiff", "table_classifier", "diff3m")
+NAMES = ("ddl_cxr", "clip", "ehrxdiff", "table_classifier", "diff3m", "classifier")
 SHIPPED = "."  # below train/config
 STARTS = ("clip", "stage1", "unet_weights")  # settings that name trained weights to begin with
 
@@ -41,14 +41,6 @@ def make_task(settings: FitSettings, data: Dataset) -> Task:
     return task
 
 
-def make_generator(settings: FitSettings, data: Dataset) -> Generator:
-    """The same, of a task that draws target latents."""
-    task = make_task(settings, data)
-    if not hasattr(task, "generate"):
-        raise ContractError(f"a run of {settings.task} draws no film; name one of a generator")
-    return task  # type: ignore[return-value]
-
-
 def types_of(task: Any, source: str) -> tuple[type[FitSettings], Callable[..., Any]]:
     """The settings' class and what makes the task; each is imported when it is asked for."""
     match task:
@@ -56,6 +48,10 @@ def types_of(task: Any, source: str) -> tuple[type[FitSettings], Callable[..., A
             from train.ddl_cxr import DdlCxr, DdlCxrSettings
 
             return DdlCxrSettings, DdlCxr
+        case "classifier":
+            from train.classifier import ClassifierSettings, ClassifierTask
+
+            return ClassifierSettings, ClassifierTask
         case "diff3m":
             from train.diff3m import Diff3MTask
             from train.diff3m_settings import Diff3MSettings
