@@ -19,22 +19,23 @@ from accelerate.state import AcceleratorState
 from PIL import Image
 from safetensors.torch import load_file
 from tiny_build import build_dataset
-from tiny_train import diffusion_config, vae_config
+from tiny_train import ddl_cxr_settings, vae_config
 
 from cxrfuture_data import open_dataset
 from cxrfuture_data.codec import weights_digest
 from cxrfuture_data.publish import write_json
 from cxrfuture_data.schema import ContractError
 from train import checkpoint
-from train.fit_diffusion import fit_diffusion
+from train.fit import fit
 from train.model.vae import build_autoencoder
 from train.plan import Plan, read_parts
 from train.sample import Request, draw_film
-from train.settings import DiffusionConfig, read_config
+from train.settings import config_names
+from train.tasks import SHIPPED, make_task, read_task_settings
 from train.vae_run import publish_autoencoder
 
 ROOT = Path(__file__).resolve().parent.parent
-DROPOUT = diffusion_config().history.model_dump() | {"dropout": 0.2}
+DROPOUT = ddl_cxr_settings().history.model_dump() | {"dropout": 0.2}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -62,7 +63,7 @@ def dataset(tmp_path_factory):
 def whole(dataset, tmp_path_factory):
     """A run of eight steps with dropout that nothing interrupts."""
     out = tmp_path_factory.mktemp("whole") / "run"
-    fit_diffusion(dataset, out, diffusion_config(history=DROPOUT), 5, None)
+    fit(dataset, out, ddl_cxr_settings(history=DROPOUT), 5)
     return out
 
 
@@ -85,10 +86,10 @@ def assert_same_run(one, other):
 
 def test_the_loss_falls_on_eight_samples(dataset, tmp_path):
     length = {"epochs": None, "steps": 60}
-    fit_diffusion(dataset, tmp_path, diffusion_config(batch_size=8, length=length), 5, None)
+    fit(dataset, tmp_path, ddl_cxr_settings(batch_size=8, length=length), 5)
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["steps"] == 60
-    assert metrics["pairs"] == 15
+    assert metrics["samples"] == 15
     assert metrics["last"]["simple"] < 0.7 * metrics["first"]["simple"]
     assert metrics["last"]["findings"] < metrics["first"]["findings"]
 
@@ -104,11 +105,11 @@ def test_the_parts_of_the_loss_add_up(whole):
 
 def test_a_killed_run_resumes_with_the_same_losses(dataset, whole, tmp_path):
     """As kill -9 leaves it: a log ahead of the last checkpoint, and half a checkpoint."""
-    config = diffusion_config(history=DROPOUT, checkpoint_steps=5)
-    fit_diffusion(dataset, tmp_path, config, 5, None)
+    config = ddl_cxr_settings(history=DROPOUT, checkpoint_steps=5)
+    fit(dataset, tmp_path, config, 5)
     shutil.move(tmp_path / "checkpoint-000008", tmp_path / "checkpoint-000008.part")
     assert len(read_losses(tmp_path)) == 8
-    fit_diffusion(dataset, tmp_path, config, 5, None)
+    fit(dataset, tmp_path, config, 5)
     log = (tmp_path / "loss.jsonl").read_bytes()
     assert log == (whole / "loss.jsonl").read_bytes()
     for name in ("model", "average", "optimiser"):
@@ -123,11 +124,11 @@ def test_sigterm_saves_and_the_next_run_goes_on(dataset, whole, tmp_path):
         os.kill(os.getpid(), signal.SIGTERM)
 
     before = signal.getsignal(signal.SIGTERM)
-    config = diffusion_config(history=DROPOUT)
+    config = ddl_cxr_settings(history=DROPOUT)
     killer = threading.Thread(target=terminate)
     killer.start()
     with pytest.raises(SystemExit) as stopped:
-        fit_diffusion(dataset, tmp_path, config, 5, None)
+        fit(dataset, tmp_path, config, 5)
     killer.join()
     assert stopped.value.code == 143
     assert signal.getsignal(signal.SIGTERM) is before
@@ -135,20 +136,20 @@ def test_sigterm_saves_and_the_next_run_goes_on(dataset, whole, tmp_path):
     assert 2 <= done < 8
     assert [path.name for path in checkpoint.checkpoints(tmp_path)] == [f"checkpoint-{done:06d}"]
     AcceleratorState._reset_state(reset_partial_state=True)
-    fit_diffusion(dataset, tmp_path, config, 5, None)
+    fit(dataset, tmp_path, config, 5)
     assert_same_run(whole, tmp_path)
 
 
 def test_a_finished_run_is_left_as_it_is(dataset, whole):
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*.safetensors")}
-    fit_diffusion(dataset, whole, diffusion_config(history=DROPOUT), 5, None)
+    fit(dataset, whole, ddl_cxr_settings(history=DROPOUT), 5)
     assert {path: path.stat().st_mtime_ns for path in whole.rglob("*.safetensors")} == before
 
 
 def test_a_run_of_another_seed_is_moved_aside(dataset, tmp_path):
-    short = diffusion_config(length={"epochs": None, "steps": 1})
+    short = ddl_cxr_settings(length={"epochs": None, "steps": 1})
     for seed in (1, 2):
-        fit_diffusion(dataset, tmp_path / "run", short, seed, None)
+        fit(dataset, tmp_path / "run", short, seed)
         AcceleratorState._reset_state(reset_partial_state=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "run-1"]
     assert len(read_losses(tmp_path / "run")) == 1
@@ -168,7 +169,7 @@ def test_a_checkpoint_holds_no_pickle(whole):
 
 
 def test_the_newest_two_checkpoints_are_kept(dataset, tmp_path):
-    fit_diffusion(dataset, tmp_path, diffusion_config(checkpoint_steps=3), 5, None)
+    fit(dataset, tmp_path, ddl_cxr_settings(checkpoint_steps=3), 5)
     names = [path.name for path in checkpoint.checkpoints(tmp_path)]
     assert names == ["checkpoint-000006", "checkpoint-000008"]
 
@@ -177,25 +178,24 @@ def test_the_average_lies_between_start_and_end(whole):
     """After eight steps the last one's weights count for 1 - 9 / 18, so the two differ."""
     model = load_file(whole / "checkpoint-000008" / "model.safetensors")
     average = load_file(whole / "checkpoint-000008" / "average.safetensors")
-    assert {f"unet.{name}" for name in average} < set(model)
-    assert not torch.equal(average["conv_out.weight"], model["unet.conv_out.weight"])
-    assert average["conv_out.weight"].abs().sum() > 0  # the start is zero
+    assert set(average) == set(model)
+    last = "unet.conv_out.weight"
+    assert not torch.equal(average[last], model[last])
+    assert average[last].abs().sum() > 0  # the start is zero
 
 
 @pytest.mark.slow
 def test_two_ranks_and_accumulation_train_as_one_rank(dataset, tmp_path):
     """Real processes over gloo. Adam's first moment is the averaged gradient."""
     steps = {"epochs": None, "steps": 3}
-    one = diffusion_config(length=steps)
-    fit_diffusion(dataset, tmp_path / "one", one, 5, None)
+    one = ddl_cxr_settings(length=steps)
+    fit(dataset, tmp_path / "one", one, 5)
     AcceleratorState._reset_state(reset_partial_state=True)
-    fit_diffusion(
-        dataset, tmp_path / "parts", diffusion_config(length=steps, accumulate=4), 5, None
-    )
+    fit(dataset, tmp_path / "parts", ddl_cxr_settings(length=steps, accumulate=4), 5)
     (tmp_path / "two.yaml").write_text(yaml.safe_dump(one.model_dump(mode="json")))
     command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += ["-m", "train.fit_diffusion", str(dataset), str(tmp_path / "two")]
-    command += ["--config", str(tmp_path / "two.yaml"), "--seed", "5"]
+    command += ["-m", "cxrfuture", "train", str(tmp_path / "two.yaml"), "--seed", "5"]
+    command += ["--dataset", str(dataset), "--out", str(tmp_path / "two")]
     done = subprocess.run(
         [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -220,8 +220,11 @@ def test_two_ranks_and_accumulation_train_as_one_rank(dataset, tmp_path):
 @pytest.mark.parametrize("first_step", [0, 1, 4])
 def test_a_step_reads_the_same_samples_for_any_ranks(dataset, ranks, accumulate, first_step):
     def keys_of(accumulate, rank, ranks):
-        plan = Plan(diffusion_config(batch_size=8, accumulate=accumulate), 5, 15, rank, ranks)
-        parts = next(read_parts(open_dataset(dataset), plan, first_step))
+        settings = ddl_cxr_settings(batch_size=8, accumulate=accumulate)
+        data = open_dataset(dataset)
+        plan = Plan(settings, 5, "train/pair", 15, rank, ranks)
+        task = make_task(settings, data)
+        parts = next(read_parts(data.split("train", "pair"), task, plan, first_step))
         return [key for part in parts for key in part.keys]
 
     alone = keys_of(1, 0, 1)
@@ -230,7 +233,7 @@ def test_a_step_reads_the_same_samples_for_any_ranks(dataset, ranks, accumulate,
 
 
 def test_bf16_trains(dataset, tmp_path):
-    fit_diffusion(dataset, tmp_path, diffusion_config(precision="bf16"), 5, None)
+    fit(dataset, tmp_path, ddl_cxr_settings(precision="bf16"), 5)
     model = load_file(tmp_path / "checkpoint-000008" / "model.safetensors")
     assert {value.dtype for value in model.values()} == {torch.float32}
     assert np.isfinite([row["loss"] for row in read_losses(tmp_path)]).all()
@@ -254,32 +257,53 @@ def test_a_sample_shows_three_films(dataset, whole, tmp_path):
 
 def test_a_batch_that_does_not_divide_is_refused():
     with pytest.raises(ContractError, match="batch_size 4 is not a multiple of 3 ranks"):
-        Plan(diffusion_config(), seed=1, samples=15, rank=0, ranks=3)
+        Plan(ddl_cxr_settings(), 1, "train/pair", 15, rank=0, ranks=3)
 
 
 def test_a_dataset_without_hourly_values_is_refused(tmp_path):
     events = build_dataset(tmp_path, "ehrxdiff", shard={"workers": 1})
     with pytest.raises(ContractError, match="recipe 'ehrxdiff' keeps no hourly record"):
-        fit_diffusion(events, tmp_path / "run", diffusion_config(), 5, None)
+        fit(events, tmp_path / "run", ddl_cxr_settings(), 5)
 
 
 def test_fewer_pairs_than_a_batch_are_refused(dataset, tmp_path):
     with pytest.raises(ContractError, match="train/pair has 15 samples, fewer than batch_size 16"):
-        fit_diffusion(dataset, tmp_path, diffusion_config(batch_size=16), 5, None)
+        fit(dataset, tmp_path, ddl_cxr_settings(batch_size=16), 5)
 
 
 def test_a_loss_that_is_no_number_stops_the_run(dataset, tmp_path):
     wild = {"learning_rate": 1e30, "betas": [0.9, 0.999], "weight_decay": 0.0}
-    with pytest.raises(ContractError, match="lower the learning rate"):
-        fit_diffusion(dataset, tmp_path, diffusion_config(optimiser=wild), 5, None)
+    with pytest.raises(ContractError, match=r"lower optimiser\.learning_rate"):
+        fit(dataset, tmp_path, ddl_cxr_settings(optimiser=wild), 5)
 
 
-@pytest.mark.parametrize("name", ["tiny", "ddl_cxr"])
+@pytest.mark.parametrize("name", config_names(SHIPPED))
 def test_shipped_configs_are_read(name):
-    config = read_config(DiffusionConfig, "fit_diffusion", name)
-    for width in config.unet.channels:
-        assert width % config.unet.heads == 0
-        assert width % config.unet.norm_groups == 0
+    settings = read_task_settings(name)
+    assert settings.task in name.replace("-", "_")
+
+
+def test_a_setting_is_changed_by_its_name():
+    settings = read_task_settings(
+        "ddl_cxr-tiny", ["optimiser.learning_rate=1e-4", "without=[previous, contrast]"]
+    )
+    assert settings.optimiser.learning_rate == 1e-4
+    assert settings.without == ["previous", "contrast"]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ("optimiser.rate=1", "no setting 'rate'; there are learning_rate, betas, weight_decay"),
+        ("batch_siz=1", "no setting 'batch_siz'; did you mean 'batch_size'?"),
+        ("batch_size", "expected name=value"),
+        ("batch_size=many", "batch_size: .* found 'many'"),
+        ("without=[pervious]", "found 'pervious'"),
+    ],
+)
+def test_a_change_that_cannot_be_is_refused(change, problem):
+    with pytest.raises(ContractError, match=problem):
+        read_task_settings("ddl_cxr-tiny", [change])
 
 
 def test_torchvision_is_not_installed():
