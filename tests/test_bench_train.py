@@ -1,16 +1,19 @@
 """The bench of a training step: it runs every way, tells the ratios, and compares equal weights."""
 
-import json
-import textwrap
+import importlib
+import sys
 
 import pytest
+import torch
 import yaml
 from tiny_train import vae_config
 from typer.testing import CliRunner
 
 import cxrfuture
 from cxrfuture_data.schema import ContractError
-from train.bench import AUTHORS, AUTHORS_PLAIN, ENCODING, OURS, TrainBench, bench_train
+from train.bench import AUTHORS, AUTHORS_PLAIN, ENCODING, OURS, TrainBench, bench_train, orders_of
+from train.bench_step import Bench, answer, authors_unet, read_order
+from train.tasks import read_task_settings
 
 TINY = ["unet.channels=[32, 64]", "unet.norm_groups=32", "unet.heads=2", "history.width=16"]
 
@@ -50,49 +53,67 @@ def vae(tmp_path):
 def test_all_ways_are_measured_beside_the_authors(tmp_path, vae):
     place = tmp_path / "authors" / "ldm" / "modules" / "diffusionmodules"
     place.mkdir(parents=True)
-    (place / "openaimodel.py").write_text(textwrap.dedent(PEER))
+    (place / "openaimodel.py").write_text(PEER)
     chosen = TrainBench(
         "ddl_cxr-tiny", TINY, tmp_path / "authors", str(vae), 2, 3, rounds=1, small=None
     )
     result = bench_train(chosen)
-    assert set(result["ways"]) == {OURS, AUTHORS, AUTHORS_PLAIN, f"{OURS}, {ENCODING}"}
-    assert result["ways"][OURS]["weights"] == result["ways"][AUTHORS]["weights"]
+    ways = result["ways"]
+    assert set(ways) == {OURS, AUTHORS, AUTHORS_PLAIN, f"{OURS}, {ENCODING}"}
+    assert ways[OURS]["weights"] == ways[AUTHORS]["weights"] > 0
+    assert 0 < result["difference"] < 1e-4
     for peer in (AUTHORS, AUTHORS_PLAIN):
-        facts, ways = result["peers"][peer], result["ways"]
-        assert facts["difference"] < 1e-4
-        assert facts["ratio"] == ways[peer]["median"] / ways[OURS]["median"]
-    for facts in result["ways"].values():
+        assert result["peers"][peer]["ratio"] == ways[peer]["median"] / ways[OURS]["median"]
+    for facts in ways.values():
         assert len(facts["seconds"]) == 1
         assert facts["median"] > 0
         assert facts["peak_mb"] > 50
     assert result["latent"] == "4 x 4 x 4"
 
 
-def test_without_a_checkout_there_is_no_peer(vae):
-    words = ["bench", "train", "ddl_cxr-tiny", "--vae", str(vae), "--hours", "3", "--rounds", "1"]
-    for change in TINY:
-        words += ["--set", change]
-    done = CliRunner().invoke(cxrfuture.app, [*words, "--json"])
-    assert done.exit_code == 0, done.output
-    result = json.loads(done.stdout)
-    assert result["peers"] == {}
-    assert set(result["cached"]) == {OURS, "ddl_cxr-tiny"}
-    assert all(facts["ratio"] > 0 for facts in result["cached"].values())
+def test_without_a_checkout_there_is_no_peer(tmp_path, vae):
+    chosen = TrainBench("ddl_cxr-tiny", TINY, None, str(vae), 1, 2, rounds=1, small="ddl_cxr-tiny")
+    orders = orders_of(chosen, tmp_path)
+    assert list(orders) == [OURS, "ddl_cxr-tiny"]
+    assert orders[OURS].settings.unet.channels == [32, 64]
+    assert orders["ddl_cxr-tiny"].settings.unet.channels == [16, 32, 48]
+    assert read_order(orders[OURS].line()) == orders[OURS]
 
 
-def test_what_cannot_be_a_peer_is_refused(tmp_path, vae):
-    def refuse(changes, message):
-        chosen = TrainBench("ddl_cxr-tiny", changes, tmp_path, str(vae), 1, 2, 1, None)
+@pytest.mark.parametrize("word", ["step", "encode"])
+def test_a_step_trains_every_weight(tmp_path, vae, word):
+    chosen = TrainBench("ddl_cxr-tiny", TINY, None, str(vae), 1, 2, rounds=1, small=None)
+    bench = Bench(orders_of(chosen, tmp_path)[OURS])
+    before = {name: value.clone() for name, value in bench.model.state_dict().items()}
+    assert answer(bench, word)["processor"] > 0
+    after = bench.model.state_dict()
+    assert all(not torch.equal(value, after[name]) for name, value in before.items())
+    assert (bench.autoencoder is None) == (word == "step")
+
+
+def test_the_authors_unet_is_found_or_its_lack_is_said(tmp_path, monkeypatch):
+    settings = read_task_settings("ddl_cxr-tiny", TINY).unet
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def refuse(settings, message):
+        for name in [name for name in sys.modules if name.split(".")[0] == "ldm"]:
+            monkeypatch.delitem(sys.modules, name)
+        importlib.invalidate_caches()
         with pytest.raises(ContractError, match=message):
-            bench_train(chosen)
+            authors_unet(settings, 4, 16)
 
-    refuse(TINY, "no folder ldm in it; give --authors a checkout")
-    (tmp_path / "ldm").mkdir()
-    refuse(TINY, r"openaimodel cannot be imported: no module ldm\.modules")
-    (tmp_path / "ldm" / "modules").mkdir()
-    (tmp_path / "ldm" / "modules" / "diffusionmodules").mkdir()
-    module = tmp_path / "ldm" / "modules" / "diffusionmodules" / "openaimodel.py"
-    module.write_text("import no_such_module")
-    refuse(TINY, "no module no_such_module; run: pip install no_such_module")
-    module.write_text("")
-    refuse([*TINY, "unet.norm_groups=16"], "the authors' UNet has 32 groups")
+    refuse(settings, r"openaimodel cannot be imported: no module ldm")
+    place = tmp_path / "ldm" / "modules" / "diffusionmodules"
+    place.mkdir(parents=True)
+    (place / "openaimodel.py").write_text("import no_such_module")
+    refuse(settings, "no module no_such_module; run: pip install no_such_module")
+    (place / "openaimodel.py").write_text("")
+    others = settings.model_copy(update={"norm_groups": 16})
+    refuse(others, "the authors' UNet has 32 groups")
+
+
+def test_a_folder_that_is_no_checkout_is_refused(tmp_path):
+    words = ["bench", "train", "ddl_cxr-tiny", "--authors", str(tmp_path)]
+    done = CliRunner().invoke(cxrfuture.app, words)
+    assert isinstance(done.exception, ContractError)
+    assert "no folder ldm in it; give --authors a checkout" in str(done.exception)

@@ -1,8 +1,9 @@
 """One way of `cxrfuture bench train`, in a process of its own: steps when it is told to take one.
 
 Reads an order (JSON) from its first argument, then a word a line from its standard input: ``step``
-takes a training step from latents, ``encode`` encodes both films first, ``predict PATH`` writes
-what the UNet gives for the bench's batch. Each is answered by a line of JSON.
+takes a training step from latents, ``encode`` encodes both films first, ``plain`` is a step of the
+authors' UNet without its checkpointing, ``predict PATH`` writes what the UNet gives for the bench's
+batch. Each is answered by a line of JSON.
 
 Shapes: B samples; C, h, w of a latent; T hours; S = 1 + T tokens of width D; s pixels of a film.
 """
@@ -49,7 +50,6 @@ class Order:
     batch_size: int
     hours: int
     weights: Path | None
-    checkpoints: bool  # of the authors' residual blocks; their Transformers always do
 
     def line(self) -> str:
         """The order as one word of a command line."""
@@ -61,7 +61,6 @@ class Order:
                 "batch_size": self.batch_size,
                 "hours": self.hours,
                 "weights": self.weights and str(self.weights),
-                "checkpoints": self.checkpoints,
             }
         )
 
@@ -78,7 +77,6 @@ def read_order(line: str) -> Order:
         value["batch_size"],
         value["hours"],
         value["weights"] and Path(value["weights"]),
-        value["checkpoints"],
     )
 
 
@@ -103,7 +101,7 @@ class AuthorsDenoiser(nn.Module):
     def __init__(self, order: Order, channels: int) -> None:
         super().__init__()
         settings = order.settings
-        self.unet = authors_unet(settings.unet, channels, settings.history.width, order.checkpoints)
+        self.unet = authors_unet(settings.unet, channels, settings.history.width)
         self.history = History(settings.history)
         self.findings = nn.Linear(settings.history.width, len(FINDINGS))
 
@@ -127,7 +125,7 @@ class AuthorsDenoiser(nn.Module):
         return Prediction(noise, disturbed, self.findings(tokens[:, 0]))
 
 
-def authors_unet(settings: UnetSettings, channels: int, context: int, checkpoints: bool) -> Any:
+def authors_unet(settings: UnetSettings, channels: int, context: int) -> Any:
     """Their module with weights drawn, none left at zero; their checkout is on the import path."""
     try:
         module = importlib.import_module(AUTHORS_MODULE)
@@ -155,11 +153,19 @@ def authors_unet(settings: UnetSettings, channels: int, context: int, checkpoint
         use_spatial_transformer=True,
         transformer_depth=1,
         context_dim=context,
-        use_checkpoint=checkpoints,
+        use_checkpoint=True,  # as their config has it
         legacy=False,
     )
     fill_zeros(unet)
     return unet
+
+
+def switch_checkpointing(unet: nn.Module, is_on: bool) -> None:
+    """Of the authors' residual blocks and Transformers, which differ in the flag's name."""
+    for module in unet.modules():
+        for flag in ("use_checkpoint", "checkpoint"):
+            if isinstance(getattr(module, flag, None), bool):
+                setattr(module, flag, is_on)
 
 
 @torch.no_grad()
@@ -302,6 +308,8 @@ def answer(bench: Bench, word: str) -> dict[str, Any]:
     if name == "predict":
         save_file({"noise": bench.predict().contiguous()}, path)
         return {}
+    if bench.order.way == AUTHORS:
+        switch_checkpointing(bench.model.unet, name != "plain")
     began, worked = time.perf_counter(), time.process_time()
     bench.step(encodes=name == "encode")
     return {
