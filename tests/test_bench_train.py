@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 import cxrfuture
 from cxrfuture_data.schema import ContractError
 from train.bench import AUTHORS, AUTHORS_PLAIN, ENCODING, OURS, TrainBench, bench_train, orders_of
-from train.bench_step import Bench, answer, authors_unet, read_order
+from train.bench_model import authors_unet, read_order
+from train.bench_step import Bench, answer
 from train.tasks import read_task_settings
 
 TINY = ["unet.channels=[32, 64]", "unet.norm_groups=32", "unet.heads=2", "history.width=16"]

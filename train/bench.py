@@ -24,7 +24,7 @@ from rich.table import Table
 from safetensors.torch import load_file
 
 from cxrfuture_data.schema import ContractError
-from train.bench_step import AUTHORS, OURS, Order
+from train.bench_model import AUTHORS, OURS, Order
 from train.ddl_cxr import DdlCxrSettings
 from train.settings import VaeConfig, read_config
 from train.tasks import read_task_settings

@@ -28,6 +28,7 @@ EMA_PREFIX = "model_ema.diffusion_model"
 PART = re.compile(
     r"(time_embed|input_blocks|middle_block|output_blocks|out|label_emb|id_predictor)\b"
 )
+HISTORY_NORM = "cond_stage_model.transformer_encoder.layers.0.norm1.running_mean"
 RECORD_FILE = "import.json"
 
 Which = Literal["raw", "ema"]
@@ -67,13 +68,7 @@ def import_unet(
     if out.exists():
         raise ContractError(f"{out}: exists; name a new folder, or delete it")
     chosen = _family(family)
-    if heads is None:
-        if chosen is None:
-            raise ContractError(
-                "a checkpoint does not say its attention heads; give --family "
-                f"{' or '.join(FAMILIES)}, or --heads or --head-width"
-            )
-        heads = chosen.heads
+    heads = heads or _family_heads(chosen)
     source = str(checkpoint)
     found = read_tensor_file(checkpoint)
     prefix, tensors = _weights(found, which, source)
@@ -83,25 +78,24 @@ def import_unet(
     left_out = sorted(
         {name.split(".")[0] for name in found if "." in name and not _belongs(name, prefix)}
     )
-    _publish(
-        unet,
-        out,
-        {
-            "source": checkpoint.name,
-            "sha256": file_sha256(checkpoint),
-            "family": family,
-            "weights": which,
-            "heads": list(unet.config.attention_head_dim),
-            "dtype": str(next(iter(tensors.values())).dtype).removeprefix("torch."),
-            "left_out": left_out,
-        },
-    )
+    facts = {
+        "source": checkpoint.name,
+        "sha256": file_sha256(checkpoint),
+        "family": family,
+        "weights": which,
+        "heads": list(unet.config.attention_head_dim),
+        "dtype": str(next(iter(tensors.values())).dtype).removeprefix("torch."),
+        "left_out": left_out,
+    }
+    _publish(unet, out, facts)
     count = sum(weight.numel() for weight in unet.parameters())
     say(f"import_unet: {count:,} {which} weights; left out: {', '.join(left_out) or 'nothing'}")
-    if "cond_stage_model" in left_out:
-        # DDL-CXR's history encoder normalises over batch and time (BatchNorm, padding included);
-        # train/model/history.py over a token's features, so no weights give equal tokens.
-        say("import_unet: its encoder of conditions has no counterpart here: train one anew")
+    if HISTORY_NORM in found:
+        say(
+            "import_unet: its history encoder normalises over the batch and over padding (specs "
+            "ddl-cxr 8.2), train/model/history.py a token's own numbers: no weights make them "
+            "equal, so train that encoder anew"
+        )
 
 
 def load_unet(folder: Path) -> UNet2DConditionModel:
@@ -165,6 +159,15 @@ def _family(name: str | None) -> Family | None:
     if name is not None and name not in FAMILIES:
         raise ContractError(f"no family {name!r}; there are {', '.join(FAMILIES)}")
     return None if name is None else FAMILIES[name]
+
+
+def _family_heads(chosen: Family | None) -> Heads:
+    if chosen is None:
+        raise ContractError(
+            "a checkpoint does not say its attention heads; give --family "
+            f"{' or '.join(FAMILIES)}, or --heads or --head-width"
+        )
+    return chosen.heads
 
 
 def _check_family(unet: UNet2DConditionModel, family: Family, who: str) -> None:
