@@ -26,7 +26,7 @@ from cxrfuture_data.codec import weights_digest
 from cxrfuture_data.publish import write_json
 from cxrfuture_data.schema import ContractError
 from train import checkpoint
-from train.fit import fit
+from train.fit import fit, room_for
 from train.model.vae import build_autoencoder
 from train.plan import Plan, read_parts
 from train.sample import Request, draw_film
@@ -56,12 +56,13 @@ def _new_accelerator():
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     """15 training pairs with latents of 4 x 4 x 4."""
-    return build_dataset(tmp_path_factory.mktemp("train"), "ddl_cxr")
+    return build_dataset(tmp_path_factory.mktemp("train"), "ddl_cxr", shard={"workers": 1})
 
 
 @pytest.fixture(scope="module")
 def whole(dataset, tmp_path_factory):
     """A run of eight steps with dropout that nothing interrupts."""
+    AcceleratorState._reset_state(reset_partial_state=True)
     out = tmp_path_factory.mktemp("whole") / "run"
     fit(dataset, out, ddl_cxr_settings(history=DROPOUT), 5)
     return out
@@ -185,34 +186,37 @@ def test_the_average_lies_between_start_and_end(whole):
 
 
 @pytest.mark.slow
-def test_two_ranks_and_accumulation_train_as_one_rank(dataset, tmp_path):
+def test_ranks_and_accumulation_train_as_one_rank(dataset, tmp_path):
     """Real processes over gloo. Adam's first moment is the averaged gradient."""
     steps = {"epochs": None, "steps": 3}
     one = ddl_cxr_settings(length=steps)
     fit(dataset, tmp_path / "one", one, 5)
     AcceleratorState._reset_state(reset_partial_state=True)
     fit(dataset, tmp_path / "parts", ddl_cxr_settings(length=steps, accumulate=4), 5)
-    (tmp_path / "two.yaml").write_text(yaml.safe_dump(one.model_dump(mode="json")))
-    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += ["-m", "cxrfuture", "train", str(tmp_path / "two.yaml"), "--seed", "5"]
-    command += ["--dataset", str(dataset), "--out", str(tmp_path / "two")]
-    done = subprocess.run(
-        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "2 ranks" in done.stderr
-    for name in ("two", "parts"):
-        for row, other in zip(
-            read_losses(tmp_path / "one"), read_losses(tmp_path / name), strict=True
-        ):
-            assert other == pytest.approx(row, abs=1e-5)
-        expected, found = (read_tensors(tmp_path / run) for run in ("one", name))
-        for key, value in expected.items():
-            # Adam moves a weight by its gradient over the gradient's size, so where the gradient is
-            # zero but for rounding (the bias of attention's keys) the weight tells nothing.
-            square = expected.get(f"exp_avg_sq/{key}", torch.ones(()))
-            same = torch.isclose(found[key], value, atol=1e-5, rtol=1e-4)
-            assert (same | (square < 1e-14)).all(), (name, key)
+    (tmp_path / "one.yaml").write_text(yaml.safe_dump(one.model_dump(mode="json")))
+    for ranks in ("2", "4"):
+        command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", ranks]
+        command += ["-m", "cxrfuture", "train", str(tmp_path / "one.yaml"), "--seed", "5"]
+        command += ["--dataset", str(dataset), "--out", str(tmp_path / ranks)]
+        done = subprocess.run(
+            [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert f"{ranks} ranks" in done.stderr
+    for name in ("2", "4", "parts"):
+        assert_same_training(tmp_path / "one", tmp_path / name)
+
+
+def assert_same_training(one, other):
+    for row, found in zip(read_losses(one), read_losses(other), strict=True):
+        assert found == pytest.approx(row, abs=1e-5)
+    expected, found = read_tensors(one), read_tensors(other)
+    for key, value in expected.items():
+        # Adam moves a weight by its gradient over the gradient's size, so where the gradient is
+        # zero but for rounding (the bias of attention's keys) the weight tells nothing.
+        square = expected.get(f"exp_avg_sq/{key}", torch.ones(()))
+        same = torch.isclose(found[key], value, atol=1e-5, rtol=1e-4)
+        assert (same | (square < 1e-14)).all(), key
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])
@@ -304,6 +308,79 @@ def test_a_setting_is_changed_by_its_name():
 def test_a_change_that_cannot_be_is_refused(change, problem):
     with pytest.raises(ContractError, match=problem):
         read_task_settings("ddl_cxr-tiny", [change])
+
+
+def test_a_checkpoint_that_was_cut_short_is_left_out(dataset, whole, tmp_path, capsys):
+    """Of two checkpoints the newest lost its end; the run goes on from the one before."""
+    config = ddl_cxr_settings(history=DROPOUT, checkpoint_steps=5)
+    fit(dataset, tmp_path, config, 5)
+    newest = tmp_path / "checkpoint-000008" / "optimiser.safetensors"
+    newest.write_bytes(newest.read_bytes()[:-100])
+    fit(dataset, tmp_path, config, 5)
+    assert "checkpoint-000008: left out, cannot be read" in capsys.readouterr().err
+    assert read_losses(tmp_path) == read_losses(whole)
+    expected, found = read_tensors(whole), read_tensors(tmp_path)
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
+def test_looks_at_validation_samples_keep_the_best_weights(dataset, tmp_path):
+    """Each look is of the same samples and noise; averaged weights, not the last, are kept."""
+    fit(dataset, tmp_path, ddl_cxr_settings(valid_steps=2, valid_samples=3), 5)
+    looks = [json.loads(line) for line in (tmp_path / "valid.jsonl").read_text().splitlines()]
+    assert [look["step"] for look in looks] == [1, 3, 5, 7]
+    state = json.loads((tmp_path / "best" / "state.json").read_text())
+    assert state["best"] == min(look["simple"] for look in looks)
+    assert looks[state["best_steps"] // 2 - 1]["simple"] == state["best"]
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["best_valid"] == state["best"]
+    best, average = (
+        load_file(tmp_path / "best" / f"{name}.safetensors") for name in ("model", "average")
+    )
+    assert all(torch.equal(best[name], value) for name, value in average.items())
+
+
+def test_looks_change_nothing_of_the_run(dataset, whole, tmp_path):
+    fit(dataset, tmp_path, ddl_cxr_settings(history=DROPOUT, valid_steps=3), 5)
+    assert (tmp_path / "loss.jsonl").read_bytes() == (whole / "loss.jsonl").read_bytes()
+
+
+def test_the_learning_rate_warms_up_and_falls_on_a_cosine():
+    settings = ddl_cxr_settings(warmup_steps=2, decay="cosine")
+    plan = Plan(settings, 1, "train/pair", 15, rank=0, ranks=1)
+    rates = [plan.rate(step) for step in range(8)]
+    assert rates[:3] == [0.5, 1.0, 1.0]
+    assert rates[5] == pytest.approx(0.5)  # half way from step 2 to step 8
+    assert rates[7] == pytest.approx(0.5 * (1 - 3**0.5 / 2))
+
+
+def test_too_little_memory_says_what_to_change(dataset):
+    settings = ddl_cxr_settings()
+    data = open_dataset(dataset)
+    plan = Plan(settings, 5, "train/pair", 15, rank=0, ranks=1)
+    part = next(read_parts(data.split("train", "pair"), make_task(settings, data), plan, 0))[0]
+    said = "with 4 samples at a time; --set accumulate=2 halves"
+    with pytest.raises(ContractError, match=said), room_for(part, settings):
+        torch.empty(2**60)
+    with pytest.raises(RuntimeError, match="shape"), room_for(part, settings):
+        torch.empty(2, 3) @ torch.empty(2, 3)
+
+
+def test_a_run_is_logged_for_tensorboard(dataset, tmp_path):
+    length = {"epochs": None, "steps": 1}
+    fit(dataset, tmp_path, ddl_cxr_settings(trackers=["tensorboard"], length=length), 5)
+    (file,) = tmp_path.rglob("events.out.tfevents.*")
+    assert b"train/simple" in file.read_bytes()
+
+
+def test_a_tracker_that_is_not_installed_is_refused(dataset, tmp_path):
+    if importlib.util.find_spec("wandb") is None:
+        with pytest.raises(ContractError, match="wandb is not installed"):
+            fit(dataset, tmp_path, ddl_cxr_settings(trackers=["wandb"]), 5)
+
+
+def test_a_loss_to_select_by_must_be_one(dataset, tmp_path):
+    with pytest.raises(ContractError, match="no loss 'simpel'; there are loss, simple"):
+        fit(dataset, tmp_path, ddl_cxr_settings(select_by="simpel"), 5)
 
 
 def test_torchvision_is_not_installed():

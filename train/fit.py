@@ -8,6 +8,7 @@ sample comes from (seed, step, its key), so 1, 2 and 4 ranks train on the same b
 noise; only dropout is drawn per rank. (``accelerate launch --cpu`` silently starts one process.)
 """
 
+import importlib.util
 import math
 import time
 from collections.abc import Iterator, Mapping
@@ -108,12 +109,13 @@ def open_run(dataset: Path, out: Path, settings: FitSettings, seed: int) -> Run:
             f"select_by: {settings.task} has no loss {settings.select_by!r}; there are "
             f"{', '.join(task.losses)}"
         )
+    require_trackers(settings)
     kind = task.view.kind
     train = task.select(data.split("train", kind))
     accelerator = Accelerator(
         mixed_precision=settings.precision,
         cpu=not torch.cuda.is_available(),
-        log_with=list(settings.trackers),
+        log_with=list(settings.trackers) or None,
         project_dir=out,
     )
     ranks = accelerator.num_processes
@@ -138,6 +140,15 @@ def open_run(dataset: Path, out: Path, settings: FitSettings, seed: int) -> Run:
         settings.model_dump(mode="json", exclude=FREE_SETTINGS), seed, shards, statistics
     )
     return Run(out, task, plan, train, valid, made_from, accelerator, trained)
+
+
+def require_trackers(settings: FitSettings) -> None:
+    """Those asked for are installed; accelerate would go on without."""
+    package = {"tensorboard": "tensorboardX", "wandb": "wandb"}
+    for tracker in settings.trackers:
+        if importlib.util.find_spec(package[tracker]) is None:
+            name = package[tracker].lower()
+            raise ContractError(f"trackers: {name} is not installed; pip install {name}, or []")
 
 
 def train(run: Run, done: int) -> None:
