@@ -175,8 +175,8 @@ class Child:
 def run_child(order: Order, authors: Path | None) -> Iterator[Child]:
     """A child with an import path of its own; it ends with the context."""
     path = list(sys.path)
-    if order.way == AUTHORS:
-        path.append(str(authors))
+    if order.way == AUTHORS and authors is not None:
+        path.insert(0, str(authors.resolve()))  # before any other package that is called ldm
     process = subprocess.Popen(
         [sys.executable, "-m", "train.bench_step", order.line()],
         stdin=subprocess.PIPE,
