@@ -42,6 +42,7 @@ app.add_typer(cache, name="cache")
 app.command("train")(training.train)
 app.command("sample")(training.sample)
 app.command("fit_diffusion")(training.fit_diffusion)
+app.command("import_unet")(training.import_unet)
 for command in (evaluation.generate, evaluation.evaluate, evaluation.table, evaluation.anomaly):
     app.command()(command)
 

@@ -43,6 +43,7 @@ def ehrxdiff_settings(conditioned=None, **changes):
         "fidelity": "corrected",
         "select_by": "loss",
         "clip": None,
+        "unet_weights": None,
         "unet": {
             "channels": [8, 16],
             "attends": [False, True],

@@ -25,6 +25,7 @@ from train.model.adaptor import Condition, ConditionSettings, Context, Fidelity,
 from train.model.event_denoiser import EventDenoiser, EventUnetSettings
 from train.settings import FitSettings, SamplerSettings, Share
 from train.task import Moment
+from train.unet_checkpoint import start_unet
 
 BETA_LAST = 0.0295  # 9.3; the first is DDL-CXR's
 
@@ -51,6 +52,7 @@ class EhrxdiffSettings(FitSettings):
     fidelity: Fidelity
     clip: str | None  # a run or checkpoint of the task clip to begin with
     unet: EventUnetSettings
+    unet_weights: str | None  # a folder of `cxrfuture import_unet` to begin with
     condition: ConditionSettings
     event_dropout: Share
     sampler: GuidedSamplerSettings
@@ -113,6 +115,8 @@ class EhrxdiffTask:
         model = EventDenoiser(settings.unet, settings.condition, sizes, settings.fidelity)
         if settings.clip is not None and model.adaptor is not None:
             load_encoders(model.adaptor, Path(settings.clip))
+        if settings.unet_weights is not None:
+            start_unet(model.unet, Path(settings.unet_weights))
         return model
 
     def losses_of(self, model: nn.Module, batch: AnyBatch[Tensor], at: Moment) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 
@@ -106,6 +107,18 @@ def load_unet(folder: Path) -> UNet2DConditionModel:
     return UNet2DConditionModel.from_pretrained(
         str(folder), local_files_only=True, use_safetensors=True
     )
+
+
+def start_unet(unet: torch.nn.Module, folder: Path) -> None:
+    """Put the weights of such a folder into a UNet that is like it."""
+    try:
+        unet.load_state_dict(load_unet(folder).state_dict())
+    except RuntimeError as error:
+        problem = str(error).splitlines()[1].strip()
+        raise ContractError(
+            f"{folder}: not of the UNet that the settings describe: {problem[:120]}; compare "
+            f"unet with its {RECORD_FILE}"
+        ) from None
 
 
 def _publish(unet: UNet2DConditionModel, out: Path, facts: Mapping[str, object]) -> None:
