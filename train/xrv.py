@@ -4,7 +4,7 @@ Neither the package, which needs torchvision, nor its weights come with the proj
 own file is a pickled network, which is never read here: keep its tensors alone, where you trust it,
 
     model = torchxrayvision.models.DenseNet(weights="densenet121-res224-all")
-    safetensors.torch.save_file(model.features.state_dict(), "xrv.safetensors")
+    save_file(model.features.state_dict(), "xrv.safetensors")     # of safetensors.torch
 """
 
 from collections.abc import Callable
