@@ -27,6 +27,7 @@ from cxrfuture_data.command import (
 from cxrfuture_data.schema import ContractError
 from etl.bench_command import bench
 from etl.cache_command import cache
+from train import command as training
 
 app = typer.Typer(
     help="MIMIC-IV and MIMIC-CXR to sharded datasets, and models trained on them.",
@@ -37,6 +38,9 @@ app = typer.Typer(
 )
 app.add_typer(bench, name="bench")
 app.add_typer(cache, name="cache")
+app.command("train")(training.train)
+app.command("sample")(training.sample)
+app.command("fit_diffusion")(training.fit_diffusion)
 
 
 def _run_stage(stage: str, params_file: Path, *recipe: str | None) -> None:
@@ -334,22 +338,6 @@ def import_vae(
     """A published CompVis autoencoder (Cheff's, DDL-CXR's) -> weights for `latent`."""
     import_part("train.vae_checkpoint", "train").import_vae(
         checkpoint, out, family, scale, norm_groups
-    )
-
-
-@app.command("fit_diffusion")
-def fit_diffusion(params: ParamsFile = DEFAULT_PARAMS) -> None:
-    """Fit the denoiser on one dataset's pairs; goes on from its newest checkpoint."""
-    settings = import_part("etl.params", "etl").read_params(params)
-    chosen = settings.fit_diffusion
-    configs = import_part("train.settings", "train")
-    config = configs.read_config(configs.DiffusionConfig, "fit_diffusion", chosen.config)
-    import_part("train.fit_diffusion", "train").fit_diffusion(
-        settings.build(chosen.recipe, "shard"),
-        settings.build("fit_diffusion"),
-        config,
-        chosen.seed,
-        codec=settings.weights_of(chosen.recipe),
     )
 
 

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from tiny_train import diffusion_config
+from tiny_train import ddl_cxr_settings
 
 from cxrfuture_data.hourly import COLUMNS
 from train.model.denoiser import Denoiser, build_unet
-from train.settings import DiffusionConfig, read_config
+from train.tasks import read_task_settings
 
-CONFIG = diffusion_config()
+CONFIG = ddl_cxr_settings()
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def inputs(samples, hours, seed=1):
     ],
 )
 def test_the_unet_has_the_published_number_of_parameters(channels, res_blocks, parameters):
-    published = read_config(DiffusionConfig, "fit_diffusion", "ddl_cxr")
+    published = read_task_settings("ddl_cxr")
     sizes = {"channels": channels, "res_blocks": res_blocks, "gradient_checkpointing": False}
     with torch.device("meta"):
         unet = build_unet(published.unet.model_copy(update=sizes), 4, published.history.width)

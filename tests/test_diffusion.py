@@ -33,17 +33,6 @@ def test_noise_is_added_by_the_cumulative_product():
     assert noisy.item() == pytest.approx(kept + 2 * 0.0015**0.5, rel=1e-6)
 
 
-def test_a_perfect_prediction_costs_nothing():
-    noise = torch.randn(3, *LATENT, generator=torch.Generator().manual_seed(1))
-    assert diffusion.squared_error(noise, noise).tolist() == [0.0, 0.0, 0.0]
-
-
-def test_the_squared_error_is_a_mean_within_a_sample():
-    noise = torch.zeros(2, *LATENT)
-    predicted = torch.stack([torch.full(LATENT, 3.0), torch.zeros(LATENT)])
-    assert diffusion.squared_error(noise, predicted).tolist() == [9.0, 0.0]
-
-
 @pytest.mark.parametrize(
     ("error", "disturbed", "cost"),
     [
@@ -57,6 +46,15 @@ def test_the_squared_error_is_a_mean_within_a_sample():
 def test_the_hinge_asks_a_disturbed_history_to_be_worse(error, disturbed, cost):
     paid = diffusion.contrast(torch.tensor(error), torch.tensor(disturbed), 0.2)
     assert paid.item() == pytest.approx(cost, abs=1e-6)
+
+
+def test_the_published_hinge_is_of_every_element_and_weighted_by_its_noise():
+    """One element pays 0.2, the other nothing: the mean of both, times 1 - alphabar."""
+    error = torch.tensor([0.5, 0.5]).view(1, 1, 1, 2)
+    disturbed = torch.tensor([0.5, 9.0]).view(1, 1, 1, 2)
+    for timestep, weight in ((0, 0.0015), (999, 1 - 4.04e-5)):
+        paid = diffusion.contrast_of_elements(error, disturbed, torch.tensor([timestep]), 0.2)
+        assert paid.item() == pytest.approx(0.1 * weight, rel=1e-3)
 
 
 def test_the_weight_of_the_hinge_starts_at_zero_and_is_linear():
@@ -79,24 +77,6 @@ def test_a_posterior_of_no_width_gives_its_mean():
     assert torch.allclose(drawn, mean)
     wide = torch.stack([mean, torch.full_like(mean, math.log(4.0))], dim=1)  # deviation 2
     assert torch.allclose(diffusion.posterior_sample(wide, torch.ones(1, 4, 2, 2)), mean + 2)
-
-
-def draw(keys, *, tokens=3, seed=7, step=5):
-    return diffusion.draw(keys, LATENT, torch.Size((tokens, 16)), seed=seed, step=step)
-
-
-def test_a_sample_draws_the_same_in_any_batch():
-    both, alone = draw(["a", "b"]), draw(["b"], tokens=9)
-    assert torch.equal(both.timestep[1:], alone.timestep)
-    assert torch.equal(both.noise[1:], alone.noise)
-    assert torch.equal(both.target_spread[1:], alone.target_spread)
-    assert torch.equal(both.context_noise[1:], alone.context_noise[:, :3])
-
-
-def test_another_sample_step_or_seed_draws_otherwise():
-    one = draw(["a"]).noise
-    for other in (draw(["b"]), draw(["a"], step=6), draw(["a"], seed=8)):
-        assert not torch.equal(one, other.noise)
 
 
 def test_without_noise_the_sampler_returns_its_input():

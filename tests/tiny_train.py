@@ -1,15 +1,43 @@
 """The smallest settings that have every part of the real ones."""
 
-from train.settings import DiffusionConfig, VaeConfig
+from train.ddl_cxr import DdlCxrSettings
+from train.settings import VaeConfig
 
 
-def diffusion_config(**changes):
-    """Two levels, no dropout, four samples a step, eight steps."""
+def fit_settings():
+    """Four samples a step, eight steps; of every task."""
+    return {
+        "optimiser": {"learning_rate": 2e-3, "betas": [0.9, 0.999], "weight_decay": 0.01},
+        "warmup_steps": 0,
+        "decay": "none",
+        "batch_size": 4,
+        "accumulate": 1,
+        "length": {"epochs": None, "steps": 8},
+        "clip_norm": 1.0,
+        "ema_decay": 0.9999,
+        "precision": "no",
+        "compile": False,
+        "checkpoint_steps": 100,
+        "valid_steps": 100,
+        "valid_samples": None,
+        "workers": 0,
+        "trackers": [],
+    }
+
+
+def ddl_cxr_settings(**changes):
+    """Two levels, no dropout."""
     value = {
+        "task": "ddl_cxr",
+        "recipe": "ddl_cxr",
+        "fidelity": "corrected",
+        "without": [],
+        "select_by": "simple",
         "unet": {
             "channels": [8, 16],
             "res_blocks": 1,
             "heads": 2,
+            "head_width": None,
             "norm_groups": 4,
             "gradient_checkpointing": False,
         },
@@ -21,17 +49,8 @@ def diffusion_config(**changes):
             "context_noise": 0.5,
         },
         "sampler": {"steps": 3, "eta": 1.0},
-        "optimiser": {"learning_rate": 2e-3, "betas": [0.9, 0.999], "weight_decay": 0.01},
-        "batch_size": 4,
-        "accumulate": 1,
-        "length": {"epochs": None, "steps": 8},
-        "clip_norm": 1.0,
-        "ema_decay": 0.9999,
-        "precision": "no",
-        "checkpoint_steps": 100,
-        "workers": 0,
     }
-    return DiffusionConfig.model_validate(value | changes)
+    return DdlCxrSettings.model_validate(fit_settings() | value | changes)
 
 
 def vae_config(loss=None, **changes):

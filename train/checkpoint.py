@@ -1,8 +1,8 @@
 """Checkpoints of a training run: safetensors and JSON, complete or absent.
 
 A folder ``checkpoint-<step>`` appears by rename when all its files are written, so the newest one
-is always whole. Nothing in it is a pickle. The autoencoder's (train/vae_run.py) are written by the
-same functions.
+is always whole; ``best`` is written the same way. Nothing in it is a pickle. The autoencoder's
+(train/vae_run.py) are written by the same functions.
 """
 
 import json
@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -21,32 +22,36 @@ from cxrfuture_data.console import say
 from cxrfuture_data.publish import publish, write_json
 from cxrfuture_data.schema import ContractError
 from cxrfuture_data.settings import Settings, parse_settings
-from train.model.denoiser import Denoiser
-from train.settings import DiffusionConfig
 
 MODEL_FILE = "model.safetensors"
 AVERAGE_FILE = "average.safetensors"
 OPTIMISER_FILE = "optimiser.safetensors"
 STATE_FILE = "state.json"
+BEST = "best"
 KEPT = 2  # the newest; a run of the paper's size writes 2 GB each
 
 
 class State(Settings):
-    """``made_from`` is a digest of config, seed and dataset; ``channels`` are a latent's."""
+    """``made_from`` is a digest of settings, seed and dataset; ``best`` is the lowest selecting
+    loss of validation samples so far, seen after ``best_steps``."""
 
     steps: int
     made_from: str
-    channels: int
-    config: DiffusionConfig
+    seed: int
+    best: float | None
+    best_steps: int
+    settings: dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Trained:
-    """What training changes. ``average`` holds the UNet's averaged weights by name."""
+    """What training changes. ``average`` holds averaged weights by name."""
 
-    model: Denoiser
+    model: nn.Module
     average: dict[str, Tensor]
     optimiser: torch.optim.Optimizer
+    best: float | None = None
+    best_steps: int = 0
 
 
 def save(out: Path, state: State, trained: Trained) -> Path:
@@ -59,11 +64,26 @@ def save(out: Path, state: State, trained: Trained) -> Path:
     return publish_checkpoint(out, state.steps, files, state)
 
 
+def save_best(out: Path, state: State, trained: Trained) -> None:
+    """Publish ``out/best``, without the optimiser."""
+    files = {MODEL_FILE: dict(trained.model.state_dict()), AVERAGE_FILE: trained.average}
+    _publish_folder(out / BEST, files, state)
+
+
 def publish_checkpoint(
     out: Path, steps: int, files: Mapping[str, Mapping[str, Tensor]], state: Settings
 ) -> Path:
     """Publish the files and the record, and drop all but the newest two checkpoints."""
     folder = out / f"checkpoint-{steps:06d}"
+    _publish_folder(folder, files, state)
+    for old in checkpoints(out)[:-KEPT]:
+        shutil.rmtree(old)
+    return folder
+
+
+def _publish_folder(
+    folder: Path, files: Mapping[str, Mapping[str, Tensor]], state: Settings
+) -> None:
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -73,15 +93,25 @@ def publish_checkpoint(
     if folder.exists():
         shutil.rmtree(folder)
     part.replace(folder)
-    for old in checkpoints(out)[:-KEPT]:
-        shutil.rmtree(old)
-    return folder
 
 
 def checkpoints(out: Path) -> list[Path]:
     """The complete checkpoints below ``out``, oldest first."""
     found = [path for path in out.glob("checkpoint-*") if path.name[11:].isdigit()]
     return sorted(found, key=lambda path: int(path.name[11:]))
+
+
+def choose_checkpoint(run: Path) -> Path:
+    """Of a run: its best, or the newest if no validation sample was looked at; or a checkpoint as
+    it is named."""
+    if (run / STATE_FILE).exists():
+        return run
+    if (run / BEST / STATE_FILE).exists():
+        return run / BEST
+    found = checkpoints(run)
+    if not found:
+        raise ContractError(f"{run}: no checkpoint; train it first: cxrfuture train")
+    return found[-1]
 
 
 S = TypeVar("S", bound=Settings)
@@ -97,11 +127,6 @@ def read_record(kind: type[S], folder: Path) -> S:
     return parse_settings(kind, value, str(path))
 
 
-def read_state(folder: Path) -> State:
-    """What a checkpoint is of."""
-    return read_record(State, folder)
-
-
 def move_aside(title: str, out: Path) -> None:
     """Move a run of other settings or data out of the way; nothing trained is deleted."""
     names = (out.with_name(f"{out.name}-{number}") for number in count(1))
@@ -110,24 +135,50 @@ def move_aside(title: str, out: Path) -> None:
     out.replace(kept)
 
 
-def load(folder: Path, trained: Trained) -> int:
-    """Put a checkpoint into a model, its average and its optimiser; the steps it has done."""
-    trained.model.load_state_dict(load_file(folder / MODEL_FILE))
-    for name, value in load_file(folder / AVERAGE_FILE).items():
-        trained.average[name].copy_(value)
-    load_moments(folder / OPTIMISER_FILE, trained.model, trained.optimiser)
-    return read_state(folder).steps
+def load_newest(out: Path, trained: Trained) -> int:
+    """Put the newest checkpoint that can be read into what is trained; the steps it has done.
+
+    One that was cut short after it was published, by a full disk or a bad copy, is said and left
+    out; what is trained is changed only when all its files were read.
+    """
+    for folder in reversed(checkpoints(out)):
+        try:
+            state = read_record(State, folder)
+            files = [
+                load_file(folder / name) for name in (MODEL_FILE, AVERAGE_FILE, OPTIMISER_FILE)
+            ]
+        except (SafetensorError, OSError, ContractError) as error:
+            say(f"{folder}: left out, cannot be read ({' '.join(str(error).split())[:80]})")
+            continue
+        model, average, optimiser = files
+        trained.model.load_state_dict(model)
+        for name, value in average.items():
+            trained.average[name].copy_(value)
+        put_moments(optimiser, trained.model, trained.optimiser)
+        trained.best, trained.best_steps = state.best, state.best_steps
+        return state.steps
+    return 0
 
 
-def load_averaged(folder: Path, model: Denoiser) -> None:
-    """Put a checkpoint's weights into a model, and the averaged ones into its UNet."""
-    model.load_state_dict(load_file(folder / MODEL_FILE))
-    model.unet.load_state_dict(load_file(folder / AVERAGE_FILE))
+def load_averaged(folder: Path, model: nn.Module) -> None:
+    """Put a checkpoint's weights into a model, and the averaged ones over them."""
+    try:
+        weights = load_file(folder / MODEL_FILE)
+        average = load_file(folder / AVERAGE_FILE)
+    except (SafetensorError, OSError) as error:
+        raise ContractError(
+            f"{folder}: cannot be read ({error}); name another checkpoint"
+        ) from None
+    try:
+        model.load_state_dict(weights | average)
+    except RuntimeError as error:
+        problem = str(error).splitlines()[1].strip()
+        raise ContractError(f"{folder}: not of this dataset's model: {problem}") from None
 
 
 def moments(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     """AdamW's state as ``<field>/<parameter's name>``."""
-    names = [name for name, _ in model.named_parameters()]
+    names = _trained_names(model)
     state = optimiser.state_dict()["state"]
     return {
         f"{field}/{names[number]}": value
@@ -138,13 +189,24 @@ def moments(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Ten
 
 def load_moments(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
     """Put a file of ``moments`` back into the optimiser of the model."""
-    number = {name: place for place, (name, _) in enumerate(model.named_parameters())}
+    put_moments(load_file(path), model, optimiser)
+
+
+def put_moments(
+    found: Mapping[str, Tensor], model: nn.Module, optimiser: torch.optim.Optimizer
+) -> None:
+    """Put ``moments`` back into the optimiser of the model."""
+    number = {name: place for place, name in enumerate(_trained_names(model))}
     state: dict[int, dict[str, Tensor]] = {}
-    for key, value in load_file(path).items():
+    for key, value in found.items():
         field, name = key.split("/", 1)
         state.setdefault(number[name], {})[field] = value
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _trained_names(model: nn.Module) -> list[str]:
+    return [name for name, weight in model.named_parameters() if weight.requires_grad]
 
 
 def _write(path: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -4,15 +4,14 @@ Shapes: B samples, C, h, w of a latent, L findings. Section numbers are those of
 specification. ``target`` is the latent to be generated; only it is noised.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from train.draw import draw_normal, generators
 from train.settings import SamplerSettings
 
 TRAIN_STEPS = 1000
@@ -36,49 +35,6 @@ def schedule() -> DDIMScheduler:
     )
 
 
-def seed_of(*parts: object) -> int:
-    """A 63-bit seed that depends on its arguments and nothing else."""
-    text = "|".join(str(part) for part in parts)
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
-
-
-@dataclass(frozen=True)
-class Draw:
-    """All that is random in one training step of a batch, apart from dropout."""
-
-    timestep: Tensor  # (B,) int64
-    noise: Tensor  # (B, C, h, w)
-    previous_spread: Tensor  # (B, C, h, w), what makes a posterior sample
-    target_spread: Tensor  # (B, C, h, w)
-    context_noise: Tensor  # (B, S, D)
-
-
-def draw(
-    keys: Sequence[str], latent: torch.Size, context: torch.Size, *, seed: int, step: int
-) -> Draw:
-    """Random numbers of each sample from (seed, step, its key), on the CPU.
-
-    A sample gets the same ones on whichever rank, place of the batch or device it comes, so the
-    number of ranks and of accumulated parts does not change a run, and a resumed run needs no
-    generator's state. ``latent`` is (C, h, w); ``context`` is (S, D) of the longest sample, of
-    which a shorter one uses the beginning.
-    """
-    rows: list[tuple[Tensor, ...]] = []
-    for key in keys:
-        random = torch.Generator().manual_seed(seed_of("train", seed, step, key))
-        timestep = torch.randint(TRAIN_STEPS, (), generator=random)
-        latents = [torch.randn(latent, generator=random) for _ in range(3)]
-        rows.append((timestep, *latents, _rows_of_noise(context, random)))
-    return Draw(*(torch.stack(column) for column in zip(*rows, strict=True)))
-
-
-def _rows_of_noise(shape: torch.Size, random: torch.Generator) -> Tensor:
-    """Noise whose first rows do not depend on how many rows are asked for."""
-    # One call a row: torch fills tensors of 16 and more numbers in blocks, so that the beginning
-    # of a larger draw is not a smaller draw.
-    return torch.stack([torch.randn(shape[1:], generator=random) for _ in range(shape[0])])
-
-
 def posterior_sample(posterior: Tensor, spread: Tensor) -> Tensor:
     """posterior: (B, 2, C, h, w), mean and log-variance -> (B, C, h, w)."""
     mean, logvar = posterior.float().unbind(1)
@@ -90,19 +46,22 @@ def add_noise(target: Tensor, noise: Tensor, timestep: Tensor) -> Tensor:
     return schedule().add_noise(target, noise, timestep)
 
 
-def squared_error(noise: Tensor, predicted: Tensor) -> Tensor:
-    """(B,): mean over a sample's C, h, w."""
-    return (noise - predicted.float()).square().flatten(1).mean(1)
-
-
 def contrast(error: Tensor, error_disturbed: Tensor, margin: float) -> Tensor:
     """The hinge on the two branches' errors, (B,) each -> scalar (paper, equation 3).
 
     The disturbed history must predict worse by the margin. Per-sample norms as in the paper, in the
-    unit of the simple loss (a mean over the latent); the released code takes the hinge of every
-    element and weights it by 1 - alphabar (8.4).
+    unit of the simple loss (a mean over the latent).
     """
     return torch.relu(error - error_disturbed + margin).mean()
+
+
+def contrast_of_elements(
+    error: Tensor, error_disturbed: Tensor, timestep: Tensor, margin: float
+) -> Tensor:
+    """The hinge as released (8.4): of every element of squared errors (B, C, h, w), weighted by
+    1 - alphabar of the timestep (B,)."""
+    hinge = torch.relu(error - error_disturbed + margin).flatten(1).mean(1)  # (B,)
+    return (hinge * (1 - schedule().alphas_cumprod.to(hinge)[timestep])).mean()
 
 
 def disturb(tokens: Tensor, noise: Tensor, strength: float) -> Tensor:
@@ -135,10 +94,10 @@ def sample_ddim(
     """
     scheduler = schedule()
     scheduler.set_timesteps(sampler.steps)
-    randoms = [torch.Generator().manual_seed(seed_of("sample", seed, key)) for key in keys]
+    randoms = generators(keys, "sample", seed)
 
     def noise() -> Tensor:
-        return torch.stack([torch.randn(latent, generator=random) for random in randoms]).to(device)
+        return draw_normal(randoms, latent).to(device)
 
     return denoise(predict, noise(), scheduler, sampler.eta, noise)
 

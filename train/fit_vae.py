@@ -30,7 +30,7 @@ from cxrfuture_data.console import progress, say
 from cxrfuture_data.publish import digest, file_sha256, read_done
 from cxrfuture_data.schema import ContractError
 from train.checkpoint import STATE_FILE, checkpoints, move_aside
-from train.diffusion import seed_of
+from train.draw import seed_of
 from train.films import Films, open_films, read_labels
 from train.model.perceptual import Perceptual, load_perceptual
 from train.run_log import keep_losses, read_losses, write_config, write_loss

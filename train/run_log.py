@@ -10,10 +10,11 @@ from cxrfuture_data.settings import Settings
 
 
 def keep_losses(path: Path, steps: int) -> None:
-    """Cut the log to the steps a checkpoint holds."""
+    """Cut the log to the steps a checkpoint holds; a line that a kill cut short goes too."""
     lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] < steps]
     with publish(path) as part:
-        part.write_text("".join(lines[:steps]))
+        part.write_text("".join(kept))
 
 
 def write_loss(path: Path, step: int, losses: dict[str, float]) -> None:

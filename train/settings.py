@@ -1,5 +1,6 @@
 """What train/config/*/*.yaml may say. No field has a default: a file says everything."""
 
+import difflib
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -70,6 +71,7 @@ class FitSettings(Settings):
     valid_steps: Positive | None  # looks at the validation samples; null: once an epoch
     valid_samples: Positive | None  # of a look; null: all of them
     workers: Annotated[int, Field(ge=0)]
+    select_by: str  # the loss whose minimum on validation samples is kept as best
     trackers: list[Literal["tensorboard", "wandb"]]
 
 
@@ -114,9 +116,23 @@ class VaeConfig(Settings):
 class UnetSettings(Settings):
     channels: list[Positive]
     res_blocks: Positive  # per level of the encoder; the decoder has one more
-    heads: Positive
+    heads: Positive | None  # of each level; null: as many as are head_width wide
+    head_width: Positive | None
     norm_groups: Positive
     gradient_checkpointing: bool
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> "UnetSettings":
+        if (self.heads is None) == (self.head_width is None):
+            raise ValueError("give either heads or head_width, and null for the other")
+        return self
+
+    def heads_of_levels(self) -> tuple[int, ...]:
+        """The number of attention heads of each level."""
+        width = self.head_width
+        if width is None:
+            return tuple(self.heads or 1 for _ in self.channels)
+        return tuple(channels // width for channels in self.channels)
 
 
 class HistorySettings(Settings):
@@ -127,46 +143,33 @@ class HistorySettings(Settings):
     dropout: Share
 
 
-class ObjectiveSettings(Settings):
-    """Weights of the loss; names and numbers of specs ddl-cxr 8.4."""
-
-    findings_weight: Weight
-    contrast_weight: Weight  # reached at the end of the run, from zero
-    contrast_margin: Weight
-    context_noise: Annotated[float, Field(ge=0, le=1)]
-
-
 class SamplerSettings(Settings):
     steps: Annotated[int, Field(ge=1, le=1000)]
     eta: Annotated[float, Field(ge=0, le=1)]
 
 
-class DiffusionConfig(Settings):
-    unet: UnetSettings
-    history: HistorySettings
-    objective: ObjectiveSettings
-    sampler: SamplerSettings
-    optimiser: AdamWSettings
-    batch_size: Positive  # films per optimiser step, over all ranks and accumulated parts
-    accumulate: Positive  # parts of a rank's share of the batch
-    length: Length
-    clip_norm: Above0 | None
-    ema_decay: Share
-    precision: Literal["no", "bf16"]
-    checkpoint_steps: Positive
-    workers: Annotated[int, Field(ge=0)]
+S = TypeVar("S", bound=Settings)
 
 
-C = TypeVar("C", VaeConfig, DiffusionConfig)
-
-
-def read_config(kind: type[C], stage: str, name: str) -> C:
+def read_config(kind: type[S], stage: str, name: str) -> S:
     """A shipped config of a stage by name, or any file by a path that ends in .yaml."""
+    return read_settings(kind, find_config(stage, name))
+
+
+def find_config(stage: str, name: str) -> Path:
+    """The file of a shipped config, or the path that ``name`` is."""
     if name.endswith(".yaml"):
-        return read_settings(kind, Path(name))
+        return Path(name)
     folder = Path(str(files("train").joinpath("config", stage)))
     path = folder / f"{name}.yaml"
     if not path.exists():
-        known = ", ".join(sorted(found.stem for found in folder.glob("*.yaml")))
-        raise ContractError(f"{stage}: no config {name!r}; there are {known}, or give a .yaml file")
-    return read_settings(kind, path)
+        near = difflib.get_close_matches(name, names := config_names(stage), n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
+        raise ContractError(f"{stage}: no config {name!r}; {hint}; or give a .yaml file")
+    return path
+
+
+def config_names(stage: str) -> list[str]:
+    """The shipped configs of a stage."""
+    folder = Path(str(files("train").joinpath("config", stage)))
+    return sorted(found.stem for found in folder.glob("*.yaml"))

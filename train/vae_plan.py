@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cxrfuture_data.codec import to_pixels
 from cxrfuture_data.schema import ContractError
-from train.diffusion import seed_of
+from train.draw import seed_of
 from train.films import Films
 from train.settings import VaeConfig
 

@@ -20,7 +20,7 @@ from train.settings import HistorySettings, UnetSettings
 class Prediction:
     noise: Tensor  # (B, C, h, w)
     noise_disturbed: Tensor | None  # the same, under a disturbed history
-    findings: Tensor  # (B, L) logits
+    findings: Tensor | None  # (B, L) logits, where the model has that head
 
 
 class Denoiser(nn.Module):
@@ -35,12 +35,17 @@ class Denoiser(nn.Module):
         history: HistorySettings,
         channels: int,
         columns: int = COLUMNS,
+        *,
+        has_previous: bool = True,
+        has_findings: bool = True,
     ) -> None:
-        """``channels``: C, of the latents; ``columns``: F, of the record."""
+        """``channels``: C, of the latents; ``columns``: F, of the record. An ablation has neither
+        the previous latent beside the noisy one nor the head."""
         super().__init__()
-        self.unet = build_unet(unet, channels, history.width)
+        self.has_previous = has_previous
+        self.unet = build_unet(unet, channels, history.width, has_previous=has_previous)
         self.history = History(history, columns)
-        self.findings = nn.Linear(history.width, len(FINDINGS))
+        self.findings = nn.Linear(history.width, len(FINDINGS)) if has_findings else None
 
     def forward(
         self,
@@ -54,7 +59,7 @@ class Denoiser(nn.Module):
         """``record`` is hours (B, T, F) and is_hour (B, T). With ``context_noise`` (B, S, D) a
         second prediction is made from the history disturbed by it."""
         tokens, is_token = self.history(*record)
-        findings = self.findings(tokens[:, 0])
+        findings = None if self.findings is None else self.findings(tokens[:, 0])
         if context_noise is None:
             noise = self.predict(noisy, previous, timestep, tokens, is_token)
             return Prediction(noise, None, findings)
@@ -72,24 +77,27 @@ class Denoiser(nn.Module):
         self, noisy: Tensor, previous: Tensor, timestep: Tensor, tokens: Tensor, is_token: Tensor
     ) -> Tensor:
         """The noise in ``noisy`` (B, C, h, w); ``previous`` is clean (B, C, h, w)."""
+        beside = torch.cat([noisy, previous], dim=1) if self.has_previous else noisy
         return self.unet(
-            torch.cat([noisy, previous], dim=1),  # (B, 2C, h, w)
+            beside,  # (B, 2C, h, w)
             timestep,
             encoder_hidden_states=tokens,
             encoder_attention_mask=is_token,  # diffusers: True is attended to
         ).sample
 
 
-def build_unet(settings: UnetSettings, channels: int, context: int) -> UNet2DConditionModel:
+def build_unet(
+    settings: UnetSettings, channels: int, context: int, *, has_previous: bool = True
+) -> UNet2DConditionModel:
     """A UNet with a spatial Transformer after every residual block of every level."""
     levels = len(settings.channels)
     unet = UNet2DConditionModel(
-        in_channels=2 * channels,
+        in_channels=2 * channels if has_previous else channels,
         out_channels=channels,
         block_out_channels=tuple(settings.channels),
         layers_per_block=settings.res_blocks,
         cross_attention_dim=context,
-        attention_head_dim=settings.heads,  # diffusers' name for the number of heads
+        attention_head_dim=settings.heads_of_levels(),  # diffusers' name for the number of heads
         norm_num_groups=settings.norm_groups,
         down_block_types=("CrossAttnDownBlock2D",) * levels,
         up_block_types=("CrossAttnUpBlock2D",) * levels,

@@ -1,0 +1,81 @@
+"""The commands of training: what they run is imported when they run, so `--help` is quick."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cxrfuture_data.command import DEFAULT_PARAMS, ParamsFile, import_part
+from cxrfuture_data.schema import ContractError
+
+RunFolder = Annotated[Path, typer.Argument(help="A run of `train`, or one of its checkpoints.")]
+DatasetFolder = Annotated[Path, typer.Option("--dataset", help="build/<recipe>/shard.")]
+Codec = Annotated[Path, typer.Option("--codec", help="The autoencoder of the dataset's latents.")]
+DEFAULT_BUILD = Path("build")
+Seed = Annotated[int, typer.Option(help="Of all that is random.")]
+
+
+def train(
+    config: Annotated[
+        str | None, typer.Argument(help="A shipped config or a .yaml; without, they are listed.")
+    ] = None,
+    dataset: Annotated[
+        Path | None, typer.Option(help="Default: build/<the config's recipe>/shard.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Default: build/train/<config>.")] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change a setting, as sampler.steps=50; repeatable."),
+    ] = None,
+    seed: Seed = 23,
+) -> None:
+    """Train a model on a dataset; goes on from its newest checkpoint.
+
+    On several GPUs, or CPU processes: torchrun --standalone --nproc-per-node 2 -m cxrfuture train
+    CONFIG ...
+    """
+    settings_of = import_part("train.settings", "train")
+    tasks = import_part("train.tasks", "train")
+    if config is None:
+        for name in settings_of.config_names(tasks.SHIPPED):
+            typer.echo(name)
+        return
+    settings = tasks.read_task_settings(config, changes or [])
+    import_part("train.fit", "train").fit(
+        dataset or DEFAULT_BUILD / settings.recipe / "shard",
+        out or DEFAULT_BUILD / "train" / Path(config).stem,
+        settings,
+        seed,
+    )
+
+
+def sample(
+    run: RunFolder,
+    dataset: DatasetFolder,
+    codec: Codec,
+    split: Annotated[str, typer.Option(help="train, valid or test.")] = "test",
+    index: Annotated[int, typer.Option(help="Which pair, from 0.")] = 0,
+    seed: Seed = 23,
+    out: Annotated[Path, typer.Option(help="A PNG.")] = Path("sample.png"),
+) -> None:
+    """Draw a pair's target: previous | generated | target as one PNG."""
+    drawing = import_part("train.sample", "train")
+    drawing.draw_film(run, drawing.Request(dataset, codec, split, index, seed), out)
+    typer.echo(out)
+
+
+def fit_diffusion(params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """The stage: train as `params.yaml` says, and draw one film of the first split that has one."""
+    settings = import_part("etl.params", "etl").read_params(params)
+    chosen = settings.fit_diffusion
+    configured = import_part("train.tasks", "train").read_task_settings(chosen.config)
+    dataset, out = settings.build(chosen.recipe, "shard"), settings.build("fit_diffusion")
+    import_part("train.fit", "train").fit(dataset, out, configured, chosen.seed)
+    drawing = import_part("train.sample", "train")
+    data = import_part("cxrfuture_data", "train").open_dataset(dataset)
+    splits = [name for name in ("valid", "test", "train") if len(data.split(name, "pair"))]
+    if not splits:
+        raise ContractError(f"{dataset}: no pair to draw")
+    codec = settings.weights_of(chosen.recipe)
+    request = drawing.Request(dataset, codec, splits[0], 0, chosen.seed)
+    drawing.draw_film(out, request, out / "sample.png")

@@ -1,0 +1,92 @@
+"""Which task a config is of, and its settings: as shipped or from a file, changed by the user."""
+
+import difflib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cxrfuture_data import ContractError, Dataset
+from cxrfuture_data.settings import parse_settings, read_yaml
+from train.settings import FitSettings, find_config
+from train.task import Generator, Task
+
+NAMES = ("ddl_cxr",)
+SHIPPED = "."  # below train/config
+
+
+def read_task_settings(name: str, changes: Sequence[str] = ()) -> FitSettings:
+    """A shipped config by name or a file by path, changed by words as ``sampler.steps=50``."""
+    path = find_config(SHIPPED, name)
+    value = read_yaml(path)
+    for change in changes:
+        change_setting(value, change)
+    return parse_task_settings(value, str(path))
+
+
+def parse_task_settings(value: dict[str, Any], source: str) -> FitSettings:
+    """Settings of the task that ``value`` names; ``source`` is named in errors."""
+    kind, _ = types_of(value.get("task"), source)
+    return parse_settings(kind, value, source)
+
+
+def make_task(settings: FitSettings, data: Dataset) -> Task:
+    """The task of these settings on a dataset."""
+    _, make = types_of(settings.task, "settings")
+    task: Task = make(settings, data)
+    return task
+
+
+def make_generator(settings: FitSettings, data: Dataset) -> Generator:
+    """The same, of a task that draws target latents."""
+    task = make_task(settings, data)
+    if not hasattr(task, "generate"):
+        raise ContractError(f"a run of {settings.task} draws no film; name one of a generator")
+    return task  # type: ignore[return-value]
+
+
+def types_of(task: Any, source: str) -> tuple[type[FitSettings], Callable[..., Any]]:
+    """The settings' class and what makes the task; each is imported when it is asked for."""
+    match task:
+        case "ddl_cxr":
+            from train.ddl_cxr import DdlCxr, DdlCxrSettings
+
+            return DdlCxrSettings, DdlCxr
+    raise ContractError(f"{source}: task is {task!r}; known are {', '.join(NAMES)}")
+
+
+def change_setting(value: dict[str, Any], change: str) -> None:
+    """Put ``a.b=value`` into nested settings, where it must be one already; the value is YAML."""
+    place, equals, text = change.partition("=")
+    if not equals:
+        raise ContractError(f"--set {change}: expected name=value, as in --set optimiser.lr=1e-4")
+    *above, last = place.split(".")
+    found: Any = value
+    for name in (*above, last):
+        if not isinstance(found, dict) or name not in found:
+            known = list(found) if isinstance(found, dict) else []
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+            raise ContractError(f"--set {place}: no setting {name!r}; {hint}")
+        inner, found = found, found[name]
+    try:
+        inner[last] = _number_or(yaml.safe_load(text))
+    except yaml.YAMLError:
+        raise ContractError(f"--set {change}: the value is not YAML") from None
+
+
+def _number_or(value: Any) -> Any:
+    # YAML 1.1 takes 1e-4 for a word; a user who types it means a number.
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def read_run_settings(run: Path) -> FitSettings:
+    """The settings that a run was made with."""
+    path = run / "config.yaml"
+    return parse_task_settings(read_yaml(path), str(path))
