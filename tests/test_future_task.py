@@ -1,7 +1,6 @@
 """The task `future` on a tiny dataset: its losses, what it learns, and what it draws."""
 
 from dataclasses import fields, replace
-from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -10,8 +9,9 @@ from tiny_build import build_dataset
 from tiny_future import future_settings, make_known, pad
 
 from cxrfuture_data import ContractError, open_dataset
-from cxrfuture_data.settings import read_settings
 from train import draw, flow
+from train.drawer import open_drawer
+from train.fit import fit
 from train.future import (
     Future,
     FutureSettings,
@@ -22,12 +22,15 @@ from train.future import (
 )
 from train.model.known import MODALITIES, Known
 from train.task import Moment
+from train.tasks import read_task_settings
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """15 training pairs, with latents of 4 x 4 x 4."""
-    return open_dataset(build_dataset(tmp_path_factory.mktemp("future"), "future"))
+    return open_dataset(
+        build_dataset(tmp_path_factory.mktemp("future"), "future", shard={"workers": 1})
+    )
 
 
 def task_of(data, **changes):
@@ -256,7 +259,8 @@ def test_a_patch_that_does_not_divide_is_refused(data):
 
 @pytest.mark.parametrize("name", ["future", "future-tiny"])
 def test_shipped_settings_are_whole(name):
-    settings = read_settings(FutureSettings, files("train").joinpath("config", f"{name}.yaml"))
+    settings = read_task_settings(name)
+    assert isinstance(settings, FutureSettings)
     assert settings.task == "future"
     assert settings.sampler.evaluations == 20
 
@@ -266,3 +270,14 @@ def test_known_takes_every_field_of_a_batch():
     assert known.repeat(3).previous.shape[0] == 6
     hidden = known.without([None, "hours"]).is_given
     assert hidden.tolist() == [[True] * 4] * 2 + [[True, False, True, True]] * 2
+
+
+@pytest.mark.slow
+def test_the_loop_trains_it_and_a_run_s_weights_draw(data, tmp_path):
+    """By the averaged weights of the best checkpoint."""
+    fit(data.path, tmp_path, future_settings(valid_steps=4, valid_samples=2), 5)
+    drawer = open_drawer(tmp_path, data)
+    batch = batch_of(drawer.task, 2, "valid")
+    found = drawer.draw(batch, 3)
+    assert found.shape == (2, 4, 4, 4)
+    assert torch.isfinite(found).all()

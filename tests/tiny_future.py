@@ -52,6 +52,7 @@ def future_settings(**changes):
         "checkpoint_steps": 100,
         "valid_steps": None,
         "valid_samples": None,
+        "select_by": "loss",
         "workers": 0,
         "trackers": [],
     }

@@ -12,7 +12,7 @@ from cxrfuture_data.settings import parse_settings, read_yaml
 from train.settings import FitSettings, find_config
 from train.task import Generator, Task
 
-NAMES = ("ddl_cxr",)
+NAMES = ("ddl_cxr", "future")
 SHIPPED = "."  # below train/config
 
 
@@ -53,6 +53,10 @@ def types_of(task: Any, source: str) -> tuple[type[FitSettings], Callable[..., A
             from train.ddl_cxr import DdlCxr, DdlCxrSettings
 
             return DdlCxrSettings, DdlCxr
+        case "future":
+            from train.future import Future, FutureSettings
+
+            return FutureSettings, Future
     raise ContractError(f"{source}: task is {task!r}; known are {', '.join(NAMES)}")
 
 
