@@ -135,22 +135,33 @@ class Future:
 
     @torch.no_grad()
     def generate(self, model: Any, batch: AnyBatch[Tensor], seed: int) -> Tensor:
-        """(B, C, h, w); the previous latent is its posterior's mean."""
+        """(B, C, h, w), as the dataset scales latents."""
         pairs = _pairs(batch)
         device = next(model.parameters()).device
-        previous = self.standardise(pairs.previous[:, 0].float())
-        known = Known.of(pairs, previous, self._is_given(len(previous), None)).to(device)
+        known = self._known(pairs, device)
         randoms = draw.generators(pairs.keys, "generate", seed)
-        noise = draw.draw_normal(randoms, previous.shape[1:]).to(device)
+        noise = draw.draw_normal(randoms, known.previous.shape[1:]).to(device)
         velocity = guided_velocity(model, known, self.settings.guidance)
         made = flow.integrate(velocity, noise, self.settings.sampler).float().cpu()
         mean, spread = self._moments()
         return made * spread + mean
 
+    @torch.no_grad()
+    def predict(self, model: Any, batch: AnyBatch[Tensor]) -> tuple[Tensor, Tensor]:
+        """Probabilities of the target's findings (B, L) and of the changes (B, L, K), on the CPU,
+        without drawing it."""
+        context = model.context(self._known(_pairs(batch), next(model.parameters()).device))
+        return context.findings.float().sigmoid().cpu(), context.changes.float().softmax(-1).cpu()
+
     def standardise(self, latent: Tensor) -> Tensor:
         """(B, C, h, w): of mean 0 and spread 1 over the training films, channel by channel."""
         mean, spread = self._moments()
         return (latent - mean) / spread
+
+    def _known(self, pairs: PairBatch[Tensor], device: torch.device) -> Known:
+        """Of samples to be drawn: the previous latent is its posterior's mean."""
+        previous = self.standardise(pairs.previous[:, 0].float())
+        return Known.of(pairs, previous, self._is_given(len(previous), None)).to(device)
 
     def _moments(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation, (C, 1, 1) each."""
