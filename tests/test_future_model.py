@@ -179,15 +179,15 @@ def test_attention_over_one_token_is_that_token_s_value():
     tokens, context = torch.randn(2, 3, 8), torch.randn(2, 5, 8)
     is_token = torch.tensor([[False, True, False, False, False]] * 2)
     value = attention.out(attention.key_value(context)[:, 1, 8:])
-    found = attention(tokens, context, is_token)
+    found = attention(tokens, attention.remember(context, is_token))
     torch.testing.assert_close(found, value[:, None].expand(2, 3, 8))
 
 
 def test_a_new_block_changes_nothing():
     block = Block(8, 2, 2, 0.0, has_context=True)
     tokens = torch.randn(2, 3, 8)
-    context = torch.randn(2, 4, 8), torch.ones(2, 4, dtype=torch.bool)
-    assert torch.equal(block(tokens, torch.randn(2, 8), None, context), tokens)
+    memory = block.look.remember(torch.randn(2, 4, 8))
+    assert torch.equal(block(tokens, torch.randn(2, 8), None, memory), tokens)
 
 
 def test_sines_of_known_values():

@@ -188,12 +188,12 @@ def guided_velocity(model: LatentTransformer, known: Known, guidance: Guidance) 
     names = [name for name in MODALITIES if getattr(guidance, name) != 1]
     scales = [getattr(guidance, name) for name in names]
     rows = known.without([None, *names])
-    context = model.context(rows)
+    reading = model.read(rows)
 
     def velocity(noisy: Tensor, time: Tensor) -> Tensor:
         times = 1 + len(names)
         noisy, time = noisy.repeat(times, 1, 1, 1), time.repeat(times)
-        found = model.velocity(noisy, time, rows, context).float()
+        found = model.velocity(noisy, time, reading).float()
         return flow.guide(found.unflatten(0, (times, -1)), scales)
 
     return velocity

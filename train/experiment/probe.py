@@ -34,7 +34,7 @@ class Probe(nn.Module):
         return self.out(self.dropout(self.layers(latents)))
 
 
-def fit_probe(latents: Tensor, is_present: Flags, seed: int) -> Probe:
+def fit_probe(latents: Tensor, is_present: Flags, seed: int, steps: int = STEPS) -> Probe:
     """Of standardised latents (N, C, h, w) and their findings (N, L)."""
     wanted = torch.from_numpy(is_present.astype(np.float32))
     with torch.random.fork_rng(devices=[]):
@@ -42,8 +42,8 @@ def fit_probe(latents: Tensor, is_present: Flags, seed: int) -> Probe:
         probe = Probe(latents.shape[1], wanted.shape[1]).train()
         probe(latents[:2])  # makes the lazy layer
         optimiser = torch.optim.AdamW(probe.parameters(), lr=RATE, weight_decay=0.05)
-        rates = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, STEPS)
-        for _ in range(STEPS):
+        rates = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, steps)
+        for _ in range(steps):
             rows = torch.randint(len(latents), (BATCH,))
             seen = latents[rows] + JITTER * torch.randn(latents[rows].shape)
             loss = binary_cross_entropy_with_logits(probe(seen), wanted[rows])

@@ -3,9 +3,19 @@
 Shapes: B samples, N tokens, S tokens of a context, H heads, W the width.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention, silu
+
+
+class Memory(NamedTuple):
+    """What a layer of attention needs of the tokens looked at; made once, it may serve often."""
+
+    key: Tensor  # (B, H, S, W / H)
+    value: Tensor  # (B, H, S, W / H)
+    is_token: Tensor | None  # (B, 1, 1, S): True is seen; None: all are
 
 
 class Attention(nn.Module):
@@ -20,17 +30,23 @@ class Attention(nn.Module):
         self.key_norm = nn.RMSNorm(width // heads)
         self.out = nn.Linear(width, width)
 
-    def forward(self, tokens: Tensor, context: Tensor, is_token: Tensor | None) -> Tensor:
-        """tokens (B, N, W) look at context (B, S, W), where is_token (B, S); None: everywhere.
+    def forward(self, tokens: Tensor, memory: Memory) -> Tensor:
+        """tokens (B, N, W) look at a memory of S tokens -> (B, N, W)."""
+        query = self._split(self.query(tokens))  # (B, H, N, W / H)
+        query = self.query_norm(query).to(memory.value)
+        seen = scaled_dot_product_attention(
+            query, memory.key, memory.value, attn_mask=memory.is_token
+        )
+        return self.out(seen.transpose(1, 2).flatten(2))
+
+    def remember(self, context: Tensor, is_token: Tensor | None = None) -> Memory:
+        """Of context (B, S, W), where is_token (B, S); None: everywhere.
 
         A sample must have one real token at least: a softmax over nothing is NaN.
         """
-        query = self._split(self.query(tokens))  # (B, H, N, W / H)
         key, value = map(self._split, self.key_value(context).chunk(2, dim=-1))
-        mask = None if is_token is None else is_token[:, None, None, :]  # torch: True is seen
-        query, key = self.query_norm(query).to(value), self.key_norm(key).to(value)
-        seen = scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        return self.out(seen.transpose(1, 2).flatten(2))  # (B, N, W)
+        mask = None if is_token is None else is_token[:, None, None, :]
+        return Memory(self.key_norm(key).to(value), value, mask)
 
     def _split(self, tokens: Tensor) -> Tensor:
         """(B, N, W) -> (B, H, N, W / H)."""
@@ -67,17 +83,18 @@ class Block(nn.Module):
         tokens: Tensor,
         vector: Tensor,
         is_token: Tensor | None = None,
-        context: tuple[Tensor, Tensor] | None = None,
+        memory: Memory | None = None,
     ) -> Tensor:
-        """tokens (B, N, W), vector (B, W); context: (B, S, W) and which of them are real (B, S)."""
+        """tokens (B, N, W), of which is_token (B, N) are real (None: all); vector (B, W); memory of
+        the context, by this block's ``look``."""
         steering = iter(self.steer(silu(vector))[:, None].chunk(self._parts * 3, dim=-1))
 
         normed = self._modulate(tokens, next(steering), next(steering))
-        seen = self.attend(normed, normed, is_token)
+        seen = self.attend(normed, self.attend.remember(normed, is_token))
         tokens = tokens + next(steering) * self.dropout(seen)
-        if self.look is not None and context is not None:
+        if self.look is not None and memory is not None:
             normed = self._modulate(tokens, next(steering), next(steering))
-            tokens = tokens + next(steering) * self.dropout(self.look(normed, *context))
+            tokens = tokens + next(steering) * self.dropout(self.look(normed, memory))
         normed = self._modulate(tokens, next(steering), next(steering))
         return tokens + next(steering) * self.dropout(self.feed(normed))
 

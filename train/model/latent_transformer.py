@@ -8,7 +8,7 @@ changes clinically is instead asked of a head that must say it from the window.
 
 The head's summary token steers every block of the denoiser. It belongs to ``ContextEncoder``,
 which never sees the noisy target: changes are predicted, not read off the answer, and sampling
-runs that encoder once. Shapes as in ``context.py``.
+reads all that is known once. Shapes as in ``context.py``.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import silu
 from torch.utils.checkpoint import checkpoint
 
-from train.model.attention import Block, grid_sines, sines
+from train.model.attention import Block, Memory, grid_sines, sines
 from train.model.context import Context, ContextEncoder
 from train.model.known import MODALITIES, Known
 from train.model.shape import DataShape, TransformerSettings
@@ -28,6 +28,14 @@ class Prediction(NamedTuple):
     velocity: Tensor  # (B, C, h, w)
     findings: Tensor  # (B, L) logits
     changes: Tensor  # (B, L, K) logits
+
+
+class Reading(NamedTuple):
+    """What a model has made of what is known, before any noisy target."""
+
+    previous: Tensor  # (B, C, h, w), or the null latent
+    context: Context
+    memories: list[Memory]  # of the context's tokens, one a block
 
 
 class LatentTransformer(nn.Module):
@@ -54,27 +62,36 @@ class LatentTransformer(nn.Module):
 
     def forward(self, noisy: Tensor, time: Tensor, known: Known) -> Prediction:
         """noisy (B, C, h, w) at flow times (B,) in [0, 1]: 0 is noise, 1 the target."""
-        context = self.context(known)
-        velocity = self.velocity(noisy, time, known, context)
-        return Prediction(velocity, context.findings, context.changes)
+        reading = self.read(known)
+        velocity = self.velocity(noisy, time, reading)
+        return Prediction(velocity, reading.context.findings, reading.context.changes)
 
-    def velocity(self, noisy: Tensor, time: Tensor, known: Known, context: Context) -> Tensor:
-        """(B, C, h, w); ``context`` is that of ``known``, made once for all times."""
+    def read(self, known: Known) -> Reading:
+        """All that does not depend on the noisy target: it is made once for all flow times."""
+        context = self.context(known)
         is_given = known.is_given[:, MODALITIES.index("previous"), None, None, None]
-        previous = torch.where(is_given, known.previous, self.null_previous)
-        grid = self.embed(torch.cat([noisy, previous], dim=1))  # (B, W, h / p, w / p)
+        return Reading(
+            previous=torch.where(is_given, known.previous, self.null_previous),
+            context=context,
+            memories=[
+                block.look.remember(context.tokens, context.is_token) for block in self.blocks
+            ],
+        )
+
+    def velocity(self, noisy: Tensor, time: Tensor, reading: Reading) -> Tensor:
+        """(B, C, h, w)."""
+        grid = self.embed(torch.cat([noisy, reading.previous], dim=1))  # (B, W, h / p, w / p)
         rows, columns = grid.shape[2:]
         width = grid.shape[1]
         tokens = grid.flatten(2).transpose(1, 2)  # (B, N, W)
         tokens = tokens + grid_sines(rows, columns, width, grid.device).to(tokens)
         # Times lie in [0, 1]: periods from one hundredth to four, as sines of hours take others.
-        vector = context.vector + self.embed_time(sines(time, width, 4.0, 0.01))
-        look = (context.tokens, context.is_token)
-        for block in self.blocks:
+        vector = reading.context.vector + self.embed_time(sines(time, width, 4.0, 0.01))
+        for block, memory in zip(self.blocks, reading.memories, strict=True):
             if self.checkpointing and self.training:
-                tokens = checkpoint(block, tokens, vector, None, look, use_reentrant=False)
+                tokens = checkpoint(block, tokens, vector, None, memory, use_reentrant=False)
             else:
-                tokens = block(tokens, vector, None, look)
+                tokens = block(tokens, vector, None, memory)
         shift, scale = self.steer(silu(vector))[:, None].chunk(2, dim=-1)
         patches = self.out(self.norm(tokens) * (1 + scale) + shift)  # (B, N, C p p)
         return self._unpatch(patches, rows, columns)
