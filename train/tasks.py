@@ -14,7 +14,15 @@ from train.checkpoint import MODEL_FILE, choose_checkpoint
 from train.settings import FitSettings, find_config
 from train.task import Task
 
-NAMES = ("ddl_cxr", "clip", "ehrxdiff", "table_classifier", "diff3m", "classifier")
+NAMES = (
+    "ddl_cxr",
+    "clip",
+    "ehrxdiff",
+    "table_classifier",
+    "diff3m",
+    "future",
+    "classifier",
+)
 SHIPPED = "."  # below train/config
 STARTS = ("clip", "stage1", "unet_weights")  # settings that name trained weights to begin with
 
@@ -69,6 +77,10 @@ def types_of(task: Any, source: str) -> tuple[type[FitSettings], Callable[..., A
             from train.table_classifier import TableClassifierSettings, TableClassifierTask
 
             return TableClassifierSettings, TableClassifierTask
+        case "future":
+            from train.future import Future, FutureSettings
+
+            return FutureSettings, Future
     raise ContractError(f"{source}: task is {task!r}; known are {', '.join(NAMES)}")
 
 

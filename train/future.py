@@ -1,0 +1,227 @@
+"""The task `future`: flow matching of the target's latent, and what changes from the last film.
+
+Shapes: B samples; C, h, w of a latent; L findings, K of their changes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from cxrfuture_data import Dataset
+from cxrfuture_data.batch import AnyBatch, PairBatch
+from cxrfuture_data.collate import hour_columns
+from cxrfuture_data.labels import UNCERTAIN
+from cxrfuture_data.posterior import HIGHEST_LOGVAR, LOWEST_LOGVAR
+from cxrfuture_data.schema import ContractError
+from cxrfuture_data.settings import Settings
+from cxrfuture_data.split import Split
+from cxrfuture_data.view import VIEWS, View
+from train import draw, flow
+from train.flow import FlowSampler, FlowSettings, Guidance
+from train.model.known import MODALITIES, Known
+from train.model.latent_transformer import LatentTransformer
+from train.model.shape import DataShape, TransformerSettings
+from train.settings import FitSettings, Positive, Share, Weight
+from train.task import Moment
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class Use(Settings):
+    """What the model is told at all; what is not used is unknown to it in training and after."""
+
+    previous: bool
+    hours: bool
+    events: bool
+    demographics: bool
+
+
+class Drop(Settings):
+    """How often a modality is told as unknown in training, each by itself."""
+
+    previous: Share
+    hours: Share
+    events: Share
+    demographics: Share
+
+
+class FutureSettings(FitSettings):
+    model: TransformerSettings
+    max_events: Positive | None  # of a window, the newest
+    use: Use
+    drop: Drop
+    flow: FlowSettings
+    findings_weight: Weight
+    changes_weight: Weight
+    sampler: FlowSampler
+    guidance: Guidance
+
+
+@dataclass(frozen=True)
+class Future:
+    """Latents are standardised by each channel's training mean and spread, and un-standardised at
+    the end."""
+
+    settings: FutureSettings
+    data: Dataset
+
+    @property
+    def view(self) -> View:
+        """Modalities that are not used are not read."""
+        use = self.settings.use
+        return replace(
+            VIEWS["future.pair"],
+            hours=use.hours,
+            events="vectors" if use.events else "none",
+            max_events=self.settings.max_events,
+        )
+
+    @property
+    def losses(self) -> Sequence[str]:
+        return ("loss", "velocity", "findings", "changes")
+
+    @property
+    def averaged(self) -> Sequence[str]:
+        return ("",)
+
+    def select(self, split: Split) -> Split:
+        return split
+
+    def build(self) -> nn.Module:
+        channels, rows, columns = self.data.manifest.latent.shape
+        body = self.data.manifest.recipe.body["window"]
+        if self.settings.use.hours and not body["hourly"]:
+            raise ContractError(
+                f"{self.data.source}: keeps no hourly record; set use.hours=false, or build the "
+                "recipe future"
+            )
+        patch = self.settings.model.patch
+        if rows % patch or columns % patch:
+            raise ContractError(
+                f"model.patch {patch} does not divide latents of {rows} x {columns}; change it"
+            )
+        shape = DataShape(
+            channels=channels,
+            hour_columns=hour_columns(self.data, "pair"),
+            event_width=self.data.manifest.embeddings.dimensions,
+        )
+        return LatentTransformer(self.settings.model, shape)
+
+    def losses_of(self, model: nn.Module, batch: AnyBatch[Tensor], at: Moment) -> dict[str, Tensor]:
+        pairs = _pairs(batch)
+        randoms = draw.generators(pairs.keys, at.purpose, at.seed, at.step)
+        previous = self.standardise(draw_latent(pairs.previous, randoms))
+        target = self.standardise(draw_latent(pairs.target, randoms)).to(at.device)
+        noise = draw.draw_normal(randoms, target.shape[1:]).to(at.device)
+        time = flow.draw_time(randoms, self.settings.flow).to(at.device)
+        dropped = self._draw_dropped(randoms) if at.is_training else None
+        known = Known.of(pairs, previous, self._is_given(len(previous), dropped)).to(at.device)
+
+        predicted = model(flow.mix(noise, target, time), time, known)
+        velocity = (predicted.velocity.float() - (target - noise)).square().mean()
+        findings = findings_loss(predicted.findings, pairs.labels, pairs.label_known)
+        changes = changes_loss(predicted.changes, pairs.changes, pairs.changes_known)
+        loss = (
+            velocity
+            + self.settings.findings_weight * findings
+            + self.settings.changes_weight * changes
+        )
+        return dict(zip(self.losses, (loss, velocity, findings, changes), strict=True))
+
+    @torch.no_grad()
+    def generate(self, model: Any, batch: AnyBatch[Tensor], seed: int) -> Tensor:
+        """(B, C, h, w), as the dataset scales latents."""
+        pairs = _pairs(batch)
+        device = next(model.parameters()).device
+        known = self._known(pairs, device)
+        randoms = draw.generators(pairs.keys, "generate", seed)
+        noise = draw.draw_normal(randoms, known.previous.shape[1:]).to(device)
+        velocity = guided_velocity(model, known, self.settings.guidance)
+        made = flow.integrate(velocity, noise, self.settings.sampler).float().cpu()
+        mean, spread = self._moments()
+        return made * spread + mean
+
+    @torch.no_grad()
+    def predict(self, model: Any, batch: AnyBatch[Tensor]) -> tuple[Tensor, Tensor]:
+        """Probabilities of the target's findings (B, L) and of the changes (B, L, K), on the CPU,
+        without drawing it."""
+        context = model.context(self._known(_pairs(batch), next(model.parameters()).device))
+        return context.findings.float().sigmoid().cpu(), context.changes.float().softmax(-1).cpu()
+
+    def standardise(self, latent: Tensor) -> Tensor:
+        """(B, C, h, w): of mean 0 and spread 1 over the training films, channel by channel."""
+        mean, spread = self._moments()
+        return (latent - mean) / spread
+
+    def _known(self, pairs: PairBatch[Tensor], device: torch.device) -> Known:
+        """Of samples to be drawn: the previous latent is its posterior's mean."""
+        previous = self.standardise(pairs.previous[:, 0].float())
+        return Known.of(pairs, previous, self._is_given(len(previous), None)).to(device)
+
+    def _moments(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation, (C, 1, 1) each."""
+        found = self.data.statistics.latent
+        mean = torch.tensor(found.channel_mean)[:, None, None]
+        spread = torch.tensor(found.channel_std)[:, None, None]
+        return mean, torch.where(spread > 0, spread, 1.0)
+
+    def _draw_dropped(self, randoms: Sequence[torch.Generator]) -> Tensor:
+        """(B, 4) bool."""
+        chances = [getattr(self.settings.drop, name) for name in MODALITIES]
+        return torch.stack([draw.draw_uniform(randoms) < chance for chance in chances], dim=1)
+
+    def _is_given(self, samples: int, dropped: Tensor | None) -> Tensor:
+        """(B, 4) bool, in the order of MODALITIES."""
+        used = torch.tensor([getattr(self.settings.use, name) for name in MODALITIES])
+        given = used.expand(samples, -1)
+        return given if dropped is None else given & ~dropped
+
+
+def guided_velocity(model: LatentTransformer, known: Known, guidance: Guidance) -> flow.Velocity:
+    """The velocity at any time; rows without a modality share the forward with the full ones, and
+    only those of modalities whose scale is not 1 are there."""
+    names = [name for name in MODALITIES if getattr(guidance, name) != 1]
+    scales = [getattr(guidance, name) for name in names]
+    rows = known.without([None, *names])
+    reading = model.read(rows)
+
+    def velocity(noisy: Tensor, time: Tensor) -> Tensor:
+        times = 1 + len(names)
+        noisy, time = noisy.repeat(times, 1, 1, 1), time.repeat(times)
+        found = model.velocity(noisy, time, reading).float()
+        return flow.guide(found.unflatten(0, (times, -1)), scales)
+
+    return velocity
+
+
+def draw_latent(posterior: Tensor, randoms: Sequence[torch.Generator]) -> Tensor:
+    """(B, 2, C, h, w), mean and log-variance -> one draw (B, C, h, w)."""
+    mean, logvar = posterior.float().unbind(1)
+    spread = torch.exp(logvar.clamp(LOWEST_LOGVAR, HIGHEST_LOGVAR) / 2)
+    return mean + spread * draw.draw_normal(randoms, mean.shape[1:])
+
+
+def findings_loss(logits: Tensor, labels: Tensor, label_known: Tensor) -> Tensor:
+    """Mean binary cross-entropy of raw labels (B, L), where a report says present or absent."""
+    is_said = (label_known & (labels != UNCERTAIN)).to(logits.device)
+    target = (labels == 1).to(logits.device, torch.float32)
+    each = binary_cross_entropy_with_logits(logits.float(), target, reduction="none")
+    return (each * is_said).sum() / is_said.sum().clamp(min=1)
+
+
+def changes_loss(logits: Tensor, changes: Tensor, changes_known: Tensor) -> Tensor:
+    """Mean cross-entropy of logits (B, L, K) where the change (B, L) is known."""
+    is_known = changes_known.to(logits.device)
+    target = changes.to(logits.device, torch.int64)
+    each = cross_entropy(logits.float().movedim(-1, 1), target, reduction="none")  # (B, L)
+    return (each * is_known).sum() / is_known.sum().clamp(min=1)
+
+
+def _pairs(batch: AnyBatch[Tensor]) -> PairBatch[Tensor]:
+    assert isinstance(batch, PairBatch)
+    return batch
