@@ -71,6 +71,10 @@ def sigmoid(value):
     return 1 / (1 + np.exp(-value))
 
 
+def mean_of_samples(each, known):
+    return np.mean([row[is_known].mean() for row, is_known in zip(each, known, strict=True)])
+
+
 def test_losses_are_those_of_a_few_lines_of_numpy():
     random = np.random.default_rng(0)
     logits = random.normal(size=(3, 14)).astype(np.float32)
@@ -80,14 +84,24 @@ def test_losses_are_those_of_a_few_lines_of_numpy():
     chance = sigmoid(logits)
     each = -np.log(np.where(labels == 1, chance, 1 - chance))
     found = findings_loss(*map(torch.from_numpy, (logits, labels, known)))
-    assert found.item() == pytest.approx(each[said].mean(), rel=1e-5)
+    assert found.item() == pytest.approx(mean_of_samples(each, said), rel=1e-5)
 
     logits = random.normal(size=(3, 14, 5)).astype(np.float32)
     changes = random.integers(0, 5, (3, 14)).astype(np.int8)
     shares = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
     each = -np.log(np.take_along_axis(shares, changes[..., None].astype(int), -1)[..., 0])
     found = changes_loss(*map(torch.from_numpy, (logits, changes, known)))
-    assert found.item() == pytest.approx(each[known].mean(), rel=1e-5)
+    assert found.item() == pytest.approx(mean_of_samples(each, known), rel=1e-5)
+
+
+def test_the_parts_of_a_batch_have_its_mean_loss():
+    """As on two ranks, whichever labels are known on each."""
+    random = torch.Generator().manual_seed(3)
+    logits, known = torch.randn(4, 14, generator=random), torch.rand(4, 14, generator=random) < 0.3
+    labels = (torch.rand(4, 14, generator=random) < 0.5).to(torch.int8)
+    whole = findings_loss(logits, labels, known)
+    parts = [findings_loss(logits[at], labels[at], known[at]) for at in (slice(2), slice(2, 4))]
+    torch.testing.assert_close(sum(parts) / 2, whole)
 
 
 def test_no_known_label_costs_nothing():

@@ -207,19 +207,25 @@ def draw_latent(posterior: Tensor, randoms: Sequence[torch.Generator]) -> Tensor
 
 
 def findings_loss(logits: Tensor, labels: Tensor, label_known: Tensor) -> Tensor:
-    """Mean binary cross-entropy of raw labels (B, L), where a report says present or absent."""
-    is_said = (label_known & (labels != UNCERTAIN)).to(logits.device)
+    """Binary cross-entropy of raw labels (B, L), where a report says present or absent."""
+    is_said = label_known & (labels != UNCERTAIN)
     target = (labels == 1).to(logits.device, torch.float32)
     each = binary_cross_entropy_with_logits(logits.float(), target, reduction="none")
-    return (each * is_said).sum() / is_said.sum().clamp(min=1)
+    return mean_of_known(each, is_said)
 
 
 def changes_loss(logits: Tensor, changes: Tensor, changes_known: Tensor) -> Tensor:
-    """Mean cross-entropy of logits (B, L, K) where the change (B, L) is known."""
-    is_known = changes_known.to(logits.device)
+    """Cross-entropy of logits (B, L, K) where the change (B, L) is known."""
     target = changes.to(logits.device, torch.int64)
     each = cross_entropy(logits.float().movedim(-1, 1), target, reduction="none")  # (B, L)
-    return (each * is_known).sum() / is_known.sum().clamp(min=1)
+    return mean_of_known(each, changes_known)
+
+
+def mean_of_known(each: Tensor, is_known: Tensor) -> Tensor:
+    """A mean over what is known of a sample (B, L), then over samples, so that it does not matter
+    which samples share a rank; one of which nothing is known costs nothing."""
+    known = is_known.to(each)
+    return ((each * known).sum(1) / known.sum(1).clamp(min=1)).mean()
 
 
 def _pairs(batch: AnyBatch[Tensor]) -> PairBatch[Tensor]:
