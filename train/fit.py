@@ -45,7 +45,15 @@ from train.tasks import make_task, start_digests
 CONFIG_FILE, METRICS_FILE = "config.yaml", "metrics.json"
 LOSS_FILE, VALID_FILE = "loss.jsonl", "valid.jsonl"
 # May change on resume: none of them changes what a step computes.
-FREE_SETTINGS = {"sampler", "accumulate", "checkpoint_steps", "workers", "trackers", "compile"}
+FREE_SETTINGS = {
+    "sampler",
+    "guidance",
+    "accumulate",
+    "checkpoint_steps",
+    "workers",
+    "trackers",
+    "compile",
+}
 
 
 @dataclass(frozen=True)
