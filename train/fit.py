@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -191,6 +192,9 @@ def train(run: Run, done: int) -> None:
             if accelerator.is_main_process:
                 write_loss(run.out / LOSS_FILE, step, mean)
                 rate = settings.batch_size / (time.monotonic() - began)
+                left = timedelta(
+                    seconds=round((steps.stop - step - 1) * settings.batch_size / rate)
+                )
                 accelerator.log({f"train/{name}": value for name, value in mean.items()}, step)
                 advance(
                     1, f"{next(iter(mean))} {next(iter(mean.values())):.4f}, {rate:.1f} samples/s"
