@@ -192,13 +192,11 @@ def train(run: Run, done: int) -> None:
             if accelerator.is_main_process:
                 write_loss(run.out / LOSS_FILE, step, mean)
                 rate = settings.batch_size / (time.monotonic() - began)
-                left = timedelta(
-                    seconds=round((steps.stop - step - 1) * settings.batch_size / rate)
-                )
+                seconds = (plan.steps - step - 1) * settings.batch_size / rate
+                name, value = next(iter(mean.items()))
+                left = timedelta(seconds=round(seconds))
+                advance(1, f"{name} {value:.4f}, {rate:.1f} samples/s, {left} left")
                 accelerator.log({f"train/{name}": value for name, value in mean.items()}, step)
-                advance(
-                    1, f"{next(iter(mean))} {next(iter(mean.values())):.4f}, {rate:.1f} samples/s"
-                )
             if plan.is_look(step + 1) and not is_stopping:
                 look(run, step + 1)
             is_due = (step + 1) % settings.checkpoint_steps == 0 or step + 1 == plan.steps
