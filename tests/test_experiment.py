@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from train.experiment.compare import other_patients
+from train.experiment.pairs import other_patients
 from train.experiment.probe import fit_probe, judge
 from train.experiment.score import Records, by_finding, interval, score
 
