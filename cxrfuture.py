@@ -28,6 +28,7 @@ from cxrfuture_data.schema import ContractError
 from etl.bench_command import bench
 from etl.cache_command import cache
 from train import command as training
+from train import evaluation_command as evaluation
 
 app = typer.Typer(
     help="MIMIC-IV and MIMIC-CXR to sharded datasets, and models trained on them.",
@@ -41,6 +42,9 @@ app.add_typer(cache, name="cache")
 app.command("train")(training.train)
 app.command("sample")(training.sample)
 app.command("fit_diffusion")(training.fit_diffusion)
+app.command("import_unet")(training.import_unet)
+for command in (evaluation.generate, evaluation.evaluate, evaluation.table, evaluation.anomaly):
+    app.command()(command)
 
 
 def _run_stage(stage: str, params_file: Path, *recipe: str | None) -> None:

@@ -61,6 +61,9 @@ def _first_problem(kind: type[Settings], error: ValidationError) -> str:
         near = difflib.get_close_matches(str(problem["loc"][-1]), _keys(kind), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         return f"unknown key {key!r}{hint}{more}"
+    if problem["type"] == "value_error" and isinstance(problem["input"], dict):  # of several keys
+        where = f"{key}: " if key else ""
+        return f"{where}{problem['msg'].removeprefix('Value error, ')}{more}"
     return f"{key}: {problem['msg']}, found {problem['input']!r}{more}"
 
 

@@ -173,3 +173,32 @@ def bench_loader(
         peers, samples, batch_size, rounds, seed, remote, way or known, workers or [0, 2]
     )
     module.run_loader_bench(chosen, as_json)
+
+
+@bench.command("train")
+def bench_train(
+    config: Annotated[str, typer.Argument(help="A config of ddl_cxr, or a .yaml.")] = "ddl_cxr",
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change a setting, as unet.res_blocks=2; repeatable."),
+    ] = None,
+    authors: Annotated[
+        Path | None, typer.Option(help="A checkout of DDL-CXR's repository: the peer.")
+    ] = None,
+    vae: Annotated[
+        str, typer.Option(help="The autoencoder that encodes in the loop: a config of fit_vae.")
+    ] = "ddl_cxr",
+    batch_size: Annotated[int, typer.Option(min=1, help="Pairs of a step.")] = 2,
+    hours: Annotated[int, typer.Option(min=1, help="Of each pair's record.")] = 48,
+    rounds: Annotated[int, typer.Option(min=1, help="Steps of each way, in turn.")] = 5,
+    small: Annotated[
+        str | None, typer.Option(help="A second config, to compare encoding in the loop with.")
+    ] = "ddl_cxr-tiny",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """A training step, beside the authors' UNet and beside encoding films in the loop."""
+    module = import_part("train.bench", "train")
+    chosen = module.TrainBench(
+        config, changes or (), authors, vae, batch_size, hours, rounds, small
+    )
+    module.run_train_bench(chosen, as_json)

@@ -8,7 +8,7 @@ import torch
 from tiny_build import build_dataset
 from tiny_train import ddl_cxr_settings
 
-from cxrfuture_data import open_dataset
+from cxrfuture_data import ContractError, open_dataset
 from cxrfuture_data.batch import convert
 from train.ddl_cxr import DdlCxr, draw
 from train.task import Moment
@@ -128,3 +128,15 @@ def test_a_sample_is_drawn_the_same_in_any_batch(data, batch, without):
     assert both.shape == batch.target[:, 0].shape
     assert torch.allclose(both[1:2], single, atol=1e-4)
     assert not torch.allclose(both, again)
+
+
+def test_a_run_begins_with_an_imported_unet(data, tmp_path):
+    """Of the folder that `cxrfuture import_unet` writes; one of another shape is refused."""
+    _, model = built(data)
+    model.unet.save_pretrained(tmp_path / "unet")
+    task = DdlCxr(ddl_cxr_settings(unet_weights=str(tmp_path / "unet")), data)
+    begun = task.build().unet.state_dict()
+    assert all(torch.equal(begun[name], value) for name, value in model.unet.state_dict().items())
+    other = ddl_cxr_settings(unet_weights=str(tmp_path / "unet"), without=["previous"])
+    with pytest.raises(ContractError, match="not of the UNet that the settings describe"):
+        DdlCxr(other, data).build()

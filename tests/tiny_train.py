@@ -33,6 +33,7 @@ def ddl_cxr_settings(**changes):
         "fidelity": "corrected",
         "without": [],
         "select_by": "simple",
+        "unet_weights": None,
         "unet": {
             "channels": [8, 16],
             "res_blocks": 1,

@@ -79,3 +79,26 @@ def fit_diffusion(params: ParamsFile = DEFAULT_PARAMS) -> None:
     codec = settings.weights_of(chosen.recipe)
     request = drawing.Request(dataset, codec, splits[0], 0, chosen.seed)
     drawing.draw_film(out, request, out / "sample.png")
+
+
+def import_unet(
+    checkpoint: Annotated[Path, typer.Argument(help="A .ckpt, .pt, .pth or .safetensors.")],
+    out: Annotated[Path, typer.Argument(help="A new folder, for unet_weights.")],
+    family: Annotated[
+        str | None,
+        typer.Option(
+            help="ddl_cxr, ehrxdiff or stable-diffusion: its heads; its shape is checked."
+        ),
+    ] = None,
+    heads: Annotated[int | None, typer.Option(help="Heads of every level.")] = None,
+    head_width: Annotated[int | None, typer.Option(help="Or how wide each is.")] = None,
+    weights: Annotated[str, typer.Option(help="raw, or ema: the averaged ones.")] = "ema",
+    norm_groups: Annotated[int, typer.Option(min=1, help="Groups of its GroupNorm.")] = 32,
+) -> None:
+    """A published CompVis UNet (DDL-CXR, EHRXDiff, Stable Diffusion) -> weights for `train`."""
+    chosen = None
+    if heads is not None or head_width is not None:
+        chosen = import_part("train.model.compvis_unet", "train").Heads(heads, head_width)
+    import_part("train.unet_checkpoint", "train").import_unet(
+        checkpoint, out, family, chosen, weights, norm_groups
+    )

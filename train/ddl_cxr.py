@@ -7,6 +7,7 @@ alone, as the released code does. In both the findings head is trained (8.4: the
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
@@ -22,6 +23,7 @@ from train.draw import draw_normal, draw_rows, draw_timestep, generators
 from train.model.denoiser import Denoiser
 from train.settings import FitSettings, HistorySettings, SamplerSettings, UnetSettings, Weight
 from train.task import Moment
+from train.unet_checkpoint import start_unet
 
 Part = Literal["previous", "window", "contrast", "findings"]
 
@@ -42,6 +44,7 @@ class DdlCxrSettings(FitSettings):
     fidelity: Literal["corrected", "published"]
     without: list[Part]
     unet: UnetSettings
+    unet_weights: str | None  # a folder of `cxrfuture import_unet` to begin with
     history: HistorySettings
     objective: ObjectiveSettings
     sampler: SamplerSettings
@@ -76,7 +79,7 @@ class DdlCxr:
 
     def build(self) -> Denoiser:
         settings = self.settings
-        return Denoiser(
+        model = Denoiser(
             settings.unet,
             settings.history,
             len(self.data.statistics.latent.channel_mean),
@@ -84,6 +87,9 @@ class DdlCxr:
             has_previous="previous" not in settings.without,
             has_findings=self._has("findings"),
         )
+        if settings.unet_weights is not None:
+            start_unet(model.unet, Path(settings.unet_weights))
+        return model
 
     def losses_of(self, model: nn.Module, batch: AnyBatch[Tensor], at: Moment) -> dict[str, Tensor]:
         """DDL-CXR's three losses (8.4)."""

@@ -20,12 +20,15 @@ BETA_FIRST, BETA_LAST = 0.0015, 0.0195
 Predict = Callable[[Tensor, Tensor], Tensor]  # noisy (B, C, h, w), timestep (B,) -> noise
 
 
-def schedule() -> DDIMScheduler:
-    """Linear in the square root of beta (8.3); kept steps begin at 1, nothing is clipped (8.6)."""
+def schedule(beta_last: float = BETA_LAST) -> DDIMScheduler:
+    """Linear in the square root of beta (8.3); kept steps begin at 1, nothing is clipped (8.6).
+
+    EHRXDiff's differs in the last beta alone (specs ehrxdiff 9.3, 9.5).
+    """
     return DDIMScheduler(
         num_train_timesteps=TRAIN_STEPS,
         beta_start=BETA_FIRST,
-        beta_end=BETA_LAST,
+        beta_end=beta_last,
         beta_schedule="scaled_linear",
         prediction_type="epsilon",
         clip_sample=False,

@@ -6,11 +6,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from cxrfuture_data import Dataset
+from cxrfuture_data import ContractError, Dataset
 from cxrfuture_data.batch import AnyBatch
-from train.checkpoint import State, choose_checkpoint, load_averaged, read_record
+from train.checkpoint import State
 from train.task import Generator
-from train.tasks import make_generator, parse_task_settings
+from train.trained import open_trained
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,6 @@ class Drawer:
     task: Generator
     model: nn.Module
     state: State
-    device: str
 
     @torch.inference_mode()
     def draw(self, batch: AnyBatch[Tensor], seed: int) -> Tensor:
@@ -30,11 +29,10 @@ class Drawer:
 
 def open_drawer(run: Path, data: Dataset) -> Drawer:
     """Of a run's folder, or one of its checkpoints; ``data`` is like what it was trained on."""
-    folder = choose_checkpoint(run)
-    state = read_record(State, folder)
-    task = make_generator(parse_task_settings(state.settings, str(folder)), data)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    with torch.random.fork_rng(devices=[]):
-        model = task.build()
-    load_averaged(folder, model)
-    return Drawer(task, model.eval().to(device), state, device)
+    trained = open_trained(run, data)
+    if not hasattr(trained.task, "generate"):
+        raise ContractError(
+            f"{run}: a run of {trained.task.settings.task}, which draws no film; name one of a "
+            "generator"
+        )
+    return Drawer(trained.task, trained.model, trained.state)  # type: ignore[arg-type]

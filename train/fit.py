@@ -40,7 +40,7 @@ from train.run_log import keep_losses, read_losses, write_config, write_loss
 from train.settings import FitSettings
 from train.stop import leave_together, remember_sigterm
 from train.task import Moment, Task
-from train.tasks import make_task
+from train.tasks import make_task, start_digests
 
 CONFIG_FILE, METRICS_FILE = "config.yaml", "metrics.json"
 LOSS_FILE, VALID_FILE = "loss.jsonl", "valid.jsonl"
@@ -137,7 +137,11 @@ def open_run(dataset: Path, out: Path, settings: FitSettings, seed: int) -> Run:
     shards = [shard.sha256 for shard in data.manifest.kind("train", kind).shards]
     statistics = data.manifest.statistics.model_dump()
     made_from = digest(
-        settings.model_dump(mode="json", exclude=FREE_SETTINGS), seed, shards, statistics
+        settings.model_dump(mode="json", exclude=FREE_SETTINGS),
+        start_digests(settings),
+        seed,
+        shards,
+        statistics,
     )
     return Run(out, task, plan, train, valid, made_from, accelerator, trained)
 

@@ -55,7 +55,7 @@ def draw_film(run: Path, request: Request, png: Path) -> None:
         for film in (found.previous, found.target)
     )
     latents = torch.cat([previous, generated, target])
-    codec = load_codec(request.codec, drawer.device)
+    codec = load_codec(request.codec, "cuda" if torch.cuda.is_available() else "cpu")
     films = codec.decode(latents).cpu().numpy()  # (3, H, W)
     gap = np.zeros((films.shape[1], GAP), np.uint8)
     with publish(png) as part:

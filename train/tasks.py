@@ -8,12 +8,15 @@ from typing import Any
 import yaml
 
 from cxrfuture_data import ContractError, Dataset
+from cxrfuture_data.publish import file_sha256
 from cxrfuture_data.settings import parse_settings, read_yaml
+from train.checkpoint import MODEL_FILE, choose_checkpoint
 from train.settings import FitSettings, find_config
-from train.task import Generator, Task
+from train.task import Task
 
-NAMES = ("ddl_cxr", "future")
+NAMES = ("ddl_cxr", "clip", "ehrxdiff", "table_classifier", "diff3m", "classifier", "future")
 SHIPPED = "."  # below train/config
+STARTS = ("clip", "stage1", "unet_weights")  # settings that name trained weights to begin with
 
 
 def read_task_settings(name: str, changes: Sequence[str] = ()) -> FitSettings:
@@ -38,14 +41,6 @@ def make_task(settings: FitSettings, data: Dataset) -> Task:
     return task
 
 
-def make_generator(settings: FitSettings, data: Dataset) -> Generator:
-    """The same, of a task that draws target latents."""
-    task = make_task(settings, data)
-    if not hasattr(task, "generate"):
-        raise ContractError(f"a run of {settings.task} draws no film; name one of a generator")
-    return task  # type: ignore[return-value]
-
-
 def types_of(task: Any, source: str) -> tuple[type[FitSettings], Callable[..., Any]]:
     """The settings' class and what makes the task; each is imported when it is asked for."""
     match task:
@@ -57,6 +52,27 @@ def types_of(task: Any, source: str) -> tuple[type[FitSettings], Callable[..., A
             from train.future import Future, FutureSettings
 
             return FutureSettings, Future
+        case "classifier":
+            from train.classifier import ClassifierSettings, ClassifierTask
+
+            return ClassifierSettings, ClassifierTask
+        case "diff3m":
+            from train.diff3m import Diff3MTask
+            from train.diff3m_settings import Diff3MSettings
+
+            return Diff3MSettings, Diff3MTask
+        case "clip":
+            from train.clip import ClipSettings, ClipTask
+
+            return ClipSettings, ClipTask
+        case "ehrxdiff":
+            from train.ehrxdiff import EhrxdiffSettings, EhrxdiffTask
+
+            return EhrxdiffSettings, EhrxdiffTask
+        case "table_classifier":
+            from train.table_classifier import TableClassifierSettings, TableClassifierTask
+
+            return TableClassifierSettings, TableClassifierTask
     raise ContractError(f"{source}: task is {task!r}; known are {', '.join(NAMES)}")
 
 
@@ -88,6 +104,24 @@ def _number_or(value: Any) -> Any:
         except ValueError:
             return value
     return value
+
+
+def trained_settings(value: dict[str, Any], source: str) -> FitSettings:
+    """Those of trained weights, which need the ones they began with no more."""
+    return parse_task_settings(value | {name: None for name in STARTS if name in value}, source)
+
+
+def start_digests(settings: FitSettings) -> list[str]:
+    """sha256 of the weights that a run is to begin with, wherever its settings name some."""
+    found = []
+    for name in STARTS:
+        folder = getattr(settings, name, None)
+        if folder is not None:
+            path = Path(folder)
+            weights = [path] if path.is_file() else sorted(path.glob("*.safetensors"))
+            weights = weights or [choose_checkpoint(path) / MODEL_FILE]
+            found += [file_sha256(file) for file in weights]
+    return found
 
 
 def read_run_settings(run: Path) -> FitSettings:
