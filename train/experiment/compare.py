@@ -7,6 +7,7 @@ OUT/result.json and OUT/table.md hold numbers of whole cohorts only.
 
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,11 +25,12 @@ from cxrfuture_data.schema import FINDINGS as LABELS
 from cxrfuture_data.view import VIEWS, View
 from train.drawer import Drawer, open_drawer
 from train.experiment.markdown import as_markdown
-from train.experiment.pairs import Pairs, parts_of, read_all, shuffle_windows, standardise
+from train.experiment.pairs import AT_ONCE, Pairs, parts_of, read_all, shuffle_windows, standardise
 from train.experiment.probe import Probe, judge, open_judge
 from train.experiment.score import SUBSETS, Records, Score, by_finding, interval, score
 from train.experiment.truth import FINDINGS, PairTruth, read_truth
 from train.future import Future
+from train.generate import generate_split
 
 MODEL, WITHOUT, SHUFFLED, PREVIOUS = "model", "model, no window", "model, shuffled", "previous film"
 HEAD = "findings head of the "
@@ -55,21 +57,33 @@ class Judging:
         """(N, L) probabilities of latents as the dataset scales them."""
         return judge(self.probe, standardise(self.data, latents.float()))
 
+    def mean_answers(self, drawn: Sequence[Tensor]) -> Answers:
+        """Of several draws a pair."""
+        return np.mean([self.answers(latents) for latents in drawn], axis=0)
 
-def compare(judging: Judging, drawer: Drawer, without: Drawer, seeds: int) -> dict[str, Any]:
+    def generated(self, run: Path, seed: int) -> Tensor:
+        """What a run draws for the test pairs; kept in its folder."""
+        found = generate_split(run, self.data.path, "test", seed, batch_size=AT_ONCE)
+        assert found.keys == self.pairs.keys
+        return torch.from_numpy(found.latents)
+
+
+def compare(judging: Judging, run: Path, without: Path, seeds: Sequence[int]) -> dict[str, Any]:
     """Every row's AUROC on diff, same and all, with intervals, and the differences that count."""
-    shuffled = shuffle_windows(judging.pairs, judging.patients)
     rows = trivial_rows(judging)
-    for name, made_by, pairs in (
-        (MODEL, drawer, judging.pairs),
-        (WITHOUT, without, judging.pairs),
-        (SHUFFLED, drawer, shuffled),
-    ):
-        drawn = [judging.answers(draw_all(made_by, pairs, seed)) for seed in range(seeds)]
-        rows[name] = np.mean(drawn, axis=0)
-        rows[f"{HEAD}{name}"] = head(made_by, pairs)
+    for name, made_by in ((MODEL, run), (WITHOUT, without)):
+        rows[name] = judging.mean_answers([judging.generated(made_by, seed) for seed in seeds])
+        rows[HEAD + name] = head(open_drawer(made_by, judging.data), judging.pairs)
+    shuffled = shuffle_windows(judging.pairs, judging.patients)
+    drawer = open_drawer(run, judging.data)
+    rows[SHUFFLED] = judging.mean_answers([draw_all(drawer, shuffled, seed) for seed in seeds])
+    rows[HEAD + SHUFFLED] = head(drawer, shuffled)
     patients = len(np.unique(judging.patients))
-    result: dict[str, Any] = {"pairs": len(judging.patients), "patients": patients, "draws": seeds}
+    result: dict[str, Any] = {
+        "pairs": len(judging.patients),
+        "patients": patients,
+        "draws": len(seeds),
+    }
     return result | {kind: table(rows, records) for kind, records in records_of(judging).items()}
 
 
@@ -182,9 +196,9 @@ def main(
     began = time.monotonic()
     try:
         data = open_dataset(dataset)
-        drawer, without = open_drawer(run, data), open_drawer(run_without, data)
-        judging = make_judging(data, truth, open_judge(judged, data), drawer.task.view)
-        result = compare(judging, drawer, without, seeds)
+        view = open_drawer(run, data).task.view
+        judging = make_judging(data, truth, open_judge(judged, data), view)
+        result = compare(judging, run, run_without, range(seeds))
     except ContractError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
