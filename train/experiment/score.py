@@ -111,13 +111,13 @@ def auroc(rank: npt.NDArray[np.int64], is_present: Flags, times: Array) -> tuple
 
 def by_finding(
     answers: npt.NDArray[np.floating], records: Records, subset: str
-) -> list[tuple[float, int, int]]:
-    """AUROC, records, and how many of them are present, finding by finding."""
-    found = []
+) -> list[tuple[float | None, int, int]]:
+    """AUROC (None: of one class), records, and how many are present, finding by finding."""
+    found: list[tuple[float | None, int, int]] = []
     for i in range(records.is_present.shape[1]):
         chosen = records.subsets[subset][:, i]
         rank = np.unique(answers[chosen, i], return_inverse=True)[1]
         is_present = records.is_present[chosen, i]
         value, count = auroc(rank, is_present, np.ones(len(rank)))
-        found.append((value, int(count), int(is_present.sum())))
+        found.append((None if np.isnan(value) else value, int(count), int(is_present.sum())))
     return found
