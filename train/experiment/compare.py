@@ -118,13 +118,12 @@ def head(drawer: Drawer, pairs: Pairs) -> Answers:
 
 
 def trivial_rows(judging: Judging) -> dict[str, Answers]:
-    """What needs no model: the target itself, the previous film and label, and the mean film."""
+    """What needs no model: the target itself, the previous film, and the mean film."""
     pairs = judging.pairs
     target = pairs.target[:, 0]
     return {
         "truth": judging.answers(target),
         PREVIOUS: judging.answers(pairs.previous[:, 0]),
-        "previous label": judging.truth.previous.astype(np.float64),
         "mean film": judging.answers(judging.mean_target.expand_as(target)),
     }
 
@@ -148,6 +147,8 @@ def records_of(judging: Judging) -> dict[str, Records]:
 
 
 def table(rows: dict[str, Answers], records: Records) -> dict[str, Any]:
+    """The previous label is that of the same source as the target's."""
+    rows = {"previous label": records.was_present.astype(np.float64), **rows}
     scores = {
         (name, subset): score(answers, records, subset)
         for name, answers in rows.items()

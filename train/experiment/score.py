@@ -19,9 +19,10 @@ Flags = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Records:
-    """What was found on the target (N, L), which records belong to each subset, and whose pairs
+    """What was found on the two films (N, L), which records belong to each subset, and whose pairs
     they are."""
 
+    was_present: Flags  # on the previous film
     is_present: Flags
     subsets: dict[str, Flags]
     patients: npt.NDArray[np.int64]
@@ -33,7 +34,7 @@ class Records:
         """A record is of ``diff`` if its finding differs between the two films."""
         differs = previous != target
         subsets = {"diff": known & differs, "same": known & ~differs, "all": known}
-        return cls(target, subsets, patients)
+        return cls(previous, target, subsets, patients)
 
     @cached_property
     def draws(self) -> npt.NDArray[np.float64]:
