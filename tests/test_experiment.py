@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from train.experiment.compare import other_patients
+from train.experiment.pairs import other_patients
 from train.experiment.probe import fit_probe, judge
 from train.experiment.score import Records, by_finding, interval, score
 
@@ -58,7 +58,7 @@ def test_a_finding_of_one_class_does_not_count():
     records.is_present[:, 1] = True
     answers = records.is_present.astype(float)
     assert score(answers, records, "all").value == 1
-    assert np.isnan(by_finding(answers, records, "all")[1][0])
+    assert by_finding(answers, records, "all")[1] == (None, 60, 60)
 
 
 def test_patients_are_drawn_whole_and_alike_for_every_row():

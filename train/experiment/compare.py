@@ -1,12 +1,13 @@
 """Judge what the experiment's runs draw for the test pairs, beside the rows they must beat.
 
-    python -m train.experiment.compare DATASET TRUTH RUN RUN_WITHOUT_WINDOW OUT
+    python -m train.experiment.compare DATASET TRUTH JUDGE RUN RUN_WITHOUT_WINDOW OUT
 
 OUT/result.json and OUT/table.md hold numbers of whole cohorts only.
 """
 
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,36 +19,34 @@ import typer
 from torch import Tensor
 
 from cxrfuture_data import ContractError, Dataset, open_dataset
-from cxrfuture_data.batch import PairBatch
 from cxrfuture_data.console import say
 from cxrfuture_data.publish import write_json
 from cxrfuture_data.schema import FINDINGS as LABELS
-from cxrfuture_data.split import Split
-from cxrfuture_data.view import VIEWS
+from cxrfuture_data.view import VIEWS, View
 from train.drawer import Drawer, open_drawer
 from train.experiment.markdown import as_markdown
-from train.experiment.probe import Probe, fit_probe, judge
+from train.experiment.pairs import AT_ONCE, Pairs, parts_of, read_all, shuffle_windows, standardise
+from train.experiment.probe import Probe, judge, open_judge
 from train.experiment.score import SUBSETS, Records, Score, by_finding, interval, score
 from train.experiment.truth import FINDINGS, PairTruth, read_truth
 from train.future import Future
+from train.generate import generate_split
 
-WINDOW_FIELDS = (
-    *("hours", "is_hour", "event", "event_row", "is_event"),
-    *("event_hours", "event_end_hours", "event_runs", "event_table"),
-)
-AT_ONCE = 64
 MODEL, WITHOUT, SHUFFLED, PREVIOUS = "model", "model, no window", "model, shuffled", "previous film"
-DIFFERENCES = ((MODEL, PREVIOUS), (MODEL, WITHOUT), (MODEL, SHUFFLED), (WITHOUT, PREVIOUS))
+HEAD = "findings head of the "
+DIFFERENCES = (
+    *((MODEL, PREVIOUS), (MODEL, WITHOUT), (MODEL, SHUFFLED), (WITHOUT, PREVIOUS)),
+    *((HEAD + MODEL, HEAD + WITHOUT), (HEAD + MODEL, HEAD + SHUFFLED)),
+)
 
 Answers = npt.NDArray[np.floating]
-Pairs = PairBatch[Tensor]
 
 
 @dataclass(frozen=True)
 class Judging:
     """The test pairs and what is needed to judge a latent of them."""
 
-    task: Future
+    data: Dataset
     probe: Probe
     pairs: Pairs
     truth: PairTruth
@@ -56,76 +55,51 @@ class Judging:
 
     def answers(self, latents: Tensor) -> Answers:
         """(N, L) probabilities of latents as the dataset scales them."""
-        return judge(self.probe, self.task.standardise(latents.float()))
+        return judge(self.probe, standardise(self.data, latents.float()))
+
+    def mean_answers(self, drawn: Sequence[Tensor]) -> Answers:
+        """Of several draws a pair."""
+        return np.mean([self.answers(latents) for latents in drawn], axis=0)
+
+    def generated(self, run: Path, seed: int) -> Tensor:
+        """What a run draws for the test pairs; kept in its folder."""
+        found = generate_split(run, self.data.path, "test", seed, batch_size=AT_ONCE)
+        assert found.keys == self.pairs.keys
+        return torch.from_numpy(found.latents)
 
 
-def compare(dataset: Path, truth: Path, run: Path, run_without: Path, seeds: int) -> dict[str, Any]:
+def compare(judging: Judging, run: Path, without: Path, seeds: Sequence[int]) -> dict[str, Any]:
     """Every row's AUROC on diff, same and all, with intervals, and the differences that count."""
-    began = time.monotonic()
-    data = open_dataset(dataset)
-    drawer, drawer_without = open_drawer(run, data), open_drawer(run_without, data)
-    judging = make_judging(data, truth, drawer)
     rows = trivial_rows(judging)
-    order = other_patients(judging.patients)
-    shuffled = replace(
-        judging.pairs, **{name: getattr(judging.pairs, name)[order] for name in WINDOW_FIELDS}
-    )
-    for name, made_by, pairs in (
-        (MODEL, drawer, judging.pairs),
-        (WITHOUT, drawer_without, judging.pairs),
-        (SHUFFLED, drawer, shuffled),
-    ):
-        drawn = [judging.answers(draw_all(made_by, pairs, seed)) for seed in range(seeds)]
-        rows[name] = np.mean(drawn, axis=0)
-        rows[f"{name}, one draw"] = drawn[0]
-    rows["findings head"] = head(drawer, judging.pairs)
-    rows["findings head, no window"] = head(drawer_without, judging.pairs)
-    rows["findings head, shuffled"] = head(drawer, shuffled)
-    result: dict[str, Any] = {"pairs": len(judging.patients), "draws": seeds}
-    result["patients"] = len(np.unique(judging.patients))
-    for kind, records in records_of(judging).items():
-        result[kind] = table(rows, records)
-    result["seconds"] = round(time.monotonic() - began)
-    return result
+    for name, made_by in ((MODEL, run), (WITHOUT, without)):
+        rows[name] = judging.mean_answers([judging.generated(made_by, seed) for seed in seeds])
+        rows[HEAD + name] = head(open_drawer(made_by, judging.data), judging.pairs)
+    shuffled = shuffle_windows(judging.pairs, judging.patients)
+    drawer = open_drawer(run, judging.data)
+    rows[SHUFFLED] = judging.mean_answers([draw_all(drawer, shuffled, seed) for seed in seeds])
+    rows[HEAD + SHUFFLED] = head(drawer, shuffled)
+    patients = len(np.unique(judging.patients))
+    result: dict[str, Any] = {
+        "pairs": len(judging.patients),
+        "patients": patients,
+        "draws": len(seeds),
+    }
+    return result | {kind: table(rows, records) for kind, records in records_of(judging).items()}
 
 
-def make_judging(data: Dataset, truth: Path, drawer: Drawer) -> Judging:
-    """Fit the judge on the training pairs' films, and read the test pairs."""
-    task = drawer.task
-    assert isinstance(task, Future)
-    train, test = data.split("train", "pair"), data.split("test", "pair")
-    known = read_truth(truth, train)
-    found = read_all(train, replace(VIEWS["future.pair"], hours=False, events="none"))
-    _, rows = np.unique(train.columns["target.dicom_id"], return_index=True)
-    targets = found.target[rows][:, 0].float()  # a film may be the target of several pairs
-    probe = fit_probe(task.standardise(targets), known.target[rows], seed=0)
+def make_judging(data: Dataset, truth: Path, probe: Probe, view: View) -> Judging:
+    """Read the test pairs, and the mean of the training targets."""
+    test = data.split("test", "pair")
+    films = replace(VIEWS["future.pair"], latents="mean", hours=False, events="none")
+    targets = read_all(data.split("train", "pair"), films).target
     return Judging(
-        task=task,
+        data=data,
         probe=probe,
-        pairs=read_all(test, task.view),
+        pairs=read_all(test, view),
         truth=read_truth(truth, test),
         patients=np.asarray(test.columns["subject_id"]),
-        mean_target=targets.mean(0),
+        mean_target=targets.float().mean(0),
     )
-
-
-def read_all(pairs: Split, view: Any) -> Pairs:
-    """One batch of all pairs, in the order of their columns."""
-    loader = pairs.loader(len(pairs), view, rank=0, world_size=1, training=False)
-    (batch,) = loader
-    loader.close()
-    assert isinstance(batch, PairBatch)
-    assert batch.keys == pairs.columns["key"].tolist()
-    return batch
-
-
-def other_patients(patients: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """(N,): for each pair one of another patient, each once."""
-    order = np.argsort(patients, kind="stable")
-    most = np.bincount(np.unique(patients, return_inverse=True)[1]).max()
-    found = np.empty_like(order)
-    found[order] = np.roll(order, most)
-    return found
 
 
 def draw_all(drawer: Drawer, pairs: Pairs, seed: int) -> Tensor:
@@ -143,25 +117,13 @@ def head(drawer: Drawer, pairs: Pairs) -> Answers:
     return torch.cat(found)[:, columns].numpy()
 
 
-def parts_of(pairs: Pairs) -> list[Pairs]:
-    """AT_ONCE pairs each."""
-    names = [name for name in vars(pairs) if name != "keys"]
-    found = []
-    for start in range(0, len(pairs.keys), AT_ONCE):
-        rows = slice(start, start + AT_ONCE)
-        fields = {name: getattr(pairs, name)[rows] for name in names}
-        found.append(replace(pairs, keys=pairs.keys[rows], **fields))
-    return found
-
-
 def trivial_rows(judging: Judging) -> dict[str, Answers]:
-    """What needs no model: the target itself, the previous film and label, and the mean film."""
+    """What needs no model: the target itself, the previous film, and the mean film."""
     pairs = judging.pairs
     target = pairs.target[:, 0]
     return {
         "truth": judging.answers(target),
         PREVIOUS: judging.answers(pairs.previous[:, 0]),
-        "previous label": judging.truth.previous.astype(np.float64),
         "mean film": judging.answers(judging.mean_target.expand_as(target)),
     }
 
@@ -185,6 +147,8 @@ def records_of(judging: Judging) -> dict[str, Records]:
 
 
 def table(rows: dict[str, Answers], records: Records) -> dict[str, Any]:
+    """The previous label is that of the same source as the target's."""
+    rows = {"previous label": records.was_present.astype(np.float64), **rows}
     scores = {
         (name, subset): score(answers, records, subset)
         for name, answers in rows.items()
@@ -223,17 +187,23 @@ def _difference(one: Score, other: Score) -> dict[str, Any]:
 def main(
     dataset: Annotated[Path, typer.Argument(help="build/<recipe>/shard.")],
     truth: Annotated[Path, typer.Argument(help="truth/film.parquet of the hospital.")],
+    judged: Annotated[Path, typer.Argument(help="The folder of judge.safetensors.")],
     run: Annotated[Path, typer.Argument(help="A run of `future`.")],
     run_without: Annotated[Path, typer.Argument(help="The same, trained without a window.")],
     out: Annotated[Path, typer.Argument(help="Where result.json and table.md go.")],
     seeds: Annotated[int, typer.Option(help="Draws a pair, averaged.")] = 4,
 ) -> None:
     """Judge the rows of the experiment."""
+    began = time.monotonic()
     try:
-        result = compare(dataset, truth, run, run_without, seeds)
+        data = open_dataset(dataset)
+        view = open_drawer(run, data).task.view
+        judging = make_judging(data, truth, open_judge(judged, data), view)
+        result = compare(judging, run, run_without, range(seeds))
     except ContractError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    result["seconds"] = round(time.monotonic() - began)
     write_json(out / "result.json", result)
     (out / "table.md").write_text(as_markdown(result))
     say(f"experiment: {result['pairs']:,} test pairs in {out / 'result.json'}")

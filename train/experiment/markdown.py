@@ -42,7 +42,8 @@ def _by_finding(found: dict[str, Any]) -> Iterator[str]:
     yield f"| diff, by finding | {' | '.join(names)} |"
     yield "|---" * (1 + len(names)) + "|"
     for row, findings in rows.items():
-        yield f"| {row} | {' | '.join(f'{value:.3f}' for value, _, _ in findings.values())} |"
+        values = ["-" if value is None else f"{value:.3f}" for value, _, _ in findings.values()]
+        yield f"| {row} | {' | '.join(values)} |"
 
 
 def _cell(found: dict[str, Any], sign: str = "") -> str:

@@ -19,9 +19,10 @@ Flags = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Records:
-    """What was found on the target (N, L), which records belong to each subset, and whose pairs
+    """What was found on the two films (N, L), which records belong to each subset, and whose pairs
     they are."""
 
+    was_present: Flags  # on the previous film
     is_present: Flags
     subsets: dict[str, Flags]
     patients: npt.NDArray[np.int64]
@@ -33,7 +34,7 @@ class Records:
         """A record is of ``diff`` if its finding differs between the two films."""
         differs = previous != target
         subsets = {"diff": known & differs, "same": known & ~differs, "all": known}
-        return cls(target, subsets, patients)
+        return cls(previous, target, subsets, patients)
 
     @cached_property
     def draws(self) -> npt.NDArray[np.float64]:
@@ -111,13 +112,13 @@ def auroc(rank: npt.NDArray[np.int64], is_present: Flags, times: Array) -> tuple
 
 def by_finding(
     answers: npt.NDArray[np.floating], records: Records, subset: str
-) -> list[tuple[float, int, int]]:
-    """AUROC, records, and how many of them are present, finding by finding."""
-    found = []
+) -> list[tuple[float | None, int, int]]:
+    """AUROC (None: of one class), records, and how many are present, finding by finding."""
+    found: list[tuple[float | None, int, int]] = []
     for i in range(records.is_present.shape[1]):
         chosen = records.subsets[subset][:, i]
         rank = np.unique(answers[chosen, i], return_inverse=True)[1]
         is_present = records.is_present[chosen, i]
         value, count = auroc(rank, is_present, np.ones(len(rank)))
-        found.append((value, int(count), int(is_present.sum())))
+        found.append((None if np.isnan(value) else value, int(count), int(is_present.sum())))
     return found
