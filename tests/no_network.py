@@ -18,8 +18,8 @@ def write_params(root: Path) -> None:
     value = yaml.safe_load((root / "params.yaml").read_text())
     value["simulate"].update(patients=8, image_size=224)
     value["image"]["films_per_shard"] = 16  # so that there is work for two workers
-    for section in ("fit_vae", "fit_diffusion"):
-        config = root / "train" / "config" / section / f"{value[section]['config']}.yaml"
+    for section, folder in (("fit_vae", "config/fit_vae"), ("fit_diffusion", "config")):
+        config = root / "train" / folder / f"{value[section]['config']}.yaml"
         settings = yaml.safe_load(config.read_text())
         settings["length"]["steps"] = 2
         Path(f"{section}.yaml").write_text(yaml.safe_dump(settings))

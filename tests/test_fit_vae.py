@@ -433,8 +433,10 @@ def test_the_papers_learning_rates(tmp_path):
 
 
 def test_an_unknown_config_is_refused_and_the_known_ones_named():
-    with pytest.raises(ContractError, match=r"no config 'tniy'; there are ddl_cxr, ehrxdiff, tiny"):
+    with pytest.raises(ContractError, match=r"no config 'tniy'; did you mean 'tiny'\?"):
         read_config(VaeConfig, "fit_vae", "tniy")
+    with pytest.raises(ContractError, match="no config 'x'; there are ddl_cxr, ehrxdiff, tiny"):
+        read_config(VaeConfig, "fit_vae", "x")
 
 
 def test_a_length_is_epochs_or_steps(tmp_path):

@@ -196,7 +196,7 @@ def event_times(draw: st.DrawFn) -> Times:
     return begins, None if not lasts else begins + lasts, begins + delay
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     events=st.lists(event_times(), max_size=14),
     other=st.lists(event_times(), min_size=14, max_size=14),

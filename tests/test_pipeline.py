@@ -32,6 +32,7 @@ SMALL = {
     "image": {"films_per_shard": 64},
     "latent": {"films_per_shard": 64},
     "fit_vae": {"config": "vae.yaml"},
+    "fit_diffusion": {"config": "diffusion.yaml"},
 }
 
 pytestmark = pytest.mark.slow
@@ -59,6 +60,10 @@ def change_params(folder: Path, **sections: dict[str, object]) -> None:
     vae = yaml.safe_load((ROOT / "train" / "config" / "fit_vae" / "tiny.yaml").read_text())
     vae["length"]["steps"] = 8
     (folder / "vae.yaml").write_text(yaml.safe_dump(vae))
+    diffusion = yaml.safe_load((ROOT / "train" / "config" / "ddl_cxr-tiny.yaml").read_text())
+    diffusion["length"]["steps"] = 8
+    diffusion["sampler"]["steps"] = 10
+    (folder / "diffusion.yaml").write_text(yaml.safe_dump(diffusion))
 
 
 @pytest.fixture(scope="module")
