@@ -136,12 +136,12 @@ def test_a_second_build_gives_the_same_tars(project, tmp_path):
     change_params(tmp_path, **(SMALL | one_worker))
     for stage in ("simulate", "ingest"):
         run(tmp_path, "cxrfuture", stage)
-    for recipe in RECIPES:
+    for recipe in ("ddl_cxr", "future"):  # whose windows hold events as those of ehrxdiff do
         for stage in TO_SHARDS:
             run(tmp_path, "cxrfuture", stage, "--recipe", recipe)
-    first = tars(project / "build")
-    assert len(first) >= 5
-    assert tars(tmp_path / "again") == first
+        first = tars(project / "build" / recipe)
+        assert len(first) >= 5
+        assert tars(tmp_path / "again" / recipe) == first
 
 
 def test_the_ledger_of_a_build_chains(project):
