@@ -10,13 +10,13 @@ from tiny_future import future_settings, make_known, pad
 
 from cxrfuture_data import ContractError, open_dataset
 from train import draw, flow
+from train.diffusion import posterior_sample
 from train.drawer import open_drawer
 from train.fit import fit
 from train.future import (
     Future,
     FutureSettings,
     changes_loss,
-    draw_latent,
     findings_loss,
     guided_velocity,
 )
@@ -125,12 +125,14 @@ def test_a_new_model_pays_the_spread_of_target_and_noise(data):
     batch = batch_of(task)
     found = task.losses_of(task.build(), batch, moment())["velocity"]
     randoms = draw.generators(batch.keys, "train", 5, 0)
-    draw_latent(batch.previous, randoms)
+    draw.draw_normal(randoms, (4, 4, 4))  # of the previous latent
     mean, std = (
         np.array(getattr(data.statistics.latent, f"channel_{name}"))[:, None, None]
         for name in ("mean", "std")
     )
-    target = (draw_latent(batch.target, randoms).numpy() - mean) / std
+    target = (
+        posterior_sample(batch.target, draw.draw_normal(randoms, (4, 4, 4))).numpy() - mean
+    ) / std
     noise = draw.draw_normal(randoms, (4, 4, 4)).numpy()
     assert found.item() == pytest.approx(np.square(target - noise).mean(), rel=1e-5)
 
@@ -261,7 +263,8 @@ def test_what_is_not_used_changes_nothing(data, name):
 
 def test_a_posterior_without_spread_is_its_mean():
     posterior = torch.stack([torch.full((2, 1, 2, 2), 3.0), torch.full((2, 1, 2, 2), -60.0)], 1)
-    found = draw_latent(posterior, draw.generators(["a", "b"], 1))
+    randoms = draw.generators(["a", "b"], 1)
+    found = posterior_sample(posterior, draw.draw_normal(randoms, (1, 2, 2)))
     torch.testing.assert_close(found, torch.full((2, 1, 2, 2), 3.0))
 
 

@@ -20,6 +20,7 @@ from diffusers import AutoencoderKL
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from cxrfuture_data.codec import to_pixels
 from cxrfuture_data.hourly import COLUMNS
 from cxrfuture_data.schema import FINDINGS, ContractError
 from train import diffusion
@@ -92,8 +93,7 @@ class Bench:
         if self.autoencoder is None:
             vae = build_autoencoder(self.order.vae, seed=0).requires_grad_(False).eval()
             self.autoencoder = vae.to(memory_format=torch.channels_last)
-        pixels = films.float() / 127.5 - 1
-        pixels = pixels.expand(-1, self.order.vae.image_channels, -1, -1)
+        pixels = to_pixels(films[:, 0]).expand(-1, self.order.vae.image_channels, -1, -1)
         posterior = self.autoencoder.encode(
             pixels.contiguous(memory_format=torch.channels_last)
         ).latent_dist

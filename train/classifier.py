@@ -24,6 +24,7 @@ from cxrfuture_data.schema import FINDINGS, ContractError
 from cxrfuture_data.settings import Settings
 from cxrfuture_data.split import Split
 from cxrfuture_data.view import View
+from train.mean import mean_of_known, mean_of_real
 from train.settings import FitSettings, Positive, Weight
 from train.task import Moment
 
@@ -211,16 +212,13 @@ class ClassifierTask:
                 found.is_male.float(), batch.is_male.float(), reduction="none"
             ),
         }
-        is_real = ~batch.is_padding
-        count = is_real.sum().clamp(min=1)  # a rank may have padding alone
-        terms = {name: (cost * is_real).sum() / count for name, cost in costs.items()}
+        terms = {name: mean_of_real(cost, batch.is_padding) for name, cost in costs.items()}
         weights = self.settings.weights.model_dump()
         total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         return {"loss": total, **terms}
 
 
 def _binary(logits: Tensor, is_true: Tensor, is_known: Tensor) -> Tensor:
-    """(B, L) each -> (B,): a mean over what is known of a sample, so that it does not matter which
-    samples share a rank; 0 of nothing."""
+    """(B, L) each -> (B,)."""
     each = binary_cross_entropy_with_logits(logits.float(), is_true.float(), reduction="none")
-    return (each * is_known).sum(1) / is_known.sum(1).clamp(min=1)
+    return mean_of_known(each, is_known)

@@ -26,6 +26,7 @@ from cxrfuture_data.schema import ContractError
 from cxrfuture_data.split import Split
 from cxrfuture_data.view import View
 from train.checkpoint import MODEL_FILE, choose_checkpoint
+from train.mean import mean_of_real
 from train.model.adaptor import Fidelity
 from train.model.event import EventEncoder, EventSettings, pad_events, pool_events
 from train.model.vision import FilmEncoder, FilmSettings
@@ -158,8 +159,7 @@ class ClipTask:
             )
             for one, other in ((rows.film, everyone.window), (rows.window, everyone.film))
         ]  # (B,) each
-        count = rows.is_real.sum().clamp(min=1)
-        films, events = ((loss * rows.is_real).sum() / count for loss in found)
+        films, events = (mean_of_real(loss, batch.is_padding) for loss in found)
         return dict(zip(self.losses, ((films + events) / 2, films, events), strict=True))
 
 

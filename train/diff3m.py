@@ -27,6 +27,7 @@ from train.checkpoint import AVERAGE_FILE, MODEL_FILE, choose_checkpoint
 from train.diff3m_settings import NOISE_STEPS, Diff3MSettings
 from train.draw import draw_normal, draw_timestep, generators
 from train.inversion import add_noise
+from train.mean import mean_of_real
 from train.model.diff3m import Diff3M
 from train.model.static_attention import MEASUREMENTS, NAMES, Moments
 from train.task import Moment
@@ -75,18 +76,17 @@ class Diff3MTask:
         noise = draw_normal(randoms, film.shape[1:]).to(at.device)
         noisy = add_noise(film, noise, level)
         predicted = model(noisy, level, film, static, is_known)
-        is_real = (~batch.is_padding).to(at.device, torch.float32)
-        noise_error = mean_error(noise, predicted.noise, is_real)
-        rebuild_error = mean_error(noisy, predicted.rebuilt, is_real)
+        noise_error = mean_error(noise, predicted.noise, batch.is_padding)
+        rebuild_error = mean_error(noisy, predicted.rebuilt, batch.is_padding)
         weight = self.settings.rebuild_weight
         loss = (1 - weight) * noise_error + weight * rebuild_error
         return {"loss": loss, "noise": noise_error, "rebuild": rebuild_error}
 
 
-def mean_error(truth: Tensor, predicted: Tensor, is_real: Tensor) -> Tensor:
+def mean_error(truth: Tensor, predicted: Tensor, is_padding: Tensor) -> Tensor:
     """Squared, over pixels and the real films of a batch."""
     errors = (truth - predicted.float()).square().flatten(1).mean(1)  # (B,)
-    return (errors * is_real).sum() / is_real.sum().clamp(min=1)
+    return mean_of_real(errors, is_padding)
 
 
 def pixels_of(batch: AnyBatch[Tensor], settings: Diff3MSettings) -> Tensor:

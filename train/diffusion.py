@@ -11,6 +11,7 @@ from diffusers import DDIMScheduler
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from cxrfuture_data.posterior import HIGHEST_LOGVAR, LOWEST_LOGVAR
 from train.draw import draw_normal, generators
 from train.settings import SamplerSettings
 
@@ -41,7 +42,7 @@ def schedule(beta_last: float = BETA_LAST) -> DDIMScheduler:
 def posterior_sample(posterior: Tensor, spread: Tensor) -> Tensor:
     """posterior: (B, 2, C, h, w), mean and log-variance -> (B, C, h, w)."""
     mean, logvar = posterior.float().unbind(1)
-    return mean + torch.exp(logvar / 2) * spread
+    return mean + torch.exp(logvar.clamp(LOWEST_LOGVAR, HIGHEST_LOGVAR) / 2) * spread
 
 
 def add_noise(target: Tensor, noise: Tensor, timestep: Tensor) -> Tensor:

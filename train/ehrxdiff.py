@@ -21,6 +21,7 @@ from cxrfuture_data.view import View
 from train.clip import event_dimensions, load_encoders
 from train.diffusion import TRAIN_STEPS, denoise, posterior_sample, schedule
 from train.draw import draw_normal, draw_timestep, draw_uniform, generators
+from train.mean import mean_of_real
 from train.model.adaptor import Condition, ConditionSettings, Context, Fidelity, InputSizes
 from train.model.event_denoiser import EventDenoiser, EventUnetSettings
 from train.settings import FitSettings, SamplerSettings, Share
@@ -134,8 +135,7 @@ class EhrxdiffTask:
             condition = condition.without_events(is_dropped.to(at.device))
         predicted = model(noisy.to(at.device), timestep.to(at.device), condition)
         error = (noise.to(at.device) - predicted.float()).square().flatten(1).mean(1)  # (B,)
-        is_real = ~batch.is_padding.to(at.device)
-        return {"loss": (error * is_real).sum() / is_real.sum().clamp(min=1)}
+        return {"loss": mean_of_real(error, batch.is_padding)}
 
     def condition(self, batch: PairBatch[Tensor], device: torch.device) -> Condition:
         """The previous film's latent is not scaled, while the target is (9.1, 12.4)."""

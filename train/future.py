@@ -16,13 +16,14 @@ from cxrfuture_data import Dataset
 from cxrfuture_data.batch import AnyBatch, PairBatch
 from cxrfuture_data.collate import hour_columns
 from cxrfuture_data.labels import UNCERTAIN
-from cxrfuture_data.posterior import HIGHEST_LOGVAR, LOWEST_LOGVAR
 from cxrfuture_data.schema import ContractError
 from cxrfuture_data.settings import Settings
 from cxrfuture_data.split import Split
 from cxrfuture_data.view import VIEWS, View
 from train import draw, flow
+from train.diffusion import posterior_sample
 from train.flow import FlowSampler, FlowSettings, Guidance
+from train.mean import mean_of_known
 from train.model.known import MODALITIES, Known
 from train.model.latent_transformer import LatentTransformer
 from train.model.shape import DataShape, TransformerSettings
@@ -115,9 +116,11 @@ class Future:
     def losses_of(self, model: nn.Module, batch: AnyBatch[Tensor], at: Moment) -> dict[str, Tensor]:
         pairs = _pairs(batch)
         randoms = draw.generators(pairs.keys, at.purpose, at.seed, at.step)
-        previous = self.standardise(draw_latent(pairs.previous, randoms))
-        target = self.standardise(draw_latent(pairs.target, randoms)).to(at.device)
-        noise = draw.draw_normal(randoms, target.shape[1:]).to(at.device)
+        latent = pairs.target.shape[2:]  # (C, h, w)
+        previous = posterior_sample(pairs.previous, draw.draw_normal(randoms, latent))
+        target = posterior_sample(pairs.target, draw.draw_normal(randoms, latent))
+        previous, target = self.standardise(previous), self.standardise(target).to(at.device)
+        noise = draw.draw_normal(randoms, latent).to(at.device)
         time = flow.draw_time(randoms, self.settings.flow).to(at.device)
         dropped = self._draw_dropped(randoms) if at.is_training else None
         known = Known.of(pairs, previous, self._is_given(len(previous), dropped)).to(at.device)
@@ -143,7 +146,7 @@ class Future:
         noise = draw.draw_normal(randoms, known.previous.shape[1:]).to(device)
         velocity = guided_velocity(model, known, self.settings.guidance)
         made = flow.integrate(velocity, noise, self.settings.sampler).float().cpu()
-        mean, spread = self._moments()
+        mean, spread = channel_moments(self.data)
         return made * spread + mean
 
     @torch.no_grad()
@@ -155,20 +158,12 @@ class Future:
 
     def standardise(self, latent: Tensor) -> Tensor:
         """(B, C, h, w): of mean 0 and spread 1 over the training films, channel by channel."""
-        mean, spread = self._moments()
-        return (latent - mean) / spread
+        return standardise(self.data, latent)
 
     def _known(self, pairs: PairBatch[Tensor], device: torch.device) -> Known:
         """Of samples to be drawn: the previous latent is its posterior's mean."""
         previous = self.standardise(pairs.previous[:, 0].float())
         return Known.of(pairs, previous, self._is_given(len(previous), None)).to(device)
-
-    def _moments(self) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation, (C, 1, 1) each."""
-        found = self.data.statistics.latent
-        mean = torch.tensor(found.channel_mean)[:, None, None]
-        spread = torch.tensor(found.channel_std)[:, None, None]
-        return mean, torch.where(spread > 0, spread, 1.0)
 
     def _draw_dropped(self, randoms: Sequence[torch.Generator]) -> Tensor:
         """(B, 4) bool."""
@@ -180,6 +175,20 @@ class Future:
         used = torch.tensor([getattr(self.settings.use, name) for name in MODALITIES])
         given = used.expand(samples, -1)
         return given if dropped is None else given & ~dropped
+
+
+def standardise(data: Dataset, latents: Tensor) -> Tensor:
+    """(B, C, h, w): of mean 0 and spread 1 over the training films, channel by channel."""
+    mean, spread = channel_moments(data)
+    return (latents - mean) / spread
+
+
+def channel_moments(data: Dataset) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of training films' latents, (C, 1, 1) each."""
+    found = data.statistics.latent
+    mean = torch.tensor(found.channel_mean)[:, None, None]
+    spread = torch.tensor(found.channel_std)[:, None, None]
+    return mean, torch.where(spread > 0, spread, 1.0)
 
 
 def guided_velocity(model: LatentTransformer, known: Known, guidance: Guidance) -> flow.Velocity:
@@ -199,33 +208,19 @@ def guided_velocity(model: LatentTransformer, known: Known, guidance: Guidance) 
     return velocity
 
 
-def draw_latent(posterior: Tensor, randoms: Sequence[torch.Generator]) -> Tensor:
-    """(B, 2, C, h, w), mean and log-variance -> one draw (B, C, h, w)."""
-    mean, logvar = posterior.float().unbind(1)
-    spread = torch.exp(logvar.clamp(LOWEST_LOGVAR, HIGHEST_LOGVAR) / 2)
-    return mean + spread * draw.draw_normal(randoms, mean.shape[1:])
-
-
 def findings_loss(logits: Tensor, labels: Tensor, label_known: Tensor) -> Tensor:
     """Binary cross-entropy of raw labels (B, L), where a report says present or absent."""
     is_said = label_known & (labels != UNCERTAIN)
     target = (labels == 1).to(logits.device, torch.float32)
     each = binary_cross_entropy_with_logits(logits.float(), target, reduction="none")
-    return mean_of_known(each, is_said)
+    return mean_of_known(each, is_said.to(each.device)).mean()
 
 
 def changes_loss(logits: Tensor, changes: Tensor, changes_known: Tensor) -> Tensor:
     """Cross-entropy of logits (B, L, K) where the change (B, L) is known."""
     target = changes.to(logits.device, torch.int64)
     each = cross_entropy(logits.float().movedim(-1, 1), target, reduction="none")  # (B, L)
-    return mean_of_known(each, changes_known)
-
-
-def mean_of_known(each: Tensor, is_known: Tensor) -> Tensor:
-    """A mean over what is known of a sample (B, L), then over samples, so that it does not matter
-    which samples share a rank; one of which nothing is known costs nothing."""
-    known = is_known.to(each)
-    return ((each * known).sum(1) / known.sum(1).clamp(min=1)).mean()
+    return mean_of_known(each, changes_known.to(each.device)).mean()
 
 
 def _pairs(batch: AnyBatch[Tensor]) -> PairBatch[Tensor]:

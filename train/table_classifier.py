@@ -21,6 +21,7 @@ from cxrfuture_data.schema import FINDINGS, ContractError
 from cxrfuture_data.split import Split
 from cxrfuture_data.view import View
 from train.clip import event_dimensions, load_encoders
+from train.mean import mean_of_known, mean_of_real
 from train.model.adaptor import Fidelity
 from train.model.event import EventEncoder, EventSettings, pad_events, pool_events
 from train.model.history import History
@@ -158,17 +159,14 @@ class TableClassifierTask:
         return model
 
     def losses_of(self, model: nn.Module, batch: AnyBatch[Tensor], at: Moment) -> dict[str, Tensor]:
-        """Binary cross-entropy: a mean over the known labels of a sample, then over samples, so
-        that it does not matter which samples share a rank. A sample of which nothing is known
-        costs nothing."""
+        """Binary cross-entropy of the known labels."""
         assert isinstance(batch, PairBatch)
         logits = model(*self._inputs(batch, at.device))
         values, is_known = self._labels(batch)
-        is_known = (is_known & ~batch.is_padding[:, None]).to(at.device)
         wanted = (values == PRESENT).float().to(at.device)
         each = binary_cross_entropy_with_logits(logits.float(), wanted, reduction="none")  # (B, L)
-        costs = (each * is_known).sum(dim=1) / is_known.sum(dim=1).clamp(min=1)  # (B,)
-        return {"loss": costs.sum() / (~batch.is_padding).sum().clamp(min=1).to(at.device)}
+        costs = mean_of_known(each, is_known.to(at.device))  # (B,)
+        return {"loss": mean_of_real(costs, batch.is_padding)}
 
     @torch.no_grad()
     def predict(self, model: nn.Module, batch: AnyBatch[Tensor]) -> Tensor:

@@ -25,11 +25,11 @@ from cxrfuture_data.schema import FINDINGS as LABELS
 from cxrfuture_data.view import VIEWS, View
 from train.drawer import Drawer, open_drawer
 from train.experiment.markdown import as_markdown
-from train.experiment.pairs import AT_ONCE, Pairs, parts_of, read_all, shuffle_windows, standardise
+from train.experiment.pairs import AT_ONCE, Pairs, parts_of, read_all, shuffle_windows
 from train.experiment.probe import Probe, judge, open_judge
 from train.experiment.score import SUBSETS, Records, Score, by_finding, interval, score
 from train.experiment.truth import FINDINGS, PairTruth, read_truth
-from train.future import Future
+from train.future import Future, standardise
 from train.generate import generate_split
 
 MODEL, WITHOUT, SHUFFLED, PREVIOUS = "model", "model, no window", "model, shuffled", "previous film"

@@ -4,10 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
-from cxrfuture_data import Dataset
 from cxrfuture_data.batch import PairBatch
 from cxrfuture_data.split import Split
 from cxrfuture_data.view import View
@@ -55,10 +53,3 @@ def other_patients(patients: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     found = np.empty_like(order)
     found[order] = np.roll(order, most)
     return found
-
-
-def standardise(data: Dataset, latents: Tensor) -> Tensor:
-    """(N, C, h, w): of mean 0 and spread 1 over training films, channel by channel."""
-    found = data.statistics.latent
-    mean, spread = (torch.tensor(value) for value in (found.channel_mean, found.channel_std))
-    return (latents - mean[:, None, None]) / spread[:, None, None]

@@ -22,8 +22,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from cxrfuture_data import ContractError, Dataset, open_dataset
 from cxrfuture_data.publish import publish
 from cxrfuture_data.view import VIEWS
-from train.experiment.pairs import read_all, standardise
+from train.experiment.pairs import read_all
 from train.experiment.truth import FINDINGS, Flags, read_truth
+from train.future import standardise
 
 FILE = "judge.safetensors"
 WIDTHS, HIDDEN = (32, 64, 128), 128

@@ -10,6 +10,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from train.finding_auroc import Ranking
+
 SUBSETS = ("diff", "same", "all")
 DRAWS, LEVEL = 1000, 0.95
 
@@ -77,21 +79,12 @@ def mean_auroc(
 ) -> Callable[[Array], float]:
     """Of how often each pair is taken (N,): the mean over findings that have both classes, weighted
     by their records."""
-    chosen = records.subsets[subset]
-    columns = [
-        (
-            np.flatnonzero(chosen[:, i]),
-            answers[chosen[:, i], i],
-            records.is_present[chosen[:, i], i],
-        )
-        for i in range(chosen.shape[1])
-    ]
-    ranked = [(rows, np.unique(found, return_inverse=True)[1], is_) for rows, found, is_ in columns]
+    rankings = rankings_of(answers, records, subset)
 
     def metric(times: Array) -> float:
         total = weight = 0.0
-        for rows, rank, is_present in ranked:
-            value, records_taken = auroc(rank, is_present, times[rows])
+        for ranking in rankings:
+            value, records_taken = ranking.auroc(times)
             if not np.isnan(value):
                 total, weight = total + value * records_taken, weight + records_taken
         return total / weight if weight else float("nan")
@@ -99,26 +92,20 @@ def mean_auroc(
     return metric
 
 
-def auroc(rank: npt.NDArray[np.int64], is_present: Flags, times: Array) -> tuple[float, float]:
-    """Of ranks from 0, equal where answers are; and how many records that is. NaN of one class."""
-    present = np.bincount(rank, times * is_present)
-    absent = np.bincount(rank, times * ~is_present)
-    pairs = present.sum() * absent.sum()
-    if pairs == 0:
-        return float("nan"), float(times.sum())
-    below = np.cumsum(absent) - absent
-    return float((present * (below + absent / 2)).sum() / pairs), float(times.sum())
+def rankings_of(answers: npt.NDArray[np.floating], records: Records, subset: str) -> list[Ranking]:
+    """One a finding."""
+    columns = zip(answers.T, records.is_present.T, records.subsets[subset].T, strict=True)
+    return [Ranking.of(*column) for column in columns]
 
 
 def by_finding(
     answers: npt.NDArray[np.floating], records: Records, subset: str
 ) -> list[tuple[float | None, int, int]]:
     """AUROC (None: of one class), records, and how many are present, finding by finding."""
+    once = np.ones(len(records.patients))
     found: list[tuple[float | None, int, int]] = []
-    for i in range(records.is_present.shape[1]):
-        chosen = records.subsets[subset][:, i]
-        rank = np.unique(answers[chosen, i], return_inverse=True)[1]
-        is_present = records.is_present[chosen, i]
-        value, count = auroc(rank, is_present, np.ones(len(rank)))
-        found.append((None if np.isnan(value) else value, int(count), int(is_present.sum())))
+    for ranking in rankings_of(answers, records, subset):
+        value, count = ranking.auroc(once)
+        present = int(ranking.is_present.sum())
+        found.append((None if np.isnan(value) else value, int(count), present))
     return found
