@@ -7,7 +7,6 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from safetensors.torch import save_file
 from tiny_diff3m import SIDE, build_diff3m, diff3m_settings, image_batch
 
@@ -31,10 +30,7 @@ CPU = torch.device("cpu")
 PAPER = {"width": 128, "multipliers": [1, 1, 2, 2, 4, 4], "res_blocks": 2, "norm_groups": 32}
 
 
-@pytest.fixture(autouse=True)
-def _new_accelerator():
-    """As in one process a run."""
-    AcceleratorState._reset_state(reset_partial_state=True)
+pytestmark = pytest.mark.usefixtures("new_accelerator")
 
 
 @pytest.fixture(autouse=True)

@@ -38,19 +38,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DROPOUT = ddl_cxr_settings().history.model_dump() | {"dropout": 0.2}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Sums in one order in every run that is compared."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(autouse=True)
-def _new_accelerator():
-    """As in one process a run."""
-    AcceleratorState._reset_state(reset_partial_state=True)
+pytestmark = pytest.mark.usefixtures("one_thread", "new_accelerator")
 
 
 @pytest.fixture(scope="module")

@@ -22,9 +22,7 @@ from train.generate import generate_split, read_generated, real_pairs
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.fixture(autouse=True)
-def _new_accelerator():
-    AcceleratorState._reset_state(reset_partial_state=True)
+pytestmark = pytest.mark.usefixtures("new_accelerator")
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +136,7 @@ def test_two_ranks_give_the_same_bytes(dataset, run, tmp_path):
     path.unlink()
     path.with_suffix(".json").unlink()
     command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += ["-m", "train.generate", str(run), "--dataset", str(dataset)]
+    command += ["-m", "cxrfuture", "generate", str(run), "--dataset", str(dataset)]
     command += ["--seed", "3", "--batch-size", "1"]
     done = subprocess.run(
         [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False

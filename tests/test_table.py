@@ -6,11 +6,10 @@ import json
 import os
 
 import pytest
-import typer
 from rich.console import Console
 
+import cxrfuture
 from cxrfuture_data.schema import ContractError
-from train.evaluation_command import evaluate, generate, run_alone, table
 from train.table import Filled, fill, read_table, table_names
 from train.table_text import as_rich, footer, title_of, to_csv, to_json
 from train.tasks import read_task_settings
@@ -29,15 +28,9 @@ PUBLISHED = {
 ROWS = {"ddl_cxr.4": 7, "ddl_cxr.5": 8, "ehrxdiff.2": 8, "ehrxdiff.3": 6, "ehrxdiff.4": 8}
 
 
-APP = typer.Typer()
-APP.command("generate")(generate)
-APP.command("evaluate")(evaluate)
-APP.command("table")(table)
-
-
 def run(words, capsys):
     """Standard output and error of a command."""
-    APP(words, standalone_mode=False)
+    cxrfuture.app(words, standalone_mode=False)
     return capsys.readouterr()
 
 
@@ -244,9 +237,9 @@ def test_the_command(write, capsys):
 
 
 def test_a_mistake_is_one_line(monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["table", "ddl_cxr.9"])
+    monkeypatch.setattr("sys.argv", ["cxrfuture", "table", "ddl_cxr.9"])
     with pytest.raises(SystemExit) as stopped:
-        run_alone(table)
+        cxrfuture.main()
     assert stopped.value.code == 1
     assert capsys.readouterr().err.startswith("error: no table 'ddl_cxr.9'; there are ddl_cxr.4,")
 

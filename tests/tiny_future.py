@@ -3,6 +3,7 @@
 from dataclasses import fields
 
 import torch
+from tiny_train import fit_settings
 
 from train.future import FutureSettings
 from train.model.known import Known
@@ -40,23 +41,11 @@ def future_settings(**changes):
         "sampler": {"method": "euler", "evaluations": 4},
         "guidance": dict.fromkeys(modalities, 1.0),
         "optimiser": {"learning_rate": 3e-3, "betas": [0.9, 0.99], "weight_decay": 0.0},
-        "warmup_steps": 0,
-        "decay": "none",
-        "batch_size": 4,
-        "accumulate": 1,
-        "length": {"epochs": None, "steps": 8},
-        "clip_norm": 1.0,
         "ema_decay": 0.9,
-        "precision": "no",
-        "compile": False,
-        "checkpoint_steps": 100,
         "valid_steps": None,
-        "valid_samples": None,
         "select_by": "loss",
-        "workers": 0,
-        "trackers": [],
     }
-    return FutureSettings.model_validate(value | changes)
+    return FutureSettings.model_validate(fit_settings() | value | changes)
 
 
 def make_known(hours=3, events=4, samples=2, seed=0, grid=(4, 6)):

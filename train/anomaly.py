@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from cxrfuture_data import ContractError, Dataset, open_dataset
@@ -34,6 +33,7 @@ from train.draw import draw_normal, generators, seed_of
 from train.inversion import plan_trip, reconstruct
 from train.model.diff3m import Diff3M
 from train.model.static_attention import PLACEHOLDER
+from train.picture import write_films
 from train.tasks import read_run_settings
 
 # Mean squared and largest absolute difference of film and reconstruction, as they are, and with
@@ -203,17 +203,10 @@ def draw_films(
     for batch in loader:
         film, drawn = detector.reconstruct(batch, seed)
         row = torch.cat([film, drawn.clamp(0, 1), anomaly_map(film, drawn)], dim=1)  # (B, 3, s, s)
-        for key, pictures, is_padding in zip(batch.keys, row, batch.is_padding, strict=True):
+        grey = (row * 255).round().to(torch.uint8).numpy()
+        for key, films_of_row, is_padding in zip(batch.keys, grey, batch.is_padding, strict=True):
             if not is_padding:
                 written.append(folder / f"{key}.png")
-                save_row(written[-1], pictures)
+                write_films(written[-1], films_of_row[None], GAP)
     loader.close()
     return written
-
-
-def save_row(path: Path, pictures: Tensor) -> None:
-    """(P, s, s) in [0, 1] side by side."""
-    grey = (pictures * 255).round().to(torch.uint8).numpy()
-    padded = np.pad(grey, [(0, 0), (0, 0), (0, GAP)])
-    with publish(path) as part:
-        Image.fromarray(np.hstack(list(padded))[:, :-GAP]).save(part, format="PNG")

@@ -176,9 +176,3 @@ def _scored(
             before = rows[PREVIOUS_FILM].answers
             scored[name]["minus_previous_film"] = compare(row.answers, before, truth, sampling)
     return scored
-
-
-if __name__ == "__main__":
-    from train import evaluation_command
-
-    evaluation_command.run_alone(evaluation_command.evaluate)

@@ -1,15 +1,11 @@
 """The commands of evaluation: what they run is imported when they run, so `--help` is quick."""
 
-import os
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cxrfuture_data.command import import_part
-from cxrfuture_data.schema import ContractError
 from train.command import Codec, DatasetFolder, RunFolder
 
 SplitName = Annotated[str, typer.Option("--split", help="train, valid or test.")]
@@ -24,8 +20,8 @@ def generate(
 ) -> None:
     """Draw the target latents of a whole split; goes on where it was stopped.
 
-    On several GPUs, or CPU processes: torchrun --standalone --nproc-per-node 2 -m train.generate
-    RUN ...
+    On several GPUs, or CPU processes: torchrun --standalone --nproc-per-node 2 -m cxrfuture
+    generate RUN ...
     """
     module = import_part("train.generate", "train")
     module.generate_split(run, dataset, split, seed, batch_size=batch_size)
@@ -108,13 +104,3 @@ def anomaly(
     found = tabled.write_table(dataset, scored, folder / "anomaly.json", seed=seed, draws=draws)
     scoring.draw_films(run, dataset, "test", folder / "films", count=pictures, seed=seed)
     tabled.print_table(found)
-
-
-def run_alone(command: Callable[..., None]) -> None:
-    """As `cxrfuture` runs it, of a module that is run by itself."""
-    os.umask(0o077)  # outputs are for the user alone (MIMIC's terms)
-    try:
-        typer.run(command)
-    except ContractError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)

@@ -1,7 +1,7 @@
 """Draw the target latents of a whole split from a trained generator, on any number of ranks.
 
     cxrfuture generate RUN --dataset build/ddl_cxr/shard --split test --seed 0
-    torchrun --standalone --nproc-per-node 2 -m train.generate RUN ...
+    torchrun --standalone --nproc-per-node 2 -m cxrfuture generate RUN ...
 
 ``RUN/generated/<split>-<seed>.safetensors`` holds ``latents``, float16 (N, C, h, w), of the split's
 real pairs in the order of their keys; the JSON beside it names the keys and what they were drawn
@@ -79,7 +79,7 @@ def read_generated(run: Path, split: str, seed: int) -> Generated:
         facts = json.loads(path.with_suffix(".json").read_text())
         latents = load_file(path)[LATENTS].numpy()
     except (OSError, ValueError, KeyError, SafetensorError):
-        raise ContractError(f"{path}: not there or not whole; run train.generate again") from None
+        raise ContractError(f"{path}: not there or not whole; generate again") from None
     if len(latents) != len(facts["keys"]) or file_sha256(path) != facts["sha256"]:
         raise ContractError(f"{path}: not the file of its record; delete both and generate again")
     return Generated(facts["keys"], latents, facts["steps"], facts["settings"])
@@ -161,9 +161,3 @@ def _made_from(run: Path, data: Dataset, split: str, seed: int) -> str:
     settings = read_record(State, folder).settings
     shards = [shard.sha256 for shard in data.manifest.kind(split, "pair").shards]
     return digest(weights, settings, shards, seed)
-
-
-if __name__ == "__main__":
-    from train import evaluation_command
-
-    evaluation_command.run_alone(evaluation_command.generate)

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from cxrfuture_data.publish import publish
 from cxrfuture_data.sample import Array
 from train.judge import Judge, RealRows
+from train.picture import write_films
 
 GAP = 8  # pixels between two films
 
@@ -20,8 +19,4 @@ def write_grid(
     loses is not taken for a generator's fault. ``drawn``: latents (N, C, h, w) of each run."""
     columns = [real.previous_latents, *drawn.values(), real.target_latents]
     films = [judge.decode(latents[:pairs]).numpy() for latents in columns]  # (pairs, H, W) each
-    framed = np.pad(np.stack(films, axis=1), [(0, 0), (0, 0), (0, GAP), (0, GAP)])
-    rows, across, height, width = framed.shape
-    picture = framed.swapaxes(1, 2).reshape(rows * height, across * width)
-    with publish(png) as part:
-        Image.fromarray(picture[:-GAP, :-GAP]).save(part, format="PNG")
+    write_films(png, np.stack(films, axis=1), GAP)

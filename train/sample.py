@@ -5,14 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
 from cxrfuture_data import ContractError, PairSample, open_dataset
 from cxrfuture_data.batch import convert
 from cxrfuture_data.codec import load_codec, weights_digest
 from cxrfuture_data.collate import collate
-from cxrfuture_data.publish import publish
 from train.drawer import open_drawer
+from train.picture import write_films
 
 GAP = 8  # pixels between two films
 
@@ -57,7 +56,4 @@ def draw_film(run: Path, request: Request, png: Path) -> None:
     latents = torch.cat([previous, generated, target])
     codec = load_codec(request.codec, "cuda" if torch.cuda.is_available() else "cpu")
     films = codec.decode(latents).cpu().numpy()  # (3, H, W)
-    gap = np.zeros((films.shape[1], GAP), np.uint8)
-    with publish(png) as part:
-        row = np.concatenate([films[0], gap, films[1], gap, films[2]], axis=1)
-        Image.fromarray(row).save(part, format="PNG")
+    write_films(png, films[None], GAP)

@@ -145,9 +145,3 @@ def _has(found: Mapping[str, Any], where: Mapping[str, Any]) -> bool:
 
 def _folder() -> Path:
     return Path(str(files("train").joinpath("tables")))
-
-
-if __name__ == "__main__":
-    from train import evaluation_command
-
-    evaluation_command.run_alone(evaluation_command.table)

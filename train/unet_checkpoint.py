@@ -8,7 +8,6 @@ attention heads, which comes with the family or is given, and the groups of Grou
 """
 
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +18,10 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor
 
 from cxrfuture_data.console import say
-from cxrfuture_data.publish import file_sha256, write_json
+from cxrfuture_data.publish import file_sha256
 from cxrfuture_data.schema import ContractError
 from train.model.compvis_unet import ENTRY, Heads, to_unet
+from train.pretrained import choose_family, find_prefix, publish_pretrained
 from train.tensor_file import read_tensor_file
 
 PREFIXES = ("", "model.diffusion_model.", "diffusion_model.", "module.")
@@ -68,7 +68,7 @@ def import_unet(
     """
     if out.exists():
         raise ContractError(f"{out}: exists; name a new folder, or delete it")
-    chosen = _family(family)
+    chosen = choose_family(family, FAMILIES)
     heads = heads or _family_heads(chosen)
     source = str(checkpoint)
     found = read_tensor_file(checkpoint)
@@ -88,7 +88,7 @@ def import_unet(
         "dtype": str(next(iter(tensors.values())).dtype).removeprefix("torch."),
         "left_out": left_out,
     }
-    _publish(unet, out, facts)
+    publish_pretrained(unet, out, facts, record=RECORD_FILE)
     count = sum(weight.numel() for weight in unet.parameters())
     say(f"import_unet: {count:,} {which} weights; left out: {', '.join(left_out) or 'nothing'}")
     if HISTORY_NORM in found:
@@ -121,16 +121,6 @@ def start_unet(unet: torch.nn.Module, folder: Path) -> None:
         ) from None
 
 
-def _publish(unet: UNet2DConditionModel, out: Path, facts: Mapping[str, object]) -> None:
-    """Write beside ``out`` and rename: a reader sees the whole folder or none."""
-    part = out.with_name(out.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    unet.save_pretrained(part, safe_serialization=True)
-    write_json(part / RECORD_FILE, dict(facts))
-    part.replace(out)
-
-
 def _weights(
     found: Mapping[str, Tensor], which: Which, source: str
 ) -> tuple[str, dict[str, Tensor]]:
@@ -138,7 +128,11 @@ def _weights(
 
     Dots are left out because averages are kept so; no two names of a UNet become one by it.
     """
-    prefix = EMA_PREFIX if which == "ema" else _raw_prefix(found, source)
+    prefix = (
+        EMA_PREFIX
+        if which == "ema"
+        else find_prefix(found, ENTRY, PREFIXES, source, "use its folder as it is")
+    )
     dotless = {
         name[len(prefix) :].replace(".", ""): value
         for name, value in found.items()
@@ -154,24 +148,6 @@ def _weights(
 
 def _belongs(name: str, prefix: str) -> bool:
     return name.startswith(prefix) and (prefix != "" or PART.match(name) is not None)
-
-
-def _raw_prefix(found: Mapping[str, Tensor], source: str) -> str:
-    for prefix in PREFIXES:
-        if prefix + ENTRY in found:
-            return prefix
-    if any("down_blocks" in name for name in found):
-        raise ContractError(f"{source}: already in diffusers' layout; use its folder as it is")
-    raise ContractError(
-        f"{source}: no {ENTRY}, at the top or below model.diffusion_model.; its names begin with "
-        f"{', '.join(sorted({name.split('.')[0] for name in found})[:5])}"
-    )
-
-
-def _family(name: str | None) -> Family | None:
-    if name is not None and name not in FAMILIES:
-        raise ContractError(f"no family {name!r}; there are {', '.join(FAMILIES)}")
-    return None if name is None else FAMILIES[name]
 
 
 def _family_heads(chosen: Family | None) -> Heads:

@@ -19,8 +19,8 @@ from cxrfuture_data.codec import weights_digest
 from cxrfuture_data.console import say
 from cxrfuture_data.publish import file_sha256
 from cxrfuture_data.schema import ContractError
+from train.pretrained import choose_family, find_prefix, publish_pretrained
 from train.tensor_file import read_tensor_file
-from train.vae_run import publish_autoencoder
 
 ENTRY = "encoder.conv_in.weight"
 PREFIXES = ("", "first_stage_model.", "model.first_stage_model.", "module.")
@@ -74,7 +74,7 @@ def import_vae(
     """
     if out.exists():
         raise ContractError(f"{out}: exists; name a new folder, or delete it")
-    chosen = _family(family)
+    chosen = choose_family(family, FAMILIES)
     if scale is None:
         if chosen is None:
             raise ContractError(
@@ -86,7 +86,7 @@ def import_vae(
         raise ContractError(f"--scale must be above 0, got {scale}")
     source = str(checkpoint)
     found = read_tensor_file(checkpoint)
-    prefix = _prefix(found, source)
+    prefix = find_prefix(found, ENTRY, PREFIXES, source, "set latent.weights to its folder")
     tensors = {
         name[len(prefix) :]: value for name, value in found.items() if name.startswith(prefix)
     }
@@ -108,7 +108,7 @@ def import_vae(
         "dtype": str(tensors[ENTRY].dtype).removeprefix("torch."),
         "left_out": left_out,
     }
-    publish_autoencoder(autoencoder, out, facts, record=RECORD_FILE)
+    publish_pretrained(autoencoder, out, facts, record=RECORD_FILE)
     count = sum(weight.numel() for weight in autoencoder.parameters())
     say(
         f"import_vae: {count:,} weights, {channels} channels at 1/{shrinks}, scale {scale:g}; left "
@@ -204,24 +204,3 @@ def _shapes(tensors: Mapping[str, Tensor], source: str) -> tuple[list[int], int,
             f"{latent}; AutoencoderKL wants {2 * latent} and {2 * latent}"
         )
     return channels, layers, latent
-
-
-def _prefix(tensors: Mapping[str, Tensor], source: str) -> str:
-    """What stands before the autoencoder's own names; the first of PREFIXES that does."""
-    for prefix in PREFIXES:
-        if prefix + ENTRY in tensors:
-            return prefix
-    if any("down_blocks" in name for name in tensors):
-        raise ContractError(
-            f"{source}: already in diffusers' layout; set latent.weights to its folder"
-        )
-    raise ContractError(
-        f"{source}: no {ENTRY}, at the top or below first_stage_model.; its names begin with "
-        f"{', '.join(sorted({name.split('.')[0] for name in tensors})[:5])}"
-    )
-
-
-def _family(name: str | None) -> Family | None:
-    if name is not None and name not in FAMILIES:
-        raise ContractError(f"no family {name!r}; there are {', '.join(FAMILIES)}")
-    return None if name is None else FAMILIES[name]

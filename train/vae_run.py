@@ -1,6 +1,5 @@
 """What training an autoencoder changes, its checkpoints, and the folder it is published as."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,11 @@ from diffusers import AutoencoderKL
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cxrfuture_data.publish import write_json
 from cxrfuture_data.settings import Settings
 from train.checkpoint import load_moments, moments, publish_checkpoint, read_record
 from train.model.discriminator import Discriminator
 from train.model.vae import Vae
+from train.pretrained import publish_pretrained
 from train.settings import AdamWSettings, VaeConfig
 
 VAE_FILE, OPTIMISER_FILE = "vae.safetensors", "optimiser.safetensors"
@@ -110,23 +109,7 @@ def load(folder: Path, trained: VaeTrained) -> int:
 
 
 def publish_autoencoder(
-    autoencoder: AutoencoderKL,
-    out: Path,
-    facts: dict[str, Any],
-    *beside: Path,
-    record: str = "metrics.json",
+    autoencoder: AutoencoderKL, out: Path, metrics: dict[str, Any], *beside: Path
 ) -> None:
-    """Write beside ``out`` and rename: a reader sees the whole folder or none.
-
-    ``facts`` become the file ``record``; copies of the files ``beside`` go with it.
-    """
-    part = out.with_name(out.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    autoencoder.save_pretrained(part, safe_serialization=True)
-    write_json(part / record, facts)
-    for path in beside:
-        shutil.copyfile(path, part / path.name)
-    if out.exists():
-        shutil.rmtree(out)
-    part.replace(out)
+    """The folder that load_codec reads, with the run's metrics and copies of the files beside."""
+    publish_pretrained(autoencoder, out, metrics, *beside, record="metrics.json")
