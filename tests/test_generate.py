@@ -144,3 +144,17 @@ def test_two_ranks_give_the_same_bytes(dataset, run, tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     assert path.read_bytes() == expected
     assert read_generated(run, "test", 3).keys == one.keys
+
+
+def test_another_sampler_draws_anew(dataset, tmp_path):
+    """Set after training, by the same command; the weights are left as they are."""
+    drawn = []
+    for steps in (3, 2):
+        sampler = {"steps": steps, "eta": 0.0}
+        short = ddl_cxr_settings(length={"epochs": None, "steps": 2}, sampler=sampler)
+        fit(dataset, tmp_path, short, 5)
+        AcceleratorState._reset_state(reset_partial_state=True)
+        drawn.append(generate_split(tmp_path, dataset, "test", 0))
+        assert drawn[-1].settings["sampler"] == sampler
+    assert not np.array_equal(drawn[0].latents, drawn[1].latents)
+    assert not list(tmp_path.parent.glob(f"{tmp_path.name}-*"))

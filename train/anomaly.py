@@ -34,7 +34,8 @@ from train.inversion import plan_trip, reconstruct
 from train.model.diff3m import Diff3M
 from train.model.static_attention import PLACEHOLDER
 from train.picture import write_films
-from train.tasks import read_run_settings
+from train.tasks import trained_settings
+from train.trained import read_state
 
 # Mean squared and largest absolute difference of film and reconstruction, as they are, and with
 # each stretched to its own range first (13.6).
@@ -72,7 +73,7 @@ def open_detector(run: Path, sampler: InversionSettings | None = None) -> Detect
     """The averaged weights of a run's best checkpoint, or of the checkpoint that is named; another
     ``sampler`` than the run's may be given."""
     folder = choose_checkpoint(run)
-    settings = read_run_settings(folder.parent)
+    settings = trained_settings(read_state(folder).settings, str(folder))
     if not isinstance(settings, Diff3MSettings):
         raise ContractError(f"{run}: a run of {settings.task}; anomalies are found by diff3m")
     if sampler is not None:

@@ -37,13 +37,13 @@ from train.checkpoint import (
 from train.draw import seed_of
 from train.ema import averaged_weights, start_average, update_average
 from train.plan import Part, Plan, read_parts, valid_samples
-from train.run_log import keep_losses, read_losses, write_config, write_loss
+from train.run_log import CONFIG_FILE, keep_losses, read_losses, write_config, write_loss
 from train.settings import FitSettings
 from train.stop import leave_together, remember_sigterm
 from train.task import Moment, Task
 from train.tasks import make_task, start_digests
 
-CONFIG_FILE, METRICS_FILE = "config.yaml", "metrics.json"
+METRICS_FILE = "metrics.json"
 LOSS_FILE, VALID_FILE = "loss.jsonl", "valid.jsonl"
 # May change on resume: none of them changes what a step computes.
 FREE_SETTINGS = {

@@ -33,7 +33,7 @@ from train.checkpoint import STATE_FILE, checkpoints, move_aside
 from train.draw import seed_of
 from train.films import Films, open_films, read_labels
 from train.model.perceptual import Perceptual, load_perceptual
-from train.run_log import keep_losses, read_losses, write_config, write_loss
+from train.run_log import CONFIG_FILE, keep_losses, read_losses, write_config, write_loss
 from train.settings import VaeConfig, read_config
 from train.stop import leave_together, remember_sigterm
 from train.vae_loss import TERMS, Critics, generator_terms, hinge_loss
@@ -41,7 +41,7 @@ from train.vae_plan import VaePlan, draw_noise, read_crops
 from train.vae_run import VaeTrained, load, new_trained, publish_autoencoder, save
 from train.vae_valid import valid_errors
 
-CONFIG_FILE, LOSS_FILE = "config.yaml", "loss.jsonl"
+LOSS_FILE = "loss.jsonl"
 LOSSES = (*TERMS, "discriminator")
 FREE_SETTINGS = {"accumulate", "checkpoint_steps"}  # may change on resume
 

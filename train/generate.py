@@ -27,8 +27,9 @@ from cxrfuture_data.console import progress, say
 from cxrfuture_data.publish import digest, file_sha256, publish, read_done, write_done
 from cxrfuture_data.sample import Array
 from cxrfuture_data.split import Split
-from train.checkpoint import AVERAGE_FILE, MODEL_FILE, State, choose_checkpoint, read_record
+from train.checkpoint import AVERAGE_FILE, MODEL_FILE, choose_checkpoint
 from train.drawer import Drawer, open_drawer
+from train.trained import read_state
 
 FOLDER, LATENTS = "generated", "latents"
 
@@ -158,6 +159,6 @@ def _made_from(run: Path, data: Dataset, split: str, seed: int) -> str:
     """Without the batch size, which changes no more than the last digits."""
     folder = choose_checkpoint(run)
     weights = [file_sha256(folder / name) for name in (MODEL_FILE, AVERAGE_FILE)]
-    settings = read_record(State, folder).settings
+    settings = read_state(folder).settings
     shards = [shard.sha256 for shard in data.manifest.kind(split, "pair").shards]
     return digest(weights, settings, shards, seed)

@@ -8,6 +8,8 @@ import yaml
 from cxrfuture_data.publish import publish
 from cxrfuture_data.settings import Settings
 
+CONFIG_FILE = "config.yaml"
+
 
 def keep_losses(path: Path, steps: int) -> None:
     """Cut the log to the steps a checkpoint holds; a line that a kill cut short goes too."""

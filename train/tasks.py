@@ -130,9 +130,3 @@ def start_digests(settings: FitSettings) -> list[str]:
             weights = weights or [choose_checkpoint(path) / MODEL_FILE]
             found += [file_sha256(file) for file in weights]
     return found
-
-
-def read_run_settings(run: Path) -> FitSettings:
-    """The settings that a run was made with."""
-    path = run / "config.yaml"
-    return parse_task_settings(read_yaml(path), str(path))
