@@ -39,7 +39,7 @@ from train.ema import averaged_weights, start_average, update_average
 from train.plan import Part, Plan, read_parts, valid_samples
 from train.run_log import CONFIG_FILE, keep_losses, read_losses, write_config, write_loss
 from train.settings import FitSettings
-from train.stop import leave_together, remember_sigterm
+from train.stop import agree, leave_together, remember_sigterm
 from train.task import Moment, Task
 from train.tasks import make_task, start_digests
 
@@ -188,7 +188,8 @@ def train(run: Run, done: int) -> None:
                 average = run.trained.average
                 update_average(average, run.trained.model, step + 1, settings.ema_decay)
 
-            mean, is_stopping = agree(run, losses, is_asked(), step)
+            mean, is_stopping = agree(accelerator, run.task.losses, losses, is_asked())
+            require_finite(mean, step)
             if accelerator.is_main_process:
                 write_loss(run.out / LOSS_FILE, step, mean)
                 rate = settings.batch_size / (time.monotonic() - began)
@@ -240,17 +241,13 @@ def room_for(part: Part, settings: FitSettings) -> Iterator[None]:
         raise
 
 
-def agree(run: Run, losses: Tensor, is_asked: bool, step: int) -> tuple[dict[str, float], bool]:
-    """The losses over all ranks, and whether any of them was asked to stop."""
-    asked = losses.new_tensor([float(is_asked)])
-    values = run.accelerator.reduce(torch.cat([losses, asked]), reduction="mean").tolist()
-    mean = dict(zip(run.task.losses, values[:-1], strict=True))
+def require_finite(mean: Mapping[str, float], step: int) -> None:
+    """Stop a run that has diverged."""
     for name, value in mean.items():
         if not math.isfinite(value):
             raise ContractError(
                 f"{name} is {value} at step {step}; lower optimiser.learning_rate, or set clip_norm"
             )
-    return mean, values[-1] > 0
 
 
 @torch.no_grad()

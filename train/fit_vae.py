@@ -13,7 +13,7 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,7 @@ from train.films import Films, open_films, read_labels
 from train.model.perceptual import Perceptual, load_perceptual
 from train.run_log import CONFIG_FILE, keep_losses, read_losses, write_config, write_loss
 from train.settings import VaeConfig, read_config
-from train.stop import leave_together, remember_sigterm
+from train.stop import agree, leave_together, remember_sigterm
 from train.vae_loss import TERMS, Critics, generator_terms, hinge_loss
 from train.vae_plan import VaePlan, draw_noise, read_crops
 from train.vae_run import VaeTrained, load, new_trained, publish_autoencoder, save
@@ -161,7 +161,8 @@ def train(run: Run, done: int) -> None:
             if critic_optimiser is not None and is_judged(plan.config, step):
                 critic_optimiser.step()
                 critic_optimiser.zero_grad()
-            mean, is_stopping = agree(accelerator, losses, is_asked(), step)
+            mean, is_stopping = agree(accelerator, LOSSES, losses, is_asked())
+            require_finite(mean, step)
             if plan.is_valid_due(step + 1) and not is_stopping:
                 look(run, step + 1)
             if accelerator.is_main_process:
@@ -231,16 +232,10 @@ def run_judge(run: Run) -> Any:
     return judge
 
 
-def agree(
-    accelerator: Accelerator, losses: Tensor, is_asked: bool, step: int
-) -> tuple[dict[str, float], bool]:
-    """The losses over all ranks, and whether any of them was asked to stop."""
-    asked = losses.new_tensor([float(is_asked)])
-    values = accelerator.reduce(torch.cat([losses, asked]), reduction="mean").tolist()
-    mean = dict(zip(LOSSES, values[:-1], strict=True))
+def require_finite(mean: Mapping[str, float], step: int) -> None:
+    """Stop a run that has diverged."""
     if not all(math.isfinite(value) for value in mean.values()):
         raise ContractError(f"the loss is {mean['loss']} at step {step}; lower the learning rate")
-    return mean, values[-1] > 0
 
 
 def look(run: Run, steps: int) -> None:

@@ -4,10 +4,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+import torch
 from accelerate import Accelerator
+from torch import Tensor
 
 from cxrfuture_data.console import say
 
@@ -30,6 +32,15 @@ def remember_sigterm() -> Iterator[Callable[[], bool]]:
         yield asked.is_set
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def agree(
+    accelerator: Accelerator, names: Sequence[str], losses: Tensor, is_asked: bool
+) -> tuple[dict[str, float], bool]:
+    """The means of losses (L,) over all ranks, and whether any of them was asked to stop."""
+    asked = losses.new_tensor([float(is_asked)])
+    values = accelerator.reduce(torch.cat([losses, asked]), reduction="mean").tolist()
+    return dict(zip(names, values[:-1], strict=True)), values[-1] > 0
 
 
 def leave_together(accelerator: Accelerator, title: str, steps: int) -> None:
