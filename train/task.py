@@ -5,7 +5,7 @@ A task is made from its settings and a dataset, holds no weights, and is the sam
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -72,3 +72,25 @@ class Generator(Task, Protocol):
     def generate(self, model: Any, batch: AnyBatch[Tensor], seed: int) -> Tensor:
         """(B, C, h, w) float32 on the CPU, as the dataset scales latents. ``model`` is not wrapped,
         and in eval mode; a sample's noise comes from (seed, its key) alone."""
+
+
+class Outcomes(NamedTuple):
+    """Of a batch's B samples, on the CPU. K labels, M modalities."""
+
+    logits: Tensor  # (B, K) float32
+    is_present: Tensor  # (B, K) bool
+    is_known: Tensor  # (B, K) bool
+    attention: Tensor | None  # (B, M)
+
+
+class Predictor(Task, Protocol):
+    """A task whose model tells outcomes. A look also scores the whole validation split: ``auprc``
+    and ``auroc`` (train/outcome_metric.py) may be named in ``select_by``, the largest is the best.
+    """
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """K names."""
+
+    def predict_outcomes(self, model: Any, batch: AnyBatch[Tensor], seed: int) -> Outcomes:
+        """``model`` is not wrapped, and in eval mode."""

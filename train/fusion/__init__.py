@@ -1,0 +1,1 @@
+"""Models that predict outcomes from the record and films: DDL-CXR's, and its baselines."""
