@@ -82,6 +82,8 @@ class PairBatch(WindowBatch[A]):
 class StayBatch(WindowBatch[A]):
     has_previous: A  # (B,) bool: there is a film; else 0 in previous, its film and hours
     hours_since_previous: A  # (B,) float32, previous film to prediction
+    # (B, K, C, h, w) float16, of a view that names generated latents; 0 where there is no film.
+    generated: A
     phenotypes: A  # (B, 25) int8: 0, 1, in the order of schema.PHENOTYPES
     phenotypes_known: A  # (B,) bool
     remaining_hours: A  # (B,) float32, prediction to discharge

@@ -5,6 +5,7 @@ samples at hand, and where speed is no matter.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from cxrfuture_data.columns import Columns
 from cxrfuture_data.columns_of import columns_of
 from cxrfuture_data.dataset import Dataset
 from cxrfuture_data.event_fields import NO_EVENT
+from cxrfuture_data.generated import open_generated
 from cxrfuture_data.hourly import HourlyInput, vector
 from cxrfuture_data.posterior import draw
 from cxrfuture_data.published import hourly_input
@@ -54,6 +56,8 @@ def collate(
     if windowed:
         fields |= _hour_fields(windowed, dataset, view)
         fields |= _event_fields(windowed, dataset, view)
+    if kind == "stay":
+        fields["generated"] = _generated(samples, dataset, view)
     images = [sample for sample in samples if isinstance(sample, ImageSample)]
     if images:
         static = np.stack([sample.static for sample in images])
@@ -150,6 +154,19 @@ def _hour_fields(
     hours = np.zeros((*is_hour.shape, columns), np.float32)
     hours[is_hour] = np.concatenate(rows)
     return {"hours": hours, "is_hour": is_hour}
+
+
+def _generated(samples: Sequence[Sample], dataset: Dataset, view: View) -> Array:
+    """(B, K, C, h, w)."""
+    made_from, shape = dataset.manifest.made_from, tuple(dataset.manifest.latent.shape)
+    if view.generated is None:
+        return np.zeros((len(samples), 0, *shape), np.float16)
+    latents = open_generated(Path(view.generated), made_from)
+    found = np.zeros((len(samples), latents.seeds, *shape), np.float16)
+    for out, sample in zip(found, samples, strict=True):
+        if isinstance(sample, StaySample) and sample.previous is not None:
+            latents.put(out, sample.key)
+    return found
 
 
 def _as_read(sample: PairSample | StaySample, rule: HourlyInput | WideInput, view: View) -> Array:

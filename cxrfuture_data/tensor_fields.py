@@ -8,11 +8,13 @@ whatever it held before.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cxrfuture_data.columns import Columns
+from cxrfuture_data.generated import GeneratedLatents, open_generated
 from cxrfuture_data.hour_batch import HourFiller, Patients
 from cxrfuture_data.hourly import HourlyInput
 from cxrfuture_data.order import Positions
@@ -137,6 +139,35 @@ class HourFields:
         else:
             patients = Patients(self.patients.age[at], self.patients.is_male[at])
             self.filler.fill(out["hours"], out["is_hour"], self.record, self.lengths[at], patients)
+
+
+class GeneratedFields:
+    """generated (B, K, C, h, w), joined by key; 0 of a stay without a film."""
+
+    def __init__(self, view: View, columns: Columns, dataset: str, latent: tuple[int, ...]) -> None:
+        self.latent = latent
+        self.has_previous = columns["previous.has"]
+        self.latents: GeneratedLatents | None = None
+        if view.generated is not None:
+            self.latents = open_generated(Path(view.generated), dataset)
+
+    def longest(self, positions: Positions) -> int:
+        """K, of all samples."""
+        return 0 if self.latents is None else self.latents.seeds
+
+    def shapes(self, count: int, longest: int) -> dict[str, Shape]:
+        return {"generated": ((count, longest, *self.latent), np.float16)}
+
+    def begin(self, job: Job) -> dict[str, Target]:
+        return {}
+
+    def finish(self, job: Job) -> None:
+        if self.latents is None:
+            return
+        out, has_previous = job.out["generated"], self.has_previous[job.positions]
+        out[~has_previous] = 0
+        for row in np.flatnonzero(has_previous).tolist():
+            self.latents.put(out[row], job.keys[row].decode())
 
 
 class StaticFields:

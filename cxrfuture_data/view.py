@@ -34,6 +34,8 @@ class View:
     # Of a null-event sample (specs ehrxdiff 5): no event, or as published ``max_events`` zero
     # vectors that count as events.
     null_events: Literal["masked", "zeros"] = "masked"
+    # A folder of latents generated for stays (generated.py), to be joined by key.
+    generated: str | None = None
     films: bool = False
     film_size: int | None = None  # pixels; None: the recipe's
     # role of a film -> one of augment.AUGMENTATIONS, applied in training.
@@ -46,6 +48,8 @@ class View:
             raise ContractError("view: null_events: zeros needs max_events, how many zero vectors")
         if self.max_events is not None and self.max_events < 1:
             raise ContractError(f"view: max_events is {self.max_events}; give 1 or more, or None")
+        if self.generated is not None and self.kind != "stay":
+            raise ContractError(f"view: generated latents are of stays, not of {self.kind} samples")
         strange = sorted(set(self.augment.values()) - AUGMENTATIONS.keys())
         if strange:
             known = ", ".join(AUGMENTATIONS)

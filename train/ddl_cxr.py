@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from cxrfuture_data import VIEWS, ContractError, Dataset, Split, View
-from cxrfuture_data.batch import AnyBatch, PairBatch
+from cxrfuture_data.batch import AnyBatch, PairBatch, WindowBatch
 from cxrfuture_data.collate import hour_columns
 from cxrfuture_data.settings import Settings
 from train import diffusion
@@ -69,6 +69,10 @@ class DdlCxr:
     @property
     def view(self) -> View:
         return VIEWS["ddl_cxr.pair"]
+
+    @property
+    def stay_view(self) -> View:
+        return VIEWS["ddl_cxr.generation"]
 
     @property
     def averaged(self) -> Sequence[str]:
@@ -135,7 +139,7 @@ class DdlCxr:
             return last * (at.step * epochs // at.steps) / epochs
         return diffusion.contrast_weight(at.step, at.steps, last)
 
-    def record_of(self, batch: PairBatch[Tensor], device: Any) -> tuple[Tensor, Tensor]:
+    def record_of(self, batch: WindowBatch[Tensor], device: Any) -> tuple[Tensor, Tensor]:
         """Hours and which are real, on the device; none is where the window is left out."""
         hours, is_hour = batch.hours.to(device), batch.is_hour.to(device)
         if "window" in self.settings.without:
@@ -143,12 +147,12 @@ class DdlCxr:
         return hours, is_hour
 
     def generate(self, model: Denoiser, batch: AnyBatch[Tensor], seed: int) -> Tensor:
-        """Target latents (B, C, h, w) by DDIM (8.6).
+        """Target latents (B, C, h, w) of pairs, or of stays at their prediction, by DDIM (8.6).
 
         The previous film's latent is its posterior's mean; the released code draws one (specs 12.2,
         B16), which makes a generated film depend on more than its own noise.
         """
-        assert isinstance(batch, PairBatch)
+        assert isinstance(batch, WindowBatch)
         device = next(model.parameters()).device
         previous = batch.previous[:, 0].float().to(device)
         tokens, is_token = model.history(*self.record_of(batch, device))

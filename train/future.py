@@ -87,6 +87,10 @@ class Future:
         return ("loss", "velocity", "findings", "changes")
 
     @property
+    def stay_view(self) -> None:
+        """It draws targets of pairs alone."""
+
+    @property
     def averaged(self) -> Sequence[str]:
         return ("",)
 
