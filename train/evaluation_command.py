@@ -44,6 +44,16 @@ def generate(
             )
 
 
+def predict(
+    run: Annotated[Path, typer.Argument(help="A run of `train fusion-...` or future_fusion.")],
+    dataset: DatasetFolder,
+    split: SplitName = "test",
+    batch_size: Annotated[int, typer.Option(help="Stays at a time.")] = 64,
+) -> None:
+    """What a run says of every stay of a split, with calibrated probabilities."""
+    import_part("train.predict", "train").predict_split(run, dataset, split, batch_size)
+
+
 def evaluate(
     dataset: DatasetFolder,
     judge: Annotated[Path, typer.Option(help="A run of `train classifier`.")],

@@ -22,9 +22,16 @@ NAMES = (
     "diff3m",
     "future",
     "classifier",
+    "fusion",
 )
 SHIPPED = "."  # below train/config
-STARTS = ("clip", "stage1", "unet_weights")  # settings that name trained weights to begin with
+STARTS = (
+    "clip",
+    "stage1",
+    "unet_weights",
+    "start_film",
+    "start_record",
+)  # settings that name trained weights to begin with
 
 
 def read_task_settings(name: str, changes: Sequence[str] = ()) -> FitSettings:
@@ -81,6 +88,10 @@ def types_of(task: Any, source: str) -> tuple[type[FitSettings], Callable[..., A
             from train.future import Future, FutureSettings
 
             return FutureSettings, Future
+        case "fusion":
+            from train.fusion.task import FusionSettings, FusionTask
+
+            return FusionSettings, FusionTask
     raise ContractError(f"{source}: task is {task!r}; known are {', '.join(NAMES)}")
 
 
@@ -120,8 +131,12 @@ def trained_settings(value: dict[str, Any], source: str) -> FitSettings:
 
 
 def start_digests(settings: FitSettings) -> list[str]:
-    """sha256 of the weights that a run is to begin with, wherever its settings name some."""
+    """sha256 of what a run reads beside its dataset, wherever its settings name some: weights to
+    begin with, generated latents (their records, which hold the sums)."""
     found = []
+    generated = getattr(settings, "generated", None)
+    if generated is not None:
+        found += [file_sha256(path) for path in sorted(Path(generated).glob("stay-*.json"))]
     for name in STARTS:
         folder = getattr(settings, name, None)
         if folder is not None:
