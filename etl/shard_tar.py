@@ -20,6 +20,7 @@ from cxrfuture_data.record import encode
 from cxrfuture_data.sample import (
     Array,
     Film,
+    GenerationWindow,
     History,
     ImageSample,
     PairSample,
@@ -46,7 +47,8 @@ STAY_COLUMNS = (
     "readmitted",
     "label",
 )
-EVENT_FILE = "event.parquet"
+EVENT_FILE = "event.parquet"  # of the stage's own work
+HOURLY_FILE = "hourly.parquet"  # of window
 SAMPLES_AT_ONCE = 64  # whose films are read together
 
 
@@ -162,11 +164,15 @@ class Source:
 
     @cached_property
     def _hourly(self) -> Mapping[Any, pl.DataFrame]:
-        return self._by_key(self.shard.build / "window" / "hourly.parquet", "hour")
+        return self._by_key(HOURLY_FILE, "hour", self.shard.kind)
+
+    @cached_property
+    def _generation_hourly(self) -> Mapping[Any, pl.DataFrame]:
+        return self._by_key(HOURLY_FILE, "hour", "generation")
 
     @cached_property
     def _events(self) -> Mapping[Any, pl.DataFrame]:
-        return self._by_key(self.shard.work / EVENT_FILE, "position")
+        return self._by_key(EVENT_FILE, "position", self.shard.kind)
 
     def fetch_films(self, rows: pl.DataFrame) -> None:
         """Read what the cache has of the films of some rows together: of an object store in a few
@@ -197,6 +203,7 @@ class Source:
             return StaySample(
                 **common,
                 previous=self._film(row, "previous") if has_film else None,
+                generation=self._generation(row),
                 hours_since_previous=row["hours_since_previous"] if has_film else None,
                 **{name: row[name] for name in STAY_COLUMNS},
             )
@@ -228,31 +235,46 @@ class Source:
         )
 
     def _window(self, row: Mapping[str, Any]) -> Window:
-        key = (row["key"],)
-        hourly = np.full((row["hours"], len(self._names)), np.nan, np.float32)
-        if key in self._hourly:
-            found = self._hourly[key]
-            hours = found["hour"].to_numpy()
-            if hours[-1] >= row["hours"]:
-                raise ContractError(
-                    f"window/hourly.parquet: {row['key']}: hour {hours[-1]} of {row['hours']}; "
-                    "run `cxrfuture window` again"
-                )
-            hourly[hours] = found.select(self._names).cast(pl.Float32).fill_null(np.nan).to_numpy()
-        events = self._events.get(key, self._no_events)
+        events = self._events.get((row["key"],), self._no_events)
         return Window(
             start_at=row["window_start_at"],
             end_at=row["window_end_at"],
             latest_event_at=row["latest_event_at"],
             latest_known_at=row["latest_known_at"],
             variables=self.shard.variables,
-            hourly=hourly,
+            hourly=self._record(self._hourly, row["key"], row["hours"]),
             hourly_start_hours=row["hourly_start_hours"],
             event_row=events["event_row"].to_numpy().astype(np.int32),
             event_hours=events["hours"].to_numpy().astype(np.float32),
             event_end_hours=events["end_hours"].fill_null(np.nan).to_numpy().astype(np.float32),
             event_table=events["event_table"].to_numpy().astype(np.uint8),
         )
+
+    def _generation(self, row: Mapping[str, Any]) -> GenerationWindow | None:
+        if row["generation_start_at"] is None:
+            return None
+        return GenerationWindow(
+            start_at=row["generation_start_at"],
+            end_at=row["window_end_at"],
+            latest_event_at=row["generation_latest_event_at"],
+            latest_known_at=row["generation_latest_known_at"],
+            hourly=self._record(self._generation_hourly, row["key"], row["generation_hours"]),
+            hourly_start_hours=row["generation_hourly_start_hours"],
+        )
+
+    def _record(self, measured: Mapping[Any, pl.DataFrame], key: str, hours: int) -> Array:
+        """(T, V) float32, NaN where nothing was measured in that hour."""
+        record = np.full((hours, len(self._names)), np.nan, np.float32)
+        if (key,) in measured:
+            found = measured[(key,)]
+            hour = found["hour"].to_numpy()
+            if hour[-1] >= hours:
+                raise ContractError(
+                    f"window/hourly.parquet: {key}: hour {hour[-1]} of {hours}; "
+                    "run `cxrfuture window` again"
+                )
+            record[hour] = found.select(self._names).cast(pl.Float32).fill_null(np.nan).to_numpy()
+        return record
 
     @cached_property
     def _no_events(self) -> pl.DataFrame:
@@ -266,13 +288,14 @@ class Source:
     def _latents(self) -> CacheRows:
         return open_stage_rows(self.shard.build / "latent")
 
-    def _by_key(self, path: Path, order: str) -> Mapping[Any, pl.DataFrame]:
+    def _by_key(self, name: str, order: str, kind: str) -> Mapping[Any, pl.DataFrame]:
         """The rows of the shard's samples. The file is sorted, so most of it is never read."""
+        folder = self.shard.work if name == EVENT_FILE else self.shard.build / "window"
         keys = self.shard.rows["key"].to_list()
         wanted = (
-            (pl.col("kind") == self.shard.kind)
+            (pl.col("kind") == kind)
             & pl.col("key").is_between(pl.lit(keys[0]), pl.lit(keys[-1]))
             & pl.col("key").is_in(keys)
         )
-        rows = pl.scan_parquet(path).filter(wanted).collect(engine="streaming")
+        rows = pl.scan_parquet(folder / name).filter(wanted).collect(engine="streaming")
         return rows.sort("key", order).partition_by("key", as_dict=True, maintain_order=True)
