@@ -201,7 +201,7 @@ def assemble(facts: Mapping[str, Any], members: Mapping[str, Any]) -> Sample:
 
 
 def _read_window(facts: Mapping[str, Any], tensors: Mapping[str, Array]) -> Window:
-    arrays = {name: tensors[name] for name in WINDOW_ARRAYS}
+    arrays: dict[str, Any] = {name: tensors[name] for name in WINDOW_ARRAYS}
     return Window(**_read_hours(facts), variables=facts["variables"], **arrays)
 
 

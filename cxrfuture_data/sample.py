@@ -84,8 +84,8 @@ class Window:
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class GenerationWindow:
-    """What was measured from a stay's film, or some hours before its prediction if that is longer
-    ago, to the prediction: what a film of that time is generated from (specs ddl-cxr 3.7)."""
+    """What was measured since a stay's film, and for some hours at least, up to its prediction: a
+    film of that time is generated from it (specs ddl-cxr 3.7)."""
 
     start_at: datetime
     end_at: datetime

@@ -131,9 +131,9 @@ COMORBIDITIES = (
 
 # Tensor name -> dtype, per kind. Shapes: latents (C, h, w), and (0, 0, 0) of a film that a stay
 # lacks; hourly (T, V), V variables of the dataset's set, NaN where nothing was measured in that
-# hour (hour 0 begins ``hourly_start_hours`` after the window); generation_hourly (T, V) likewise, of
-# the window that a film at a stay's prediction is generated from, (0, V) without one; events (E,),
-# oldest first; static (S,).
+# hour (hour 0 begins ``hourly_start_hours`` after the window); generation_hourly (T, V) likewise,
+# of the window that a film at a stay's prediction is generated from, (0, V) without one; events
+# (E,), oldest first; static (S,).
 LATENT_PARTS = ("mean", "logvar")
 WINDOW_TENSORS = {
     "hourly": "float32",

@@ -27,8 +27,8 @@ class View:
     # As stored, (B, T, V) in the variables' units, NaN where nothing was measured, for those who
     # fill and scale on the device; else as a model reads them.
     hours_as_measured: bool = False
-    # Of stays, with hours: those of the generation window, from the stay's film, or some hours before
-    # the prediction if that is longer ago, to the prediction; read as a pair's are.
+    # Of stays: the hours since the film, and at least the recipe's generation_hours, up to the
+    # prediction; read as a pair's are. False: those of the stay's own window.
     generation: bool = False
     # vectors: gathered from the table of embeddings; rows: their rows, to be gathered on the device
     # from ``dataset.embeddings``.
@@ -72,8 +72,8 @@ VIEWS = {
     "ddl_cxr.stay": View(
         kind="stay", latents="posterior", hours=True, films=True, augment=_PREDICTION
     ),
-    # What a film at the prediction is generated from: the previous latent and the hours since (specs
-    # ddl-cxr 3.7).
+    # What a film at the prediction is generated from: the previous latent and the hours since
+    # (specs ddl-cxr 3.7).
     "ddl_cxr.generation": View(kind="stay", latents="posterior", hours=True, generation=True),
     # Films for CLIP, latents, and the 1,024 newest events; the previous film is weakly augmented
     # (specs ehrxdiff 5, 7, 8).
