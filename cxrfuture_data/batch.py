@@ -43,6 +43,7 @@ class Batch(Generic[A]):
 class WindowBatch(Batch[A]):
     previous: A  # a latent
     previous_film: A
+    # Of the window; by a view of generation of the generation window.
     # (B, T, F) float32: the 79 columns of hourly.vector, 76 as published by MedFuse and DrFuse; of
     # the set wide, the 142 of wide.wide_vector; by a view of hours as measured the variables.
     hours: A

@@ -78,6 +78,18 @@ def hourly_rule(dataset: Dataset, kind: str) -> HourlyInput | WideInput:
     return hourly_input(body, kind, found)
 
 
+def view_rule(dataset: Dataset, view: View) -> HourlyInput | WideInput:
+    """How the hours of a view of pairs or stays are read: those of generation windows as pairs'
+    are, for the model that reads them was trained on pairs."""
+    recipe = dataset.manifest.recipe
+    if view.generation and "generation_hours" not in recipe.body["cohort"]:
+        raise ContractError(
+            f"view: generation=True, and {recipe.name} generates no film; "
+            "take a recipe by the rules of ddl_cxr"
+        )
+    return hourly_rule(dataset, "pair" if view.generation else view.kind)
+
+
 def hour_columns(dataset: Dataset, kind: str) -> int:
     """F, the columns of ``hours`` in the dataset's batches of a kind: pair or stay."""
     return hourly_rule(dataset, kind).columns
@@ -144,7 +156,7 @@ def _pixels(
 def _hour_fields(
     samples: Sequence[PairSample | StaySample], dataset: Dataset, view: View
 ) -> dict[str, Array]:
-    rule = hourly_rule(dataset, KIND_OF[type(samples[0])])
+    rule = view_rule(dataset, view)
     columns = samples[0].window.hourly.shape[1] if view.hours_as_measured else rule.columns
     if not view.hours:
         none = np.zeros((len(samples), 0, columns), np.float32)
@@ -170,11 +182,14 @@ def _generated(samples: Sequence[Sample], dataset: Dataset, view: View) -> Array
 
 
 def _as_read(sample: PairSample | StaySample, rule: HourlyInput | WideInput, view: View) -> Array:
+    hourly = sample.window.hourly
+    if view.generation and isinstance(sample, StaySample):
+        hourly = hourly[:0] if sample.generation is None else sample.generation.hourly
     if view.hours_as_measured:
-        return sample.window.hourly
+        return hourly
     if isinstance(rule, WideInput):
-        return wide_vector(sample.window.hourly, rule)
-    return vector(sample.window.hourly, sample.age, sample.sex, rule)
+        return wide_vector(hourly, rule)
+    return vector(hourly, sample.age, sample.sex, rule)
 
 
 def _is_real(lengths: Sequence[int], longest: int | None = None) -> Array:

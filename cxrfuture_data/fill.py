@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from cxrfuture_data.collate import film_size, hourly_rule
+from cxrfuture_data.collate import film_size, view_rule
 from cxrfuture_data.event_fields import EventFields
 from cxrfuture_data.film_fields import FilmFields
 from cxrfuture_data.order import Positions, block_numbers
@@ -56,7 +56,7 @@ class Filler:
         if view.kind == "image":
             self.fields.append(StaticFields(self.columns))
         else:
-            rule = hourly_rule(data, view.kind)
+            rule = view_rule(data, view)
             self.fields.append(HourFields(rule, self.columns, view))
             self.events = EventFields(view, self.columns, data)
             self.fields.append(self.events)

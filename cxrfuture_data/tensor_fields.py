@@ -101,7 +101,9 @@ class HourFields:
     def __init__(self, rule: HourlyInput | WideInput, columns: Columns, view: View) -> None:
         self.is_asked = view.hours
         self.as_measured = view.hours_as_measured
-        self.lengths = columns["hours"].astype(np.int64)
+        self.tensor = "generation_hourly" if view.generation else "hourly"
+        lengths = columns["generation_hours" if view.generation else "hours"]
+        self.lengths = lengths.astype(np.int64)
         self.patients = Patients(columns["age"], columns["is_male"])
         self.filler = HourFiller(rule)
         variables = WIDE_VARIABLES if isinstance(rule, WideInput) else VARIABLES
@@ -124,10 +126,10 @@ class HourFields:
             hours = job.out["hours"]
             hours.fill(0)
             first = np.arange(len(hours)) * hours.strides[0]
-            return {"hourly": Target(bytes_of(hours), first.tolist(), 0)}
+            return {self.tensor: Target(bytes_of(hours), first.tolist(), 0)}
         self.record = np.empty((int(lengths.sum()), self.variables), np.float32)
         first = (np.cumsum(lengths) - lengths) * self.record.strides[0]
-        return {"hourly": Target(bytes_of(self.record), first.tolist(), 0)}
+        return {self.tensor: Target(bytes_of(self.record), first.tolist(), 0)}
 
     def finish(self, job: Job) -> None:
         if not self.is_asked:
