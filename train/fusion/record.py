@@ -75,3 +75,9 @@ def mean_of_tokens(tokens: Tensor, is_token: Tensor) -> Tensor:
     """(B, T, D), (B, T) -> (B, D): over those that are real; 0 where there is none."""
     real = torch.where(is_token[..., None], tokens, 0.0)
     return real.sum(1) / is_token.sum(1, keepdim=True).clamp(min=1)
+
+
+def mean_of_hours(sequence: Tensor, is_hour: Tensor, *, counts_padding: bool) -> Tensor:
+    """(B, T, D), 0 where no hour is, -> (B, D). As published padding is counted, so that a stay's
+    mean depends on the longest of its batch (specs fusion-baselines 16b, D6)."""
+    return sequence.mean(1) if counts_padding else mean_of_tokens(sequence, is_hour)
