@@ -6,7 +6,8 @@ NeurIPS 2024, section 3.3; specs ddl-cxr 9, released as FusionTokens3inputAttnFu
 Differs from the released code where that is in error. LayerNorm and masks: see
 train/model/history.py. The film's and the latent's tokens stand before the record's, whose number
 differs between stays: positions are all that tells modalities apart, and would else depend on the
-longest stay of a batch. A stay without a film, which the paper leaves out, has neither their tokens.
+longest stay of a batch. A stay without a film, which the paper leaves out, has no token of it, and
+none of a latent drawn from it.
 
 Shapes: B stays; T hours; C, h, w of a latent, p pixels of it a side of a patch; S tokens, D wide;
 M = 3 modalities; K labels.

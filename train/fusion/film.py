@@ -1,6 +1,6 @@
 """Films -> features: transformers' ResNet, as all models of train/fusion/ look at films.
 
-Specs fusion-baselines 4.2 and 6, ddl-cxr 9: a ResNet-34 of ImageNet's weights without its last layer.
+Specs fusion-baselines 4.2 and 6, ddl-cxr 9: a ResNet-34, without its last layer.
 
 Shapes: B stays, of which N have a film; s pixels; W the width of the last stage.
 """
@@ -77,7 +77,7 @@ class FilmEncoder(nn.Module):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
 
     def forward(self, film: Tensor, has_film: Tensor) -> Tensor:
-        """film (B, 1, s, s) uint8, has_film (B,) bool -> (B, W), the mean of the last stage's maps."""
+        """film (B, 1, s, s) uint8, has_film (B,) bool -> (B, W), the mean of the last maps."""
         if not has_film.any():
             # Every weight has a gradient all the same, on which ranks that average them rely.
             nothing = torch.stack([weight.sum() for weight in self.network.parameters()]).sum() * 0

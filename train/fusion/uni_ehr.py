@@ -1,4 +1,4 @@
-"""Uni-EHR: the record alone, by DDL-CXR's Transformer or MedFuse's LSTM (specs fusion-baselines 10).
+"""Uni-EHR: the record alone, by DDL-CXR's Transformer or MedFuse's LSTM (fusion-baselines 10).
 
 With the LSTM it is MedFuse's first stage (7.2), whose ``record`` others begin with.
 
