@@ -9,7 +9,7 @@ from typing import Annotated, Literal, NamedTuple
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, pad
 from transformers import ResNetConfig, ResNetModel
 
 from cxrfuture_data.schema import ContractError
@@ -79,6 +79,8 @@ class RecordEncoder(nn.Module):
 
     def forward(self, hours: Tensor, is_hour: Tensor) -> Features:
         """hours (B, T, F), is_hour (B, T); of a stay without hours all is 0."""
+        if hours.shape[1] == 0:  # torch's attention refuses no place at all
+            hours, is_hour = pad(hours, (0, 0, 0, 1)), pad(is_hour, (0, 1))
         length, longest = hours.shape[1], len(self.positions)
         if length > longest:
             raise ContractError(
