@@ -82,6 +82,7 @@ class PairBatch(WindowBatch[A]):
 class StayBatch(WindowBatch[A]):
     has_previous: A  # (B,) bool: there is a film; else 0 in previous, its film and hours
     hours_since_previous: A  # (B,) float32, previous film to prediction
+    window_hours: A  # (B,) float32, from the window's start to its end, the prediction
     phenotypes: A  # (B, 25) int8: 0, 1, in the order of schema.PHENOTYPES
     phenotypes_known: A  # (B,) bool
     remaining_hours: A  # (B,) float32, prediction to discharge

@@ -21,6 +21,7 @@ NAMES = (
     "table_classifier",
     "diff3m",
     "future",
+    "future_fusion",
     "classifier",
 )
 SHIPPED = "."  # below train/config
@@ -81,6 +82,10 @@ def types_of(task: Any, source: str) -> tuple[type[FitSettings], Callable[..., A
             from train.future import Future, FutureSettings
 
             return FutureSettings, Future
+        case "future_fusion":
+            from train.fusion.future import FutureFusion, FutureFusionSettings
+
+            return FutureFusionSettings, FutureFusion
     raise ContractError(f"{source}: task is {task!r}; known are {', '.join(NAMES)}")
 
 
