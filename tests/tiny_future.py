@@ -44,6 +44,8 @@ def future_settings(**changes):
         "ema_decay": 0.9,
         "valid_steps": None,
         "select_by": "loss",
+        "patience": None,
+        "fold": None,
     }
     return FutureSettings.model_validate(fit_settings() | value | changes)
 

@@ -32,8 +32,8 @@ KEPT = 2  # the newest; a run of the paper's size writes 2 GB each
 
 
 class State(Settings):
-    """``made_from`` is a digest of settings, seed and dataset; ``best`` is the lowest selecting
-    loss of validation samples so far, seen after ``best_steps``."""
+    """``made_from`` is a digest of settings, seed and dataset; ``best`` is the best of
+    what selects at looks at validation samples so far, seen after ``best_steps``."""
 
     steps: int
     made_from: str

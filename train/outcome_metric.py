@@ -6,6 +6,8 @@ Shapes: N stays, K labels.
 import numpy as np
 import numpy.typing as npt
 
+SCORES = ("auprc", "auroc")  # what ``macro`` gives; more is better
+
 Floats = npt.NDArray[np.floating]
 Flags = npt.NDArray[np.bool_]
 
@@ -33,7 +35,7 @@ def auprc(scores: Floats, is_present: Flags) -> float:
 
 def macro(scores: Floats, is_present: Flags, is_known: Flags) -> dict[str, float]:
     """Of (N, K) each: the plain mean over the labels that have both classes; NaN of none."""
-    found: dict[str, list[float]] = {"auprc": [], "auroc": []}
+    found: dict[str, list[float]] = {name: [] for name in SCORES}
     for label in range(scores.shape[1]):
         known = is_known[:, label]
         one, present = scores[known, label], is_present[known, label]
