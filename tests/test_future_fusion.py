@@ -3,6 +3,7 @@
 Patient 2 has no film before the prediction, and of patient 4 no outcome is known.
 """
 
+import json
 from dataclasses import fields, replace
 
 import numpy as np
@@ -66,6 +67,7 @@ def fusion_settings(**changes):
         "recipe": "future",
         "model": model | changes.pop("model", {}),
         "patience": None,
+        "fold": None,
         "class_weights": True,
         "select_by": "loss",
     }
@@ -369,5 +371,8 @@ def test_shipped_settings_are_whole(name):
 
 @pytest.mark.slow
 def test_the_loop_trains_it(data, tmp_path, new_accelerator):
-    fit(data.path, tmp_path, fusion_settings(valid_steps=4), 5)
+    fit(data.path, tmp_path, fusion_settings(valid_steps=4, select_by="auprc"), 5)
     assert len((tmp_path / "loss.jsonl").read_text().splitlines()) == 8
+    looks = [json.loads(line) for line in (tmp_path / "valid.jsonl").read_text().splitlines()]
+    best = json.loads((tmp_path / "metrics.json").read_text())["best_valid"]
+    assert best == max(look["auprc"] for look in looks)

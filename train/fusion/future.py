@@ -21,6 +21,7 @@ from cxrfuture_data.split import Split
 from cxrfuture_data.view import VIEWS, View
 from train import draw
 from train.diffusion import posterior_sample
+from train.fold import out_of_fold
 from train.fusion.seen import Target, class_weights, outcome_loss
 from train.future import Drop, Use, data_shape, draw_given, standardise, used_of
 from train.model.context import ContextEncoder
@@ -34,10 +35,7 @@ OUTCOME = OUTCOMES["all"]
 
 
 class FutureFusionSettings(FitSettings):
-    """``patience``: looks without an improvement before the run ends; null: it never does."""
-
     task: Literal["future_fusion"]
-    patience: Positive | None
     model: ContextSettings
     max_events: Positive | None  # of a window, the newest
     use: Use
@@ -104,11 +102,11 @@ class FutureFusion:
 
     @cached_property
     def positive_weight(self) -> Tensor:
-        """(K,): what a present label weighs, of the training stays."""
+        """(K,): what a present label weighs, by the stays it learns from."""
         if not self.settings.class_weights:
             return torch.ones(len(self.labels))
-        columns = self.select(self.data.split("train", "stay")).columns
-        return class_weights(*map(torch.from_numpy, OUTCOME.of_columns(columns)))
+        stays = out_of_fold(self.select(self.data.split("train", "stay")), self.settings.fold)
+        return class_weights(*map(torch.from_numpy, OUTCOME.of_columns(stays.columns)))
 
     def losses_of(self, model: nn.Module, batch: AnyBatch[Tensor], at: Moment) -> dict[str, Tensor]:
         """Over the known labels of a stay, then over the stays."""
