@@ -85,6 +85,7 @@ class StayBatch(WindowBatch[A]):
     hours_since_previous: A  # (B,) float32, previous film to prediction
     # (B, K, C, h, w) float16, of a view that names generated latents; 0 where there is no film.
     generated: A
+    window_hours: A  # (B,) float32, from the window's start to its end, the prediction
     phenotypes: A  # (B, 25) int8: 0, 1, in the order of schema.PHENOTYPES
     phenotypes_known: A  # (B,) bool
     remaining_hours: A  # (B,) float32, prediction to discharge

@@ -17,6 +17,7 @@ from train.future import (
     Future,
     FutureSettings,
     changes_loss,
+    draw_given,
     findings_loss,
     guided_velocity,
 )
@@ -149,8 +150,9 @@ def test_the_loss_depends_on_step_and_not_on_the_batch_s_order(data):
 def test_modalities_are_dropped_as_often_as_asked_and_only_in_training(data):
     drop = {"previous": 0.0, "hours": 0.5, "events": 0.25, "demographics": 0.9}
     task = task_of(data, drop=drop)
-    dropped = task._draw_dropped(draw.generators([str(i) for i in range(2000)], 1))
-    assert dropped.float().mean(0).tolist() == pytest.approx(list(drop.values()), abs=0.04)
+    randoms = draw.generators([str(i) for i in range(2000)], 1)
+    given = draw_given(task.settings.use, task.settings.drop, randoms)
+    assert (~given).float().mean(0).tolist() == pytest.approx(list(drop.values()), abs=0.04)
     model, batch = build(task), batch_of(task)
     never = task_of(data, drop=dict.fromkeys(MODALITIES, 0.0))
     look = moment(purpose="valid")

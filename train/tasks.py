@@ -21,6 +21,7 @@ NAMES = (
     "table_classifier",
     "diff3m",
     "future",
+    "future_fusion",
     "classifier",
     "fusion",
 )
@@ -92,6 +93,10 @@ def types_of(task: Any, source: str) -> tuple[type[FitSettings], Callable[..., A
             from train.fusion.task import FusionSettings, FusionTask
 
             return FusionSettings, FusionTask
+        case "future_fusion":
+            from train.fusion.future import FutureFusion, FutureFusionSettings
+
+            return FutureFusionSettings, FutureFusion
     raise ContractError(f"{source}: task is {task!r}; known are {', '.join(NAMES)}")
 
 
