@@ -22,6 +22,7 @@ NAMES = (
     "diff3m",
     "future",
     "classifier",
+    "gan",
 )
 SHIPPED = "."  # below train/config
 STARTS = ("clip", "stage1", "unet_weights")  # settings that name trained weights to begin with
@@ -73,6 +74,10 @@ def types_of(task: Any, source: str) -> tuple[type[FitSettings], Callable[..., A
             from train.ehrxdiff import EhrxdiffSettings, EhrxdiffTask
 
             return EhrxdiffSettings, EhrxdiffTask
+        case "gan":
+            from train.gan import GanSettings, GanTask
+
+            return GanSettings, GanTask
         case "table_classifier":
             from train.table_classifier import TableClassifierSettings, TableClassifierTask
 
