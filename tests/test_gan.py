@@ -233,15 +233,14 @@ def test_the_error_falls_on_eight_samples(data):
     task = GanTask(gan_settings(), data)
     torch.manual_seed(0)
     model = task.build().train()
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.0, 0.9))
+    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3, betas=(0.0, 0.9))
     errors = []
-    for step in range(120):
+    for step in range(60):
         found = task.losses_of(model, batch, replace(AT, step=step))
         optimiser.zero_grad()
         found["loss"].backward()
         optimiser.step()
         errors.append(found["error"].item())
-    print(errors[::10])
     assert errors[-1] < 0.5 * errors[0]
 
 

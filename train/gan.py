@@ -6,8 +6,8 @@ sizes, losses or how films and records take the place of its brains and ages. Ke
 are a U-Net whose output is added to what it reads, a Wasserstein critic with gradient penalty 10,
 and an L1 on the map with weight 100 that fades with the gap. It departs (13.3, 13.4) in that
 
-- it works on latents, by channel of mean 0 and spread 1 over training films, and not on pixels: what
-  it generates needs no encoder before a predictor reads it;
+- it works on latents, of mean 0 and spread 1 by channel over training films, and not on pixels:
+  what it generates needs no encoder before a predictor reads it;
 - the CLS of the record's encoder stands in place of the diagnosis, the gap in hours in place of
   years, both told to every residual block and not to the bottleneck alone; the critic reads the
   generator's code and does not change it;

@@ -1,4 +1,4 @@
-"""A generator that adds a map to the previous latent, and its critic; what they are is train/gan.py.
+"""A generator that adds a map to the previous latent, and its critic (train/gan.py).
 
 Shapes: B samples; C, h, w of a latent; T hours; D the width of the record's code.
 """
