@@ -38,7 +38,6 @@ def gan_settings(**changes):
     value = {
         "task": "gan",
         "recipe": "ddl_cxr",
-        "patience": None,
         "clip_norm": None,
         "select_by": "error",
         "unet": LEVELS,

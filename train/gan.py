@@ -41,7 +41,7 @@ from train.draw import draw_normal, draw_uniform, generators
 from train.future import channel_moments, standardise
 from train.mean import mean_of_real
 from train.model.gan import Answer, Critic, Gan, LevelSettings, MapGenerator
-from train.settings import Above0, FitSettings, HistorySettings, Positive, Weight
+from train.settings import Above0, FitSettings, HistorySettings, Weight
 from train.task import Moment
 
 
@@ -57,7 +57,6 @@ class ObjectiveSettings(Settings):
 class GanSettings(FitSettings):
     task: Literal["gan"]
     compile: Literal[False]  # torch.compile has no gradient of a gradient
-    patience: Positive | None
     unet: LevelSettings
     critic: LevelSettings
     history: HistorySettings
