@@ -40,6 +40,8 @@ def gan_settings(**changes):
         "recipe": "ddl_cxr",
         "clip_norm": None,
         "select_by": "error",
+        "patience": None,
+        "fold": None,
         "unet": LEVELS,
         "critic": LEVELS,
         "history": {"width": 16, "feedforward": 16, "heads": 2, "layers": 1, "dropout": 0.0},
