@@ -231,7 +231,8 @@ def test_the_error_falls_on_eight_samples(data):
         target=torch.stack([mean - 2 * mean.std(), logvar - 20], dim=1),
         gap_hours=torch.full((8,), 1000.0),
     )
-    task = GanTask(gan_settings(), data)
+    flat = {"channels": [8], "res_blocks": 1, "norm_groups": 4}
+    task = GanTask(gan_settings(unet=flat, critic=flat), data)
     torch.manual_seed(0)
     model = task.build().train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3, betas=(0.0, 0.9))
