@@ -20,6 +20,7 @@ from cxrfuture_data.collate import hour_columns
 from cxrfuture_data.settings import Settings
 from train import diffusion
 from train.draw import draw_normal, draw_rows, draw_timestep, generators
+from train.mean import mean_of_real
 from train.model.denoiser import Denoiser
 from train.settings import FitSettings, HistorySettings, SamplerSettings, UnetSettings, Weight
 from train.task import Moment
@@ -96,7 +97,7 @@ class DdlCxr:
         return model
 
     def losses_of(self, model: nn.Module, batch: AnyBatch[Tensor], at: Moment) -> dict[str, Tensor]:
-        """DDL-CXR's three losses (8.4)."""
+        """DDL-CXR's three losses (8.4), means over the batch's real samples."""
         assert isinstance(batch, PairBatch)
         objective = self.settings.objective
         random = draw(batch, self.settings.history.width, at)
@@ -114,17 +115,20 @@ class DdlCxr:
         )
 
         error = (random.noise.to(at.device) - predicted.noise.float()).square()  # (B, C, h, w)
-        simple, contrast, findings = error.mean(), error.new_zeros(()), error.new_zeros(())
+        simple = error.flatten(1).mean(1)  # (B,)
+        contrast, findings = torch.zeros_like(simple), torch.zeros_like(simple)
         if predicted.noise_disturbed is not None:
             disturbed = (random.noise.to(at.device) - predicted.noise_disturbed.float()).square()
             contrast = self.hinge(error, disturbed, random.timestep.to(at.device))
         if predicted.findings is not None:
             findings = diffusion.findings_loss(predicted.findings, batch.labels.to(at.device))
         loss = simple + objective.findings_weight * findings + weight * contrast
-        return dict(zip(self.losses, (loss, simple, contrast, findings), strict=True))
+        costs = (loss, simple, contrast, findings)  # (B,) each
+        means = [mean_of_real(cost, batch.is_padding) for cost in costs]
+        return dict(zip(self.losses, means, strict=True))
 
     def hinge(self, error: Tensor, disturbed: Tensor, timestep: Tensor) -> Tensor:
-        """The contrastive term of two branches' squared errors (B, C, h, w)."""
+        """(B,): the contrastive term of two branches' squared errors (B, C, h, w)."""
         margin = self.settings.objective.contrast_margin
         if self.settings.fidelity == "published":
             return diffusion.contrast_of_elements(error, disturbed, timestep, margin)

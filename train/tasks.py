@@ -24,6 +24,7 @@ NAMES = (
     "future_fusion",
     "classifier",
     "fusion",
+    "gan",
 )
 SHIPPED = "."  # below train/config
 STARTS = (
@@ -81,6 +82,10 @@ def types_of(task: Any, source: str) -> tuple[type[FitSettings], Callable[..., A
             from train.ehrxdiff import EhrxdiffSettings, EhrxdiffTask
 
             return EhrxdiffSettings, EhrxdiffTask
+        case "gan":
+            from train.gan import GanSettings, GanTask
+
+            return GanSettings, GanTask
         case "table_classifier":
             from train.table_classifier import TableClassifierSettings, TableClassifierTask
 
