@@ -1,0 +1,194 @@
+"""What of outcomes.json may be shown to others: no small cell, and none that follows from others.
+
+A group is small with fewer than SMALLEST stays, positives or negatives. What is hidden of a
+grouping is never one group alone, nor groups that together are small: the next smallest is hidden
+too, as a hidden number would be the total less those that are shown.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from train.results_text import HIDDEN, SMALL
+
+SMALLEST = 10
+OF_LABELS = ("curves", "reliability", "reliability_uncalibrated", "decision")
+
+Json = dict[str, Any]
+
+
+class Count(NamedTuple):
+    """Of a group, a label or a bin."""
+
+    stays: int
+    positives: int
+
+    @property
+    def negatives(self) -> int:
+        return self.stays - self.positives
+
+    @property
+    def least(self) -> int:
+        return min(self.stays, self.positives, self.negatives)
+
+
+def hide_small(result: Mapping[str, Any]) -> Json:
+    """outcomes.json without what is small; hidden counts are words and hidden scores null."""
+    outcomes, rows = result["outcomes"], result["rows"]
+    groups = _hidden_groups(outcomes)
+    labels = {outcome: _hidden_labels(rows, outcome) for outcome in outcomes}
+    gone = {name for name, found in outcomes.items() if labels[name] >= set(found["labels"])}
+    return {
+        "data": _hide_totals(result),
+        "scored": result["scored"],
+        "outcomes": {
+            name: {
+                "labels": found["labels"],
+                "groups": {
+                    grouping: _hide_counts(of, set(of) if name in gone else groups[grouping])
+                    for grouping, of in found["groups"].items()
+                },
+            }
+            for name, found in outcomes.items()
+        },
+        "rows": {
+            row: {
+                outcome: _hide_row(found, labels[outcome], groups, is_gone=outcome in gone)
+                for outcome, found in of.items()
+            }
+            for row, of in rows.items()
+        },
+        "compared": [found for found in result["compared"] if found["outcome"] not in gone],
+        "ranks": {name: of for name, of in result["ranks"].items() if name not in gone},
+    }
+
+
+def choose_hidden(counts: Sequence[Mapping[str, Count]], *, is_partition: bool = True) -> set[str]:
+    """Names to hide, given the counts of the same names for each outcome.
+
+    ``is_partition``: the counts add up to a total that is known, so the hidden must together be
+    large; else only none may be hidden alone.
+    """
+    names = {name for of in counts for name in of}
+    hidden = {name for name in names if any(_least(of, name) < SMALLEST for of in counts)}
+    order = sorted(names - hidden, key=lambda name: (min(_least(of, name) for of in counts), name))
+    for name in order:
+        if not hidden or not _follows(hidden, counts, is_partition=is_partition):
+            break
+        hidden.add(name)
+    return hidden
+
+
+def _follows(hidden: set[str], counts: Sequence[Mapping[str, Count]], *, is_partition: bool) -> bool:
+    """Whether what is hidden could be told from what is shown."""
+    if len(hidden) == 1:
+        return True
+    if not is_partition:
+        return False
+    for of in counts:
+        chosen = [of[name] for name in hidden if name in of]
+        total = Count(sum(one.stays for one in chosen), sum(one.positives for one in chosen))
+        if chosen and total.least < SMALLEST:
+            return True
+    return False
+
+
+def _least(of: Mapping[str, Count], name: str) -> int:
+    return of[name].least if name in of else SMALLEST
+
+
+def _hidden_groups(outcomes: Mapping[str, Any]) -> dict[str, set[str]]:
+    """By grouping. The groups of all outcomes are of the same stays: what one hides, all do."""
+    groupings = {grouping for found in outcomes.values() for grouping in found["groups"]}
+    return {
+        grouping: choose_hidden(
+            [
+                {name: Count(**of) for name, of in found["groups"].get(grouping, {}).items()}
+                for found in outcomes.values()
+            ]
+        )
+        for grouping in sorted(groupings)
+    }
+
+
+def _hidden_labels(rows: Mapping[str, Any], outcome: str) -> set[str]:
+    """Labels add up to no total of stays, but their scores do to the mean over labels."""
+    found = next(of[outcome] for of in rows.values() if outcome in of)
+    counts = {name: Count(of["stays"], of["positives"]) for name, of in found["labels"].items()}
+    return choose_hidden([counts], is_partition=False)
+
+
+def _hide_totals(result: Mapping[str, Any]) -> Json:
+    """Totals, without the digest that names the dataset."""
+    data = result["data"]
+    shown: Json = {name: data[name] for name in ("origin", "recipe", "split")}
+    shown |= {name: hide_count(data[name]) for name in ("stays", "patients")}
+    shown["training"] = {name: hide_count(value) for name, value in data["training"].items()}
+    left_out = [found.get("left_out", 0) for found in result["outcomes"].values()]
+    if any(0 < count < SMALLEST for count in left_out):
+        # The stays left out are all less those of the groups.
+        shown["stays"] = _about(data["stays"])
+    return shown
+
+
+def hide_count(count: int) -> int | str:
+    """A count, or that it is small."""
+    return count if count >= SMALLEST else SMALL
+
+
+def _about(count: int) -> str:
+    return f"about {round(count, -1):,}" if count >= SMALLEST else SMALL
+
+
+def _hide_counts(groups: Mapping[str, Any], hidden: set[str]) -> Json:
+    return {
+        name: _hide_pair(of) if name in hidden else dict(of) for name, of in groups.items()
+    }
+
+
+def _hide_pair(of: Mapping[str, int]) -> Json:
+    """Stays and positives, of which only is told which is small."""
+    count = Count(of["stays"], of["positives"])
+    stays = SMALL if count.stays < SMALLEST else HIDDEN
+    return {"stays": stays, "positives": SMALL if count.positives < SMALLEST else HIDDEN}
+
+
+def _hide_row(
+    found: Mapping[str, Any], labels: set[str], groups: Mapping[str, set[str]], *, is_gone: bool
+) -> Json:
+    shown: Json = {
+        "runs": [{"seed": run["seed"], "steps": run["steps"]} for run in found["runs"]],
+        "cells": {name: None if is_gone else cell for name, cell in found["cells"].items()},
+        "labels": {
+            name: _hide_label(of) if name in labels else of for name, of in found["labels"].items()
+        },
+        "groups": {
+            grouping: {
+                name: dict.fromkeys(of) if is_gone or name in groups[grouping] else of
+                for name, of in all_groups.items()
+            }
+            for grouping, all_groups in found["groups"].items()
+        },
+        "attention": None if is_gone else found["attention"],
+    }
+    for name in OF_LABELS:
+        kept = {label: of for label, of in found[name].items() if label not in labels}
+        is_bins = name.startswith("reliability")
+        shown[name] = {label: hide_bins(of) for label, of in kept.items()} if is_bins else kept
+    return shown
+
+
+def _hide_label(of: Mapping[str, Any]) -> Json:
+    counts = _hide_pair({"stays": of["stays"], "positives": of["positives"]})
+    return dict.fromkeys(of) | counts
+
+
+def hide_bins(bins: Sequence[Mapping[str, Any]]) -> list[Json]:
+    """Bins of predictions: those that are small are empty."""
+    counts = {
+        str(i): Count(one["stays"], round(one["stays"] * one["observed"]))
+        for i, one in enumerate(bins)
+        if one["stays"]
+    }
+    hidden = choose_hidden([counts])
+    empty = {"stays": 0, "predicted": None, "observed": None}
+    return [dict(one) | (empty if str(i) in hidden else {}) for i, one in enumerate(bins)]

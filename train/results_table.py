@@ -1,0 +1,301 @@
+"""The tables of the results page, from outcomes.json: cells of text, for the template to lay out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from train.results_text import (
+    GROUPINGS,
+    METRICS,
+    MINUS,
+    NOTHING,
+    name_grouping,
+    name_outcome,
+    spell,
+    spell_count,
+    spell_interval,
+    spell_mean,
+    spell_p,
+    title_of,
+)
+
+Json = Mapping[str, Any]
+# best: of its column; lower, higher: than among all stays; apart: intervals that do not overlap.
+Mark = Literal["", "best", "lower", "higher", "apart"]
+RANKED = ("auprc", "auroc")
+LOWER_IS_BETTER = ("brier", "ece")
+SIGNIFICANT = 0.05
+BEFORE = "_uncalibrated"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """``below``: a second line in small letters."""
+
+    text: str
+    below: str = ""
+    mark: Mark = ""
+
+
+@dataclass(frozen=True)
+class Head:
+    text: str
+    below: str = ""
+    span: int = 1
+
+
+@dataclass(frozen=True)
+class Line:
+    title: str
+    cells: Sequence[Cell]
+
+
+@dataclass(frozen=True)
+class Table:
+    """``corner``: what the first column names; ``above``: heads of several columns."""
+
+    caption: str
+    corner: str
+    heads: Sequence[Head]
+    lines: Sequence[Line]
+    above: Sequence[Head] = field(default=())
+
+
+def order_rows(result: Json) -> list[str]:
+    """Names of rows, the best first by the mean of their ranks."""
+    ranks = [of for found in result["ranks"].values() for of in found.values()]
+
+    def mean_rank(name: str) -> tuple[float, str]:
+        known = [of[name] for of in ranks if of.get(name) is not None]
+        return (sum(known) / len(known) if known else float("inf"), name)
+
+    return sorted(result["rows"], key=mean_rank)
+
+
+def rows_of(result: Json, outcome: str) -> dict[str, Any]:
+    """Name -> what outcomes.json holds of it, in order."""
+    rows = result["rows"]
+    return {name: rows[name][outcome] for name in order_rows(result) if outcome in rows[name]}
+
+
+def data_table(result: Json) -> Table:
+    """How many stays have what is predicted."""
+    lines = []
+    for outcome, found in result["outcomes"].items():
+        labels = next(iter(rows_of(result, outcome).values()))["labels"]
+        only = next(iter(labels.values())) if len(labels) == 1 else None
+        cells = [spell_count(len(found["labels"]))]
+        cells += [spell_count(only[name]) if only else NOTHING for name in ("stays", "positives")]
+        lines.append(Line(name_outcome(outcome), [Cell(text) for text in cells]))
+    heads = [Head("Labels"), Head("Stays"), Head("Positives")]
+    return Table("What was predicted", "Outcome", heads, lines)
+
+
+def overview_table(result: Json) -> Table:
+    """Every row and outcome: the macro means."""
+    columns = [(outcome, metric) for outcome in result["outcomes"] for metric in RANKED]
+    cells = {
+        column: {name: found["cells"].get(column[1]) for name, found in rows.items()}
+        for column in columns
+        for rows in [rows_of(result, column[0])]
+    }
+    best = {column: _best(of, column[1]) for column, of in cells.items()}
+    return Table(
+        caption=f"AUPRC and AUROC: mean ± deviation over seeds, {_interval_words(result)} below",
+        corner="Model",
+        above=[Head(name_outcome(outcome), span=len(RANKED)) for outcome in result["outcomes"]],
+        heads=[Head(METRICS[metric]) for _, metric in columns],
+        lines=[
+            Line(
+                title_of(name),
+                [_score(of.get(name), is_best=name in best[column]) for column, of in cells.items()],
+            )
+            for name in order_rows(result)
+        ],
+    )
+
+
+def label_table(result: Json, outcome: str, metric: str) -> Table:
+    """A line a label, a column a row of the study."""
+    rows = rows_of(result, outcome)
+    lines = []
+    for label in result["outcomes"][outcome]["labels"]:
+        found = {name: row["labels"][label] for name, row in rows.items()}
+        counts = next(iter(found.values()))
+        cells = {name: of[metric] for name, of in found.items()}
+        best = _best(cells, metric)
+        scores = [_score(cell, is_best=name in best) for name, cell in cells.items()]
+        shown = [Cell(spell_count(counts[name])) for name in ("stays", "positives")]
+        lines.append(Line(label, [*shown, *scores]))
+    return Table(
+        caption=f"{name_outcome(outcome)}: {METRICS[metric]} of each label",
+        corner="Label",
+        heads=[Head("Stays"), Head("Positives"), *(Head(title_of(name)) for name in rows)],
+        lines=lines,
+    )
+
+
+def group_table(result: Json, outcome: str, grouping: str, metric: str) -> Table | None:
+    """A line a row of the study, a column a group, and the gap between them."""
+    groups = result["outcomes"][outcome]["groups"].get(grouping)
+    if not groups:
+        return None
+    lines = []
+    for name, row in rows_of(result, outcome).items():
+        overall, cells = row["cells"].get(metric), row["groups"][grouping]
+        found = {group: cells.get(group, {}).get(metric) for group in groups}
+        shown = [_beside(cell, overall) for cell in found.values()]
+        lines.append(Line(title_of(name), [_score(overall), *shown, _gap(found)]))
+    heads = [
+        Head(group, f"{spell_count(of['stays'])} stays, {spell_count(of['positives'])} positive")
+        for group, of in groups.items()
+    ]
+    return Table(
+        caption=f"{name_grouping(grouping)}: {METRICS[metric]} of {name_outcome(outcome).lower()}",
+        corner="Model",
+        heads=[Head("All stays"), *heads, Head("Gap", "highest less lowest")],
+        lines=lines,
+    )
+
+
+def groupings_of(result: Json, outcome: str) -> list[str]:
+    """Of subgroups, in the page's order: all but the time since the film."""
+    found = result["outcomes"][outcome]["groups"]
+    named = [name for name in GROUPINGS if name in found and name != "gap"]
+    return named + sorted(found.keys() - GROUPINGS.keys())
+
+
+def compared_table(result: Json, outcome: str, metric: str) -> Table | None:
+    """Each row less each other one."""
+    wanted = [
+        found
+        for found in result["compared"]
+        if (found["outcome"], found["metric"]) == (outcome, metric)
+    ]
+    if not wanted:
+        return None
+    names = list(rows_of(result, outcome))
+    cells = {}
+    for found in wanted:
+        cells[found["first"], found["second"]] = _difference(found, 1)
+        cells[found["second"], found["first"]] = _difference(found, -1)
+    return Table(
+        caption=f"{name_outcome(outcome)}: difference in {METRICS[metric]}, row less column",
+        corner="Model",
+        heads=[Head(title_of(name)) for name in names],
+        lines=[
+            Line(title_of(name), [cells.get((name, other), Cell("")) for other in names])
+            for name in names
+        ],
+    )
+
+
+def rank_table(result: Json) -> Table:
+    """The mean over labels of each row's rank."""
+    columns = [(outcome, metric) for outcome, of in result["ranks"].items() for metric in of]
+    values = [result["ranks"][outcome][metric] for outcome, metric in columns]
+    best = [min((v for v in of.values() if v is not None), default=None) for of in values]
+    return Table(
+        caption="Average rank over labels; 1 is the best",
+        corner="Model",
+        above=[Head(name_outcome(name), span=len(of)) for name, of in result["ranks"].items()],
+        heads=[Head(METRICS[metric]) for _, metric in columns],
+        lines=[
+            Line(
+                title_of(name),
+                [
+                    Cell(spell(of.get(name), 2), mark=_mark_best(of.get(name), least))
+                    for of, least in zip(values, best, strict=True)
+                ],
+            )
+            for name in order_rows(result)
+        ],
+    )
+
+
+def calibration_table(result: Json, outcome: str) -> Table:
+    """ECE and Brier's score, as the model gives probabilities and after calibration."""
+    columns = [metric + when for metric in ("ece", "brier") for when in (BEFORE, "")]
+    rows = rows_of(result, outcome)
+    cells = {c: {name: row["cells"].get(c) for name, row in rows.items()} for c in columns}
+    best = {c: _best(of, c.removesuffix(BEFORE)) for c, of in cells.items()}
+    return Table(
+        caption=f"{name_outcome(outcome)}: ECE and Brier score before and after calibration",
+        corner="Model",
+        above=[Head("ECE", span=2), Head("Brier score", span=2)],
+        heads=[Head("Before"), Head("After"), Head("Before"), Head("After")],
+        lines=[
+            Line(
+                title_of(name), [_score(of[name], is_best=name in best[c]) for c, of in cells.items()]
+            )
+            for name in rows
+        ],
+    )
+
+
+def runs_table(result: Json) -> Table:
+    """Which runs the numbers are of."""
+    lines = []
+    for name in order_rows(result):
+        for outcome, found in result["rows"][name].items():
+            runs = found["runs"]
+            seeds = ", ".join(str(run["seed"]) for run in runs)
+            steps = ", ".join(f"{run['steps']:,}" for run in runs)
+            cells = [Cell(name_outcome(outcome)), Cell(seeds), Cell(steps)]
+            lines.append(Line(title_of(name), cells))
+    heads = [Head("Outcome"), Head("Seeds"), Head("Steps")]
+    return Table("Runs: their seeds, and the steps that each was trained", "Model", heads, lines)
+
+
+def _interval_words(result: Json) -> str:
+    return f"{result['scored']['level']:.0%} interval over patients"
+
+
+def _score(cell: Json | None, *, is_best: bool = False) -> Cell:
+    return Cell(spell_mean(cell), spell_interval(cell), "best" if is_best else "")
+
+
+def _best(cells: Mapping[str, Json | None], metric: str) -> set[str]:
+    """The names of the best, of two or more."""
+    values = {n: c["value"] for n, c in cells.items() if c is not None and c["value"] is not None}
+    if len(values) < 2:
+        return set()
+    best = (min if metric in LOWER_IS_BETTER else max)(values.values())
+    return {name for name, value in values.items() if value == best}
+
+
+def _mark_best(value: float | None, best: float | None) -> Mark:
+    return "best" if value is not None and value == best else ""
+
+
+def _beside(cell: Json | None, overall: Json | None) -> Cell:
+    """Of a group: marked where all of its interval is on one side of the number of all stays."""
+    whole = None if overall is None else overall["value"]
+    mark: Mark = ""
+    if cell is not None and cell.get("low") is not None and whole is not None:
+        mark = "higher" if cell["low"] > whole else "lower" if cell["high"] < whole else ""
+    return Cell(spell_mean(cell), spell_interval(cell), mark)
+
+
+def _gap(cells: Mapping[str, Json | None]) -> Cell:
+    """Of the highest and lowest group; marked where their intervals do not overlap."""
+    known = {name: c for name, c in cells.items() if c is not None and c["value"] is not None}
+    if len(known) < 2:
+        return Cell(NOTHING)
+    order = sorted(known, key=lambda name: known[name]["value"])
+    lowest, highest = known[order[0]], known[order[-1]]
+    ends = lowest.get("high"), highest.get("low")
+    is_apart = ends[0] is not None and ends[1] is not None and ends[0] < ends[1]
+    gap = spell(highest["value"] - lowest["value"])
+    return Cell(gap, f"{order[-1]} over {order[0]}", "apart" if is_apart else "")
+
+
+def _difference(found: Json, sign: int) -> Cell:
+    values = [found[name] for name in ("difference", "low", "high")]
+    less, low, high = [None if value is None else sign * value for value in values]
+    ends = (low, high) if sign > 0 else (high, low)
+    cell = {"value": less, "low": ends[0], "high": ends[1]}
+    is_clear = found["p"] is not None and found["p"] < SIGNIFICANT and less
+    mark: Mark = ("higher" if less > 0 else "lower") if is_clear and less is not None else ""
+    below = f"{spell_interval(cell, signed=True)} {spell_p(found['p'])}".strip()
+    return Cell(spell(less, signed=True).replace("-", MINUS), below, mark)
