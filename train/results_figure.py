@@ -15,9 +15,9 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-INK, GREY, FAINT = "#010101", "#020202", "#030303"
+INK, GREY, FAINT, ON_SERIES = "#010101", "#020202", "#030303", "#040404"
 SERIES = tuple(f"#0a0a0{i}" for i in range(8))
-_VARIABLES = {INK: "--ink", GREY: "--grey", FAINT: "--faint"} | {
+_VARIABLES = {INK: "--ink", GREY: "--grey", FAINT: "--faint", ON_SERIES: "--on-series"} | {
     colour: f"--series-{i}" for i, colour in enumerate(SERIES)
 }
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)))  # beyond the colours, and beyond those twice

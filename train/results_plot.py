@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from train.results_figure import FAINT, GREY, INK, SERIES, colour_of, figure, key_line, to_svg
+from train.results_figure import FAINT, GREY, INK, ON_SERIES, SERIES, colour_of, figure, key_line, to_svg
 from train.results_table import BEFORE, RANKED, groupings_of, order_rows, rows_of
 from train.results_text import (
     METRICS,
@@ -284,7 +284,7 @@ def plot_attention(result: Json, outcome: str) -> str | None:
             for name, share in zip(found["names"], found["mean"], strict=True):
                 colour = SERIES[modalities.index(name) % len(SERIES)]
                 panel.barh(at, share, left=left, height=0.62, color=colour, edgecolor=FAINT)
-                words = {"ha": "center", "va": "center", "color": "#040404"}
+                words = {"ha": "center", "va": "center", "color": ON_SERIES}
                 panel.text(left + share / 2, at, f"{share:.2f}", **words)
                 left += share
         panel.set_yticks(range(len(rows)), [title_of(name) for name in list(rows)[::-1]])
