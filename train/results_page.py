@@ -19,10 +19,11 @@ from cxrfuture_data.console import say
 from cxrfuture_data.publish import publish
 from cxrfuture_data.schema import ContractError
 from train import results_plot as plot
+from train import results_plot_probability as probability
 from train import results_table as table
+from train.results_cell import GAP, RANKED, Table, groupings_of
 from train.results_example import Example, Source, read_examples
 from train.results_shareable import SMALLEST, hide_small
-from train.results_table import RANKED, Table, groupings_of
 from train.results_text import METRICS, name_outcome, spell_count
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -135,7 +136,7 @@ def _view(result: Json, outcome: str) -> OutcomeView:
     labels = len(result["outcomes"][outcome]["labels"])
     groups = {metric: _group_tables(result, outcome, metric) for metric in ("auroc", "auprc")}
     compared = [table.compared_table(result, outcome, metric) for metric in RANKED]
-    gaps = [table.group_table(result, outcome, "gap", metric) for metric in RANKED]
+    gaps = [table.group_table(result, outcome, GAP, metric) for metric in RANKED]
     curves = [plot.plot_label_curves(result, outcome, kind) for kind in ("roc", "pr")]
     return OutcomeView(
         title=name_outcome(outcome),
@@ -149,9 +150,9 @@ def _view(result: Json, outcome: str) -> OutcomeView:
         group_tables={METRICS[metric]: found for metric, found in groups.items()},
         compared=[found for found in compared if found is not None],
         calibration=table.calibration_table(result, outcome),
-        reliability=_mark(plot.plot_reliability(result, outcome)),
-        decision=_mark(plot.plot_decision(result, outcome)),
-        attention=_mark(plot.plot_attention(result, outcome)),
+        reliability=_mark(probability.plot_reliability(result, outcome)),
+        decision=_mark(probability.plot_decision(result, outcome)),
+        attention=_mark(probability.plot_attention(result, outcome)),
     )
 
 

@@ -17,18 +17,23 @@ Json = dict[str, Any]
 
 
 class Count(NamedTuple):
-    """Of a group, a label or a bin."""
+    """Of a group, a label or a bin. ``positives`` None: of a group, where there are several
+    labels; the page tells none."""
 
     stays: int
-    positives: int
-
-    @property
-    def negatives(self) -> int:
-        return self.stays - self.positives
+    positives: int | None
 
     @property
     def least(self) -> int:
-        return min(self.stays, self.positives, self.negatives)
+        if self.positives is None:
+            return self.stays
+        return min(self.stays, self.positives, self.stays - self.positives)
+
+    @staticmethod
+    def of_all(counts: Sequence["Count"]) -> "Count":
+        """Their sum."""
+        positives = [one.positives for one in counts if one.positives is not None]
+        return Count(sum(one.stays for one in counts), sum(positives) if positives else None)
 
 
 def hide_small(result: Mapping[str, Any]) -> Json:
@@ -44,8 +49,14 @@ def hide_small(result: Mapping[str, Any]) -> Json:
             name: {
                 "labels": found["labels"],
                 "groups": {
-                    grouping: _hide_counts(of, set(of) if name in gone else groups[grouping])
-                    for grouping, of in found["groups"].items()
+                    grouping: {
+                        group: _hide_count(
+                            _count(of, found), is_hidden=name in gone or group in hidden
+                        )
+                        for group, of in all_groups.items()
+                    }
+                    for grouping, all_groups in found["groups"].items()
+                    for hidden in [groups[grouping]]
                 },
             }
             for name, found in outcomes.items()
@@ -78,7 +89,9 @@ def choose_hidden(counts: Sequence[Mapping[str, Count]], *, is_partition: bool =
     return hidden
 
 
-def _follows(hidden: set[str], counts: Sequence[Mapping[str, Count]], *, is_partition: bool) -> bool:
+def _follows(
+    hidden: set[str], counts: Sequence[Mapping[str, Count]], *, is_partition: bool
+) -> bool:
     """Whether what is hidden could be told from what is shown."""
     if len(hidden) == 1:
         return True
@@ -86,8 +99,7 @@ def _follows(hidden: set[str], counts: Sequence[Mapping[str, Count]], *, is_part
         return False
     for of in counts:
         chosen = [of[name] for name in hidden if name in of]
-        total = Count(sum(one.stays for one in chosen), sum(one.positives for one in chosen))
-        if chosen and total.least < SMALLEST:
+        if chosen and Count.of_all(chosen).least < SMALLEST:
             return True
     return False
 
@@ -102,12 +114,16 @@ def _hidden_groups(outcomes: Mapping[str, Any]) -> dict[str, set[str]]:
     return {
         grouping: choose_hidden(
             [
-                {name: Count(**of) for name, of in found["groups"].get(grouping, {}).items()}
+                {name: _count(of, found) for name, of in found["groups"].get(grouping, {}).items()}
                 for found in outcomes.values()
             ]
         )
         for grouping in sorted(groupings)
     }
+
+
+def _count(of: Mapping[str, int], outcome: Mapping[str, Any]) -> Count:
+    return Count(of["stays"], of["positives"] if len(outcome["labels"]) == 1 else None)
 
 
 def _hidden_labels(rows: Mapping[str, Any], outcome: str) -> set[str]:
@@ -139,17 +155,12 @@ def _about(count: int) -> str:
     return f"about {round(count, -1):,}" if count >= SMALLEST else SMALL
 
 
-def _hide_counts(groups: Mapping[str, Any], hidden: set[str]) -> Json:
+def _hide_count(count: Count, *, is_hidden: bool) -> Json:
+    """Stays and positives; of hidden ones only which of the two is small."""
     return {
-        name: _hide_pair(of) if name in hidden else dict(of) for name, of in groups.items()
+        name: value if not is_hidden or value is None else HIDDEN if value >= SMALLEST else SMALL
+        for name, value in count._asdict().items()
     }
-
-
-def _hide_pair(of: Mapping[str, int]) -> Json:
-    """Stays and positives, of which only is told which is small."""
-    count = Count(of["stays"], of["positives"])
-    stays = SMALL if count.stays < SMALLEST else HIDDEN
-    return {"stays": stays, "positives": SMALL if count.positives < SMALLEST else HIDDEN}
 
 
 def _hide_row(
@@ -178,8 +189,7 @@ def _hide_row(
 
 
 def _hide_label(of: Mapping[str, Any]) -> Json:
-    counts = _hide_pair({"stays": of["stays"], "positives": of["positives"]})
-    return dict.fromkeys(of) | counts
+    return dict.fromkeys(of) | _hide_count(Count(of["stays"], of["positives"]), is_hidden=True)
 
 
 def hide_bins(bins: Sequence[Mapping[str, Any]]) -> list[Json]:

@@ -1,94 +1,58 @@
 """The tables of the results page, from outcomes.json: cells of text, for the template to lay out."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import replace
 
+from train.results_cell import (
+    BEFORE,
+    GAP,
+    RANKED,
+    Cell,
+    Head,
+    Json,
+    Line,
+    Mark,
+    Table,
+    best_of,
+    order_rows,
+    rows_of,
+    score,
+)
 from train.results_text import (
-    GROUPINGS,
     METRICS,
-    MINUS,
     NOTHING,
+    name_group,
     name_grouping,
     name_outcome,
     spell,
     spell_count,
     spell_interval,
-    spell_mean,
     spell_p,
     title_of,
 )
 
-Json = Mapping[str, Any]
-# best: of its column; lower, higher: than among all stays; apart: intervals that do not overlap.
-Mark = Literal["", "best", "lower", "higher", "apart"]
-RANKED = ("auprc", "auroc")
-LOWER_IS_BETTER = ("brier", "ece")
 SIGNIFICANT = 0.05
-BEFORE = "_uncalibrated"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """``below``: a second line in small letters."""
-
-    text: str
-    below: str = ""
-    mark: Mark = ""
-
-
-@dataclass(frozen=True)
-class Head:
-    text: str
-    below: str = ""
-    span: int = 1
-
-
-@dataclass(frozen=True)
-class Line:
-    title: str
-    cells: Sequence[Cell]
-
-
-@dataclass(frozen=True)
-class Table:
-    """``corner``: what the first column names; ``above``: heads of several columns."""
-
-    caption: str
-    corner: str
-    heads: Sequence[Head]
-    lines: Sequence[Line]
-    above: Sequence[Head] = field(default=())
-
-
-def order_rows(result: Json) -> list[str]:
-    """Names of rows, the best first by the mean of their ranks."""
-    ranks = [of for found in result["ranks"].values() for of in found.values()]
-
-    def mean_rank(name: str) -> tuple[float, str]:
-        known = [of[name] for of in ranks if of.get(name) is not None]
-        return (sum(known) / len(known) if known else float("inf"), name)
-
-    return sorted(result["rows"], key=mean_rank)
-
-
-def rows_of(result: Json, outcome: str) -> dict[str, Any]:
-    """Name -> what outcomes.json holds of it, in order."""
-    rows = result["rows"]
-    return {name: rows[name][outcome] for name in order_rows(result) if outcome in rows[name]}
 
 
 def data_table(result: Json) -> Table:
     """How many stays have what is predicted."""
     lines = []
     for outcome, found in result["outcomes"].items():
-        labels = next(iter(rows_of(result, outcome).values()))["labels"]
-        only = next(iter(labels.values())) if len(labels) == 1 else None
+        labels = next(iter(rows_of(result, outcome).values()))["labels"].values()
         cells = [spell_count(len(found["labels"]))]
-        cells += [spell_count(only[name]) if only else NOTHING for name in ("stays", "positives")]
+        cells += [_range([of[name] for of in labels]) for name in ("stays", "positives")]
         lines.append(Line(name_outcome(outcome), [Cell(text) for text in cells]))
-    heads = [Head("Labels"), Head("Stays"), Head("Positives")]
+    heads = [Head("Labels"), Head("Stays"), Head("Positives of a label")]
     return Table("What was predicted", "Outcome", heads, lines)
+
+
+def _range(counts: list[int | str]) -> str:
+    """Of those that are shown."""
+    known = sorted({count for count in counts if isinstance(count, int)})
+    if not known:
+        return spell_count(counts[0])
+    ends = dict.fromkeys((known[0], known[-1]))
+    return " to ".join(spell_count(count) for count in ends)
 
 
 def overview_table(result: Json) -> Table:
@@ -99,7 +63,7 @@ def overview_table(result: Json) -> Table:
         for column in columns
         for rows in [rows_of(result, column[0])]
     }
-    best = {column: _best(of, column[1]) for column, of in cells.items()}
+    best = {column: best_of(of, column[1]) for column, of in cells.items()}
     return Table(
         caption=f"AUPRC and AUROC: mean ± deviation over seeds, {_interval_words(result)} below",
         corner="Model",
@@ -108,7 +72,7 @@ def overview_table(result: Json) -> Table:
         lines=[
             Line(
                 title_of(name),
-                [_score(of.get(name), is_best=name in best[column]) for column, of in cells.items()],
+                [score(of.get(name), is_best=name in best[column]) for column, of in cells.items()],
             )
             for name in order_rows(result)
         ],
@@ -123,8 +87,8 @@ def label_table(result: Json, outcome: str, metric: str) -> Table:
         found = {name: row["labels"][label] for name, row in rows.items()}
         counts = next(iter(found.values()))
         cells = {name: of[metric] for name, of in found.items()}
-        best = _best(cells, metric)
-        scores = [_score(cell, is_best=name in best) for name, cell in cells.items()]
+        best = best_of(cells, metric)
+        scores = [score(cell, is_best=name in best) for name, cell in cells.items()]
         shown = [Cell(spell_count(counts[name])) for name in ("stays", "positives")]
         lines.append(Line(label, [*shown, *scores]))
     return Table(
@@ -140,29 +104,30 @@ def group_table(result: Json, outcome: str, grouping: str, metric: str) -> Table
     groups = result["outcomes"][outcome]["groups"].get(grouping)
     if not groups:
         return None
+    names = {group: name_group(group, is_hours=grouping == GAP) for group in groups}
+    # AUPRC depends on the share of positives, which differs between groups: nothing is marked.
+    is_marked = metric != "auprc"
     lines = []
     for name, row in rows_of(result, outcome).items():
         overall, cells = row["cells"].get(metric), row["groups"][grouping]
-        found = {group: cells.get(group, {}).get(metric) for group in groups}
-        shown = [_beside(cell, overall) for cell in found.values()]
-        lines.append(Line(title_of(name), [_score(overall), *shown, _gap(found)]))
-    heads = [
-        Head(group, f"{spell_count(of['stays'])} stays, {spell_count(of['positives'])} positive")
-        for group, of in groups.items()
-    ]
+        found = {names[group]: cells.get(group, {}).get(metric) for group in groups}
+        shown = [_beside(cell, overall, is_marked=is_marked) for cell in found.values()]
+        gap = _gap(found, is_marked=is_marked)
+        lines.append(Line(title_of(name), [score(overall), gap, *shown]))
+    is_one = len(result["outcomes"][outcome]["labels"]) == 1
+    heads = [Head(names[group], _count(of, is_one=is_one)) for group, of in groups.items()]
     return Table(
         caption=f"{name_grouping(grouping)}: {METRICS[metric]} of {name_outcome(outcome).lower()}",
         corner="Model",
-        heads=[Head("All stays"), *heads, Head("Gap", "highest less lowest")],
+        heads=[Head("All stays"), Head("Gap", "highest less lowest"), *heads],
         lines=lines,
     )
 
 
-def groupings_of(result: Json, outcome: str) -> list[str]:
-    """Of subgroups, in the page's order: all but the time since the film."""
-    found = result["outcomes"][outcome]["groups"]
-    named = [name for name in GROUPINGS if name in found and name != "gap"]
-    return named + sorted(found.keys() - GROUPINGS.keys())
+def _count(of: Json, *, is_one: bool) -> str:
+    """``is_one``: of several labels it says nothing how many have any."""
+    stays = f"{spell_count(of['stays'])} stays"
+    return f"{stays}, {spell_count(of['positives'])} positive" if is_one else stays
 
 
 def compared_table(result: Json, outcome: str, metric: str) -> Table | None:
@@ -204,7 +169,7 @@ def rank_table(result: Json) -> Table:
             Line(
                 title_of(name),
                 [
-                    Cell(spell(of.get(name), 2), mark=_mark_best(of.get(name), least))
+                    Cell(spell(of.get(name), 2), mark=_markbest_of(of.get(name), least))
                     for of, least in zip(values, best, strict=True)
                 ],
             )
@@ -218,7 +183,7 @@ def calibration_table(result: Json, outcome: str) -> Table:
     columns = [metric + when for metric in ("ece", "brier") for when in (BEFORE, "")]
     rows = rows_of(result, outcome)
     cells = {c: {name: row["cells"].get(c) for name, row in rows.items()} for c in columns}
-    best = {c: _best(of, c.removesuffix(BEFORE)) for c, of in cells.items()}
+    best = {c: best_of(of, c.removesuffix(BEFORE)) for c, of in cells.items()}
     return Table(
         caption=f"{name_outcome(outcome)}: ECE and Brier score before and after calibration",
         corner="Model",
@@ -226,7 +191,8 @@ def calibration_table(result: Json, outcome: str) -> Table:
         heads=[Head("Before"), Head("After"), Head("Before"), Head("After")],
         lines=[
             Line(
-                title_of(name), [_score(of[name], is_best=name in best[c]) for c, of in cells.items()]
+                title_of(name),
+                [score(of[name], is_best=name in best[c]) for c, of in cells.items()],
             )
             for name in rows
         ],
@@ -251,33 +217,20 @@ def _interval_words(result: Json) -> str:
     return f"{result['scored']['level']:.0%} interval over patients"
 
 
-def _score(cell: Json | None, *, is_best: bool = False) -> Cell:
-    return Cell(spell_mean(cell), spell_interval(cell), "best" if is_best else "")
-
-
-def _best(cells: Mapping[str, Json | None], metric: str) -> set[str]:
-    """The names of the best, of two or more."""
-    values = {n: c["value"] for n, c in cells.items() if c is not None and c["value"] is not None}
-    if len(values) < 2:
-        return set()
-    best = (min if metric in LOWER_IS_BETTER else max)(values.values())
-    return {name for name, value in values.items() if value == best}
-
-
-def _mark_best(value: float | None, best: float | None) -> Mark:
+def _markbest_of(value: float | None, best: float | None) -> Mark:
     return "best" if value is not None and value == best else ""
 
 
-def _beside(cell: Json | None, overall: Json | None) -> Cell:
+def _beside(cell: Json | None, overall: Json | None, *, is_marked: bool) -> Cell:
     """Of a group: marked where all of its interval is on one side of the number of all stays."""
     whole = None if overall is None else overall["value"]
     mark: Mark = ""
-    if cell is not None and cell.get("low") is not None and whole is not None:
+    if is_marked and cell is not None and cell.get("low") is not None and whole is not None:
         mark = "higher" if cell["low"] > whole else "lower" if cell["high"] < whole else ""
-    return Cell(spell_mean(cell), spell_interval(cell), mark)
+    return replace(score(cell), mark=mark)
 
 
-def _gap(cells: Mapping[str, Json | None]) -> Cell:
+def _gap(cells: Mapping[str, Json | None], *, is_marked: bool) -> Cell:
     """Of the highest and lowest group; marked where their intervals do not overlap."""
     known = {name: c for name, c in cells.items() if c is not None and c["value"] is not None}
     if len(known) < 2:
@@ -285,7 +238,7 @@ def _gap(cells: Mapping[str, Json | None]) -> Cell:
     order = sorted(known, key=lambda name: known[name]["value"])
     lowest, highest = known[order[0]], known[order[-1]]
     ends = lowest.get("high"), highest.get("low")
-    is_apart = ends[0] is not None and ends[1] is not None and ends[0] < ends[1]
+    is_apart = is_marked and None not in ends and ends[0] < ends[1]
     gap = spell(highest["value"] - lowest["value"])
     return Cell(gap, f"{order[-1]} over {order[0]}", "apart" if is_apart else "")
 
@@ -297,5 +250,5 @@ def _difference(found: Json, sign: int) -> Cell:
     cell = {"value": less, "low": ends[0], "high": ends[1]}
     is_clear = found["p"] is not None and found["p"] < SIGNIFICANT and less
     mark: Mark = ("higher" if less > 0 else "lower") if is_clear and less is not None else ""
-    below = f"{spell_interval(cell, signed=True)} {spell_p(found['p'])}".strip()
-    return Cell(spell(less, signed=True).replace("-", MINUS), below, mark)
+    below = f"{spell_interval(cell, signed=True)}\n{spell_p(found['p'])}".strip()
+    return Cell(spell(less, signed=True), below, mark)

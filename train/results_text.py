@@ -55,6 +55,15 @@ def name_outcome(outcome: str) -> str:
     return OUTCOMES.get(outcome, outcome)
 
 
+def name_group(group: str, *, is_hours: bool = False) -> str:
+    """As people write it: MIMIC's capitals, ranges and hours."""
+    if group.isupper() and len(group) > 2:
+        group = group.capitalize()
+    unit = " h" if is_hours and any(letter.isdigit() for letter in group) else ""
+    group = group.replace(">=", "≥")
+    return (group.replace("-", "–") if group[0].isdigit() else group) + unit
+
+
 def spell(value: float | None, digits: int = 3, *, signed: bool = False) -> str:
     """A number with so many digits, a dash of none."""
     if value is None or not math.isfinite(value):
