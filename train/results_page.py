@@ -35,7 +35,7 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class OutcomeView:
-    """What the page shows of an outcome; a figure is an SVG, None where there is nothing to draw."""
+    """What the page shows of an outcome; figures are SVGs, None where there is nothing to draw."""
 
     title: str
     labels: int

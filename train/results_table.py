@@ -1,4 +1,4 @@
-"""The tables of the results page, from outcomes.json: cells of text, for the template to lay out."""
+"""Tables of the results page, from outcomes.json: cells of text, for the template to lay out."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -36,8 +36,9 @@ GROUPINGS = {
     "view": "View of the last film",
     "devices": "Support devices on the last film",
 }
-NOTHING, HIDDEN, SMALL = "–", "hidden", "<10"
-MINUS = "−"
+HIDDEN, SMALL = "hidden", "<10"
+NOTHING = DASH = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
 
 
 def title_of(name: str) -> str:
@@ -61,7 +62,7 @@ def name_group(group: str, *, is_hours: bool = False) -> str:
         group = group.capitalize()
     unit = " h" if is_hours and any(letter.isdigit() for letter in group) else ""
     group = group.replace(">=", "≥")
-    return (group.replace("-", "–") if group[0].isdigit() else group) + unit
+    return (group.replace("-", DASH) if group[0].isdigit() else group) + unit
 
 
 def spell(value: float | None, digits: int = 3, *, signed: bool = False) -> str:

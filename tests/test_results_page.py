@@ -1,0 +1,362 @@
+"""The page of results: well formed, the numbers of outcomes.json, nothing small when shared."""
+
+import json
+import re
+import stat
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+from tiny_build import build_dataset
+from tiny_judge import change_manifest
+from tiny_outcomes import LABELS, SECRETS, make_outcomes
+from tiny_train import vae_config
+
+from cxrfuture_data import open_dataset
+from cxrfuture_data.codec import weights_digest
+from cxrfuture_data.schema import ContractError
+from etl.guard_file import find_in_file
+from etl.guard_table import Content
+from train.model.vae import build_autoencoder
+from train.results_example import Source, read_examples
+from train.results_page import render_page, write_page
+from train.results_shareable import SMALLEST, Count, choose_hidden, hide_small
+from train.results_table import group_table
+from train.vae_run import publish_autoencoder
+
+VOID = {"meta", "br", "hr", "img", "link", "input"}
+
+
+class Page(HTMLParser):
+    """What a page holds: elements in order, tables as rows of texts, and what is not closed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.wrong, self.elements, self.tables = [], [], [], {}
+        self.feed(text)
+        self.close()
+        self.wrong += self.open
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "table":
+            self._caption, self._rows = "", []
+        if tag == "tr":
+            self._rows.append([])
+        if tag in ("td", "th"):
+            self._rows[-1].append("")
+
+    def handle_startendtag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(tag)
+        if tag == "table":
+            assert self._caption not in self.tables or self.tables[self._caption] == self._rows
+            self.tables[self._caption] = self._rows
+
+    def handle_data(self, data):
+        if "caption" in self.open:
+            self._caption += data
+        elif "td" in self.open or "th" in self.open:
+            self._rows[-1][-1] += f" {data.strip()}" if "small" in self.open else data
+
+    def all(self, *tags):
+        return [found for tag, found in self.elements if tag in tags]
+
+    def row(self, caption, title):
+        return next(row for row in self.tables[caption] if row[0] == title)
+
+
+@pytest.fixture(scope="module")
+def texts():
+    """The page, and the one to be shared."""
+    return [render_page(make_outcomes(), is_shareable=shared) for shared in (False, True)]
+
+
+@pytest.fixture(scope="module")
+def pages(texts):
+    return [Page(text) for text in texts]
+
+
+# --- what any page is
+
+
+def test_it_is_well_formed(pages):
+    for page in pages:
+        assert page.wrong == []
+        ids = [found["id"] for _, found in page.elements if "id" in found]
+        assert len(ids) == len(set(ids))
+        assert page.all("html") == [{"lang": "en"}]
+        assert len(page.all("title")) == len(page.all("main")) == len(page.all("h1")) == 1
+
+
+def test_headings_come_in_order(pages):
+    for page in pages:
+        levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch(r"h[1-6]", tag)]
+        steps = np.diff(levels)
+        assert levels[0] == 1
+        assert steps.max() == 1
+
+
+def test_tables_and_figures_are_told_to_those_who_do_not_see_them(pages):
+    for page in pages:
+        assert "" not in page.tables
+        assert len(page.all("caption")) == len(page.all("table"))
+        assert all(found.get("scope") in ("col", "row", "colgroup") for found in page.all("th"))
+        assert len(page.all("figcaption")) == len(page.all("figure")) > 8
+        for svg in page.all("svg"):
+            assert svg["role"] == "img"
+            assert len(svg["aria-label"]) > 20
+        assert all(found["alt"] for found in page.all("img"))
+
+
+def test_it_needs_nothing_from_elsewhere(texts, pages):
+    for text, page in zip(texts, pages, strict=True):
+        ids = {found["id"] for _, found in page.elements if "id" in found}
+        assert not page.all("script", "link", "iframe", "object")
+        assert "http" not in text
+        assert "@import" not in text
+        assert set(re.findall(r"url\((.)", text)) <= {"#"}
+        for _, found in page.elements:
+            for name in ("src", "href", "xlink:href"):
+                if name in found:
+                    assert found[name][:1] == "#" or found[name].startswith("data:image/png;")
+                    assert found[name][0] != "#" or found[name][1:] in ids
+
+
+def test_the_same_outcomes_give_the_same_bytes(texts):
+    assert render_page(make_outcomes()) == texts[0]
+
+
+def test_it_says_whose_data_it_is(texts):
+    assert "Data: all SIMULATED" in texts[0]
+    assert "These patients are invented" in texts[0]
+    assert "Not for sharing" in texts[0]
+    real = make_outcomes()
+    real["data"]["origin"] = "real tables, real films"
+    assert "These patients are invented" not in render_page(real)
+
+
+# --- its numbers
+
+
+def test_numbers_are_those_of_the_outcomes(pages):
+    page = pages[0]
+    caption = next(name for name in page.tables if name.startswith("AUPRC and AUROC"))
+    assert page.row(caption, "DDL-CXR")[1:] == [
+        "0.400 ± 0.011 [0.350, 0.450]",
+        "0.800 ± 0.011 [0.750, 0.850]",
+    ] * len(LABELS)
+    assert [row[0] for row in page.tables[caption][2:]] == ["DDL-CXR", "MMTM", "Age and sex"]
+    assert page.row("What was predicted", "Phenotypes") == ["Phenotypes", "3", "200", "4 to 60"]
+    assert page.row("Phenotypes: AUROC of each label", "Shock") == [
+        "Shock", "200", "60", "0.800 ± 0.011 [0.750, 0.850]", "0.750 ± 0.011 [0.700, 0.800]",
+        "0.600 ± 0.011 [0.550, 0.650]",
+    ]  # fmt: skip
+    assert page.row("Average rank over labels; 1 is the best", "MMTM") == ["MMTM"] + ["2.25"] * 4
+    caption = "In-hospital death: ECE and Brier score before and after calibration"
+    assert page.row(caption, "MMTM")[1:3] == [
+        "0.093 ± 0.011 [0.083, 0.103]",
+        "0.031 ± 0.011 [0.021, 0.041]",
+    ]
+
+
+def test_differences_are_mirrored_and_marked(pages):
+    caption = "In-hospital death: difference in AUROC, row less column"
+    table = pages[0].tables[caption]
+    assert table[0] == ["Model", "DDL-CXR", "MMTM", "Age and sex"]
+    assert table[1][1:] == [
+        "", "+0.050 [−0.020, +0.110]\np 0.215", "▲ +0.200 [+0.123, +0.287]\np 0.002",
+    ]  # fmt: skip
+    assert table[3][1:] == [
+        "▼ −0.200 [−0.287, −0.123]\np 0.002", "−0.150 [−0.300, +0.010]\np 0.061", "",
+    ]  # fmt: skip
+
+
+def test_gaps_between_groups_are_marked():
+    result = make_outcomes()
+    found = group_table(result, "mortality", "view", "auroc")
+    assert [head.text for head in found.heads] == ["All stays", "Gap", "AP", "PA"]
+    assert found.heads[2].below == "150 stays, 25 positive"
+    cells = found.lines[0].cells
+    assert [(cell.text[:5], cell.mark) for cell in cells] == [
+        ("0.800", ""), ("0.200", "apart"), ("0.700", "lower"), ("0.900", "higher"),
+    ]  # fmt: skip
+    assert cells[1].below == "PA over AP"
+    even = group_table(result, "mortality", "sex", "auroc").lines[0].cells
+    assert {cell.mark for cell in even} == {""}
+    # AUPRC follows the share of positives: no mark. Of many labels no one counts any positive.
+    assert {cell.mark for cell in group_table(result, "mortality", "view", "auprc").lines[0].cells} == {""}
+    assert group_table(result, "phenotypes", "view", "auroc").heads[2].below == "150 stays"
+
+
+# --- what may be shared
+
+
+def test_a_shared_page_shows_no_small_cell(pages):
+    page = pages[1]
+    # Race: two are small, so both are hidden; devices: one is, so the next smallest is too.
+    for outcome in ("in-hospital death", "phenotypes"):
+        for grouping, shown in (
+            ("Race", {"White"}),
+            ("Support devices on the last film", {"present"}),
+            ("Sex", {"female", "male"}),
+        ):
+            table = page.tables[f"{grouping}: AUROC of {outcome}"]
+            told = {head.split()[0] for head in table[0][3:] if re.search(r"\d\d stays", head)}
+            assert told == shown
+            for line in table[1:]:
+                assert {h.split()[0] for h, c in zip(table[0][3:], line[3:], strict=True) if c != "–"} == shown
+    heads = page.tables["Support devices on the last film: AUROC of in-hospital death"][0][3:]
+    assert heads == [
+        "absent hidden stays, hidden positive",
+        "present 121 stays, 21 positive",
+        "uncertain hidden stays, <10 positive",
+    ]
+    # Of labels one is small, and the next smallest goes with it: the mean over labels is known.
+    assert page.row("Phenotypes: AUROC of each label", "Rare")[1:3] == ["hidden", "<10"]
+    assert page.row("Phenotypes: AUROC of each label", "Other liver diseases")[2:] == ["hidden", *"–––"]
+    assert page.row("Phenotypes: AUROC of each label", "Shock")[2] == "60"
+
+
+def test_no_count_on_a_shared_page_is_small(texts):
+    counts = re.findall(r"([\d,]+) (?:stays|positive)", texts[1])
+    counts += re.findall(r"<dd>([\d,]+)</dd></div>", texts[1].partition("models")[0])
+    assert min(int(count.replace(",", "")) for count in counts) >= SMALLEST
+
+
+def test_a_shared_page_holds_no_id_date_path_or_film(texts, pages):
+    for secret in SECRETS:
+        assert secret not in texts[1]
+    words = re.sub(r"<svg.*?</svg>", "", texts[1], flags=re.DOTALL)
+    assert not re.search(r"\d{8}|\d{4}-\d\d-\d\d|[0-9a-f]{12}|/\w+/\w+/", words)
+    assert not pages[1].all("img")
+    assert not list(find_in_file("results.html", Content.of(texts[1].encode()), frozenset()))
+
+
+def test_small_bins_and_labels_have_no_curve():
+    shown = hide_small(make_outcomes())["rows"]["mmtm"]
+    assert set(shown["phenotypes"]["curves"]) == {"Shock"}
+    bins = shown["phenotypes"]["reliability"]["Shock"]
+    # The last is small, and the first, of fewer positives than the third, goes with it.
+    assert [one["stays"] for one in bins if one["stays"]] == [95]
+    assert [one["observed"] for one in bins].count(None) == 9
+
+
+def test_an_outcome_of_small_labels_alone_is_hidden():
+    result = make_outcomes()
+    for row in result["rows"].values():
+        row["mortality"]["labels"]["In-hospital death"]["positives"] = 9
+    text = render_page(result, is_shareable=True)
+    page = Page(text)
+    caption = next(name for name in page.tables if name.startswith("AUPRC and AUROC"))
+    assert page.row(caption, "MMTM")[1:3] == ["–", "–"]
+    assert "In-hospital death: difference in AUROC, row less column" not in page.tables
+    assert page.row("What was predicted", "In-hospital death")[3] == "<10"
+
+
+def test_stays_left_out_cannot_be_counted():
+    result = make_outcomes()
+    result["data"]["stays"] = 203
+    result["outcomes"]["mortality"]["left_out"] = 3
+    assert hide_small(result)["data"]["stays"] == "about 200"
+
+
+def test_what_is_hidden_never_follows_from_the_total():
+    random = np.random.default_rng(0)
+    for _ in range(500):
+        size = random.integers(2, 7)
+        stays = random.integers(1, 80, size)
+        counts = {str(i): Count(int(n), int(random.integers(0, n + 1))) for i, n in enumerate(stays)}
+        hidden = choose_hidden([counts])
+        assert all(name in hidden or of.least >= SMALLEST for name, of in counts.items())
+        assert len(hidden) != 1
+        if hidden and len(hidden) < size:
+            assert Count.of_all([counts[name] for name in hidden]).least >= SMALLEST
+    assert choose_hidden([{"a": Count(50, 20), "b": Count(60, 20)}]) == set()
+
+
+# --- its file
+
+
+def write(tmp_path, **more):
+    (tmp_path / "outcomes.json").write_text(json.dumps(make_outcomes()))
+    write_page(tmp_path / "outcomes.json", tmp_path / "results.html", **more)
+    return tmp_path / "results.html"
+
+
+def test_only_its_owner_reads_it_unless_it_is_shareable(tmp_path):
+    assert stat.S_IMODE(write(tmp_path).stat().st_mode) == 0o600
+    assert stat.S_IMODE(write(tmp_path, is_shareable=True).stat().st_mode) & 0o077
+
+
+def test_what_is_no_outcomes_json_is_refused(tmp_path):
+    path = tmp_path / "outcomes.json"
+    with pytest.raises(ContractError, match=r"outcomes\.json: cannot be read"):
+        write_page(path, tmp_path / "a.html")
+    path.write_text("{}")
+    with pytest.raises(ContractError, match="no data in it"):
+        write_page(path, tmp_path / "a.html")
+    source = Source(tmp_path, tmp_path, tmp_path)
+    with pytest.raises(ContractError, match="a shareable page shows no stay"):
+        write_page(path, tmp_path / "a.html", is_shareable=True, source=source)
+
+
+# --- example stays
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """Two test stays, each with a film ten hours after its last; latents drawn of both."""
+    root = tmp_path_factory.mktemp("examples")
+    dataset, codec = build_dataset(root, "ddl_cxr"), root / "codec"
+    publish_autoencoder(build_autoencoder(vae_config(), seed=1), codec, {})
+    change_manifest(dataset, lambda manifest: manifest["weights"].update(vae=weights_digest(codec)))
+    data = open_dataset(dataset)
+    keys = data.split("test", "stay").columns["key"].tolist()
+    (root / "generated").mkdir()
+    path = root / "generated" / "stay-test-0.safetensors"
+    save_file({"latents": np.zeros((len(keys), 4, 4, 4), np.float16)}, path)
+    record = {"keys": keys, "dataset": data.manifest.made_from}
+    path.with_suffix(".json").write_text(json.dumps(record))
+    return Source(dataset, codec, root / "generated")
+
+
+def test_examples_show_previous_generated_and_actual_film(source):
+    made_from = open_dataset(source.dataset).manifest.made_from
+    examples = read_examples(source, "test", made_from)
+    assert len(examples) == 2
+    # Patient 11 (a man of 51) or 12; the last film 38 hours before, the next ten hours after it.
+    assert sorted(found.title.partition(": ")[2] for found in examples) == [
+        "man of 51 years, left hospital alive",
+        "woman of 52 years, left hospital alive",
+    ]
+    for found in examples:
+        assert [film.caption for film in found.films] == [
+            "PA, 38 h before the prediction",
+            "for the prediction, 38 h after the previous film",
+            "AP, 10 h after the previous film, 28 h before the prediction",
+        ]
+        assert "Heart Rate" in found.vitals
+    page = Page(render_page(make_outcomes(), examples=examples))
+    assert page.wrong == []
+    assert len(page.all("img")) == 6
+    ids = [found["id"] for _, found in page.elements if "id" in found]
+    assert len(ids) == len(set(ids))
+
+
+def test_examples_are_of_the_evaluated_dataset(source):
+    with pytest.raises(ContractError, match="not the dataset that was evaluated"):
+        read_examples(source, "test", "0" * 64)
+
+
+def test_every_model_is_in_every_legend(texts):
+    svgs = re.findall(r'<svg[^>]*aria-label="ROC and precision.*?</svg>', texts[0], re.DOTALL)
+    assert len(svgs) == len(LABELS)
+    for svg in svgs:
+        assert svg.count("DDL-CXR") == svg.count("MMTM") == svg.count("Age and sex") == 1
