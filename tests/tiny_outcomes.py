@@ -12,7 +12,10 @@ from train.results_cell import BEFORE
 Json = dict[str, Any]
 
 MODELS = {"ddl_cxr": 0.80, "mmtm": 0.75, "tabular": 0.60}  # AUROC of death
-LABELS = {"mortality": ["In-hospital death"], "phenotypes": ["Shock", "Other liver diseases", "Rare"]}
+LABELS = {
+    "mortality": ["In-hospital death"],
+    "phenotypes": ["Shock", "Other liver diseases", "Rare"],
+}
 POSITIVES = {"In-hospital death": 40, "Shock": 60, "Other liver diseases": 50, "Rare": 4}
 STAYS, PATIENTS = 200, 160
 # grouping -> group -> stays, deaths. Of race two are small; of devices one alone; of view none.
@@ -33,7 +36,8 @@ def make_outcomes() -> Json:
         for name, labels in LABELS.items()
     }
     rows = {
-        model: {name: _row(model, auroc, name) for name in LABELS} for model, auroc in MODELS.items()
+        model: {name: _row(model, auroc, name) for name in LABELS}
+        for model, auroc in MODELS.items()
     }
     return copy.deepcopy(
         {

@@ -12,6 +12,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import matplotlib
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -83,7 +84,8 @@ def to_svg(drawn: Figure, name: str, words: str) -> str:
     do not see it."""
     stream = io.StringIO()
     with matplotlib.rc_context(STYLE):
-        drawn.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+        # Not savefig, which draws everything twice.
+        FigureCanvasSVG(drawn).print_svg(stream, metadata={"Date": None, "Creator": None})
     root = ElementTree.fromstring(stream.getvalue())
     _strip(root)
     _rename(root, name)
