@@ -208,7 +208,9 @@ def test_a_shared_page_shows_no_small_cell(pages):
             assert told == shown
             for line in table[1:]:
                 assert {
-                    h.split()[0] for h, c in zip(table[0][3:], line[3:], strict=True) if c != NOTHING
+                    h.split()[0]
+                    for h, c in zip(table[0][3:], line[3:], strict=True)
+                    if c != NOTHING
                 } == shown
     heads = page.tables["Support devices on the last film: AUROC of in-hospital death"][0][3:]
     assert heads == [
