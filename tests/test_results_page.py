@@ -168,7 +168,8 @@ def test_differences_are_mirrored_and_marked(pages):
         "", f"+0.050 [{MINUS}0.020, +0.110]\np 0.215", "▲ +0.200 [+0.123, +0.287]\np 0.002",
     ]  # fmt: skip
     assert table[3][1:] == [
-        f"▼ {MINUS}0.200 [{MINUS}0.287, {MINUS}0.123]\np 0.002", f"{MINUS}0.150 [{MINUS}0.300, +0.010]\np 0.061", "",
+        f"▼ {MINUS}0.200 [{MINUS}0.287, {MINUS}0.123]\np 0.002",
+        f"{MINUS}0.150 [{MINUS}0.300, +0.010]\np 0.061", "",
     ]  # fmt: skip
 
 

@@ -23,7 +23,7 @@ _VARIABLES = {INK: "--ink", GREY: "--grey", FAINT: "--faint", ON_SERIES: "--on-s
 }
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)))  # beyond the colours, and beyond those twice
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "cxrfuture",
     "font.family": "DejaVu Sans",
@@ -85,7 +85,8 @@ def to_svg(drawn: Figure, name: str, words: str) -> str:
     stream = io.StringIO()
     with matplotlib.rc_context(STYLE):
         # Not savefig, which draws everything twice.
-        FigureCanvasSVG(drawn).print_svg(stream, metadata={"Date": None, "Creator": None})
+        canvas: Any = FigureCanvasSVG(drawn)
+        canvas.print_svg(stream, metadata={"Date": None, "Creator": None})
     root = ElementTree.fromstring(stream.getvalue())
     _strip(root)
     _rename(root, name)

@@ -54,13 +54,13 @@ def plot_curves(result: Json, outcome: str) -> str | None:
         return None
     with figure(WIDTH, 4.9) as drawn:
         panels = drawn.subplots(1, 2)
-        for panel, (kind, words) in zip(panels, AXES.items(), strict=True):
+        for panel, (kind, (title, x, y)) in zip(panels, AXES.items(), strict=True):
             for index, _, row in rows:
                 curves = [curve[kind] for curve in row["curves"].values()]
                 if curves:
                     draw_line(panel, np.mean(curves, axis=0).tolist(), index)
-            _frame_curve(panel, kind, words[0])
-            panel.set(xlabel=words[1], ylabel=words[2])
+            _frame_curve(panel, kind, title)
+            panel.set(xlabel=x, ylabel=y)
         put_legend(drawn, rows)
         words = "ROC and precision-recall curves of each model; areas are in the overview."
         return to_svg(drawn, f"curves-{outcome}", words)

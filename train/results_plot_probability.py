@@ -45,8 +45,8 @@ def plot_reliability(result: Json, outcome: str) -> str | None:
         return to_svg(drawn, f"reliability-{outcome}", words)
 
 
-_BEFORE = {"color": SERIES[1], "linestyle": (0, (4, 2)), "linewidth": 1.4}
-_AFTER = {"color": SERIES[0], "linestyle": "-", "linewidth": 2.0}
+_BEFORE: Any = {"color": SERIES[1], "linestyle": (0, (4, 2)), "linewidth": 1.4}
+_AFTER: Any = {"color": SERIES[0], "linestyle": "-", "linewidth": 2.0}
 
 
 def _pool_bins(reliability: Mapping[str, Sequence[Json]]) -> list[tuple[float, float, float]]:
@@ -75,7 +75,7 @@ def plot_decision(result: Json, outcome: str) -> str | None:
         for index, points in found.items():
             draw_line(panel, points[:, :2].tolist(), index)
         everyone = next(iter(found.values()))
-        style = {"color": INK, "linewidth": 1.2}
+        style: Any = {"color": INK, "linewidth": 1.2}
         panel.plot(everyone[:, 0], everyone[:, 2], linestyle=(0, (1, 2)), **style)
         panel.axhline(0, **style)
         top = max(points[:, 1:].max() for points in found.values())
@@ -112,7 +112,7 @@ def plot_attention(result: Json, outcome: str) -> str | None:
             for name, share in zip(said["names"], said["mean"], strict=True):
                 colour = SERIES[modalities.index(name) % len(SERIES)]
                 panel.barh(at, share, left=left, height=0.62, color=colour, edgecolor=FAINT)
-                words = {"ha": "center", "va": "center", "color": ON_SERIES}
+                words: Any = {"ha": "center", "va": "center", "color": ON_SERIES}
                 panel.text(left + share / 2, at, f"{share:.2f}", **words)
                 left += share
         panel.set_yticks(range(len(rows)), [title_of(name) for name in list(rows)[::-1]])

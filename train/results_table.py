@@ -237,8 +237,8 @@ def _gap(cells: Mapping[str, Json | None], *, is_marked: bool) -> Cell:
         return Cell(NOTHING)
     order = sorted(known, key=lambda name: known[name]["value"])
     lowest, highest = known[order[0]], known[order[-1]]
-    ends = lowest.get("high"), highest.get("low")
-    is_apart = is_marked and None not in ends and ends[0] < ends[1]
+    end, start = lowest.get("high"), highest.get("low")
+    is_apart = is_marked and end is not None and start is not None and end < start
     gap = spell(highest["value"] - lowest["value"])
     return Cell(gap, f"{order[-1]} over {order[0]}", "apart" if is_apart else "")
 
