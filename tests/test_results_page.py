@@ -177,12 +177,12 @@ def test_gaps_between_groups_are_marked():
     result = make_outcomes()
     found = group_table(result, "mortality", "view", "auroc")
     assert [head.text for head in found.heads] == ["All stays", "Gap", "AP", "PA"]
-    assert found.heads[2].below == "150 stays, 25 positive"
+    assert found.heads[2].below == "150 stays\n25 positive"
     cells = found.lines[0].cells
     assert [(cell.text[:5], cell.mark) for cell in cells] == [
         ("0.800", ""), ("0.200", "apart"), ("0.700", "lower"), ("0.900", "higher"),
     ]  # fmt: skip
-    assert cells[1].below == "PA over AP"
+    assert cells[1].below == "PA\nover AP"
     even = group_table(result, "mortality", "sex", "auroc").lines[0].cells
     assert {cell.mark for cell in even} == {""}
     # AUPRC follows the share of positives: no mark. Of many labels no one counts any positive.
@@ -215,9 +215,9 @@ def test_a_shared_page_shows_no_small_cell(pages):
                 } == shown
     heads = page.tables["Support devices on the last film: AUROC of in-hospital death"][0][3:]
     assert heads == [
-        "absent hidden stays, hidden positive",
-        "present 121 stays, 21 positive",
-        "uncertain hidden stays, <10 positive",
+        "absent hidden stays\nhidden positive",
+        "present 121 stays\n21 positive",
+        "uncertain hidden stays\n<10 positive",
     ]
     # Of labels one is small, and the next smallest goes with it: the mean over labels is known.
     assert page.row("Phenotypes: AUROC of each label", "Rare")[1:3] == ["hidden", "<10"]

@@ -178,7 +178,8 @@ def _data_url(film: Array) -> str:
 def _plot_vitals(stay: StaySample, number: int) -> str | None:
     """A small chart each; None where nothing was measured."""
     window = stay.window
-    variables = [variable.name for variable in VARIABLE_SETS[window.variables]]
+    units = {variable.name: variable.unit for variable in VARIABLE_SETS[window.variables]}
+    variables = list(units)
     length = (window.end_at - window.start_at).total_seconds() / 3600
     x = window.hourly_start_hours + np.arange(len(window.hourly)) + 0.5 - length  # (T,)
     found = {
@@ -198,6 +199,7 @@ def _plot_vitals(stay: StaySample, number: int) -> str | None:
             if stay.hours_since_previous is not None and stay.hours_since_previous <= length:
                 panel.axvline(-stay.hours_since_previous, color=GREY, linestyle=(0, (2, 2)))
             panel.set_title(name, fontsize=10)
+            panel.set_ylabel(units[name], fontsize=9)
             panel.set_xlim(-length, 0)
             panel.tick_params(labelsize=9)
         for panel in panels[len(found) :]:

@@ -119,7 +119,7 @@ def group_table(result: Json, outcome: str, grouping: str, metric: str) -> Table
     return Table(
         caption=f"{name_grouping(grouping)}: {METRICS[metric]} of {name_outcome(outcome).lower()}",
         corner="Model",
-        heads=[Head("All stays"), Head("Gap", "highest less lowest"), *heads],
+        heads=[Head("All stays"), Head("Gap", "highest\nless lowest"), *heads],
         lines=lines,
     )
 
@@ -127,7 +127,7 @@ def group_table(result: Json, outcome: str, grouping: str, metric: str) -> Table
 def _count(of: Json, *, is_one: bool) -> str:
     """``is_one``: of several labels it says nothing how many have any."""
     stays = f"{spell_count(of['stays'])} stays"
-    return f"{stays}, {spell_count(of['positives'])} positive" if is_one else stays
+    return f"{stays}\n{spell_count(of['positives'])} positive" if is_one else stays
 
 
 def compared_table(result: Json, outcome: str, metric: str) -> Table | None:
@@ -240,7 +240,7 @@ def _gap(cells: Mapping[str, Json | None], *, is_marked: bool) -> Cell:
     end, start = lowest.get("high"), highest.get("low")
     is_apart = is_marked and end is not None and start is not None and end < start
     gap = spell(highest["value"] - lowest["value"])
-    return Cell(gap, f"{order[-1]} over {order[0]}", "apart" if is_apart else "")
+    return Cell(gap, f"{order[-1]}\nover {order[0]}", "apart" if is_apart else "")
 
 
 def _difference(found: Json, sign: int) -> Cell:
