@@ -185,7 +185,9 @@ def _write_csv(path: Path, result: Mapping[str, Any], points_of: Any) -> None:
 
 def _mean_curve(row: Mapping[str, Any], kind: str) -> list[list[float]]:
     curves = [curve[kind] for curve in row["curves"].values()]
-    return np.round(np.mean(curves, axis=0), 6).tolist() if curves else []
+    if not curves:
+        return []
+    return [[round(float(x), 6), round(float(y), 6)] for x, y in np.mean(curves, axis=0)]
 
 
 def _pool_bins(row: Mapping[str, Any]) -> list[list[float]]:
@@ -199,5 +201,5 @@ def _pool_bins(row: Mapping[str, Any]) -> list[list[float]]:
                 np.average([found[name] for found in filled], weights=weights)
                 for name in ("predicted", "observed")
             ]
-            points.append(np.round(point, 6).tolist())
+            points.append([round(float(value), 6) for value in point])
     return points

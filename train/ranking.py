@@ -16,6 +16,7 @@ Rows = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.floating[Any]]
 
+FEW = 16  # draws that numpy's own running sum is best at
 CELLS_AT_ONCE = 400_000  # of (R, D): what a cache holds
 
 
@@ -39,6 +40,11 @@ class Ranking:
     last: Rows
     first_present: Rows
     last_present: Rows
+
+    @property
+    def has_ties(self) -> bool:
+        """Whether one with the label scores as high as another."""
+        return bool((self.first != self.last).any())
 
     @classmethod
     def of(cls, scores: Floats, is_present: Flags, chosen: Flags) -> "Ranking":
@@ -73,18 +79,22 @@ class Ranking:
         everyone = _running_sum(copies, self.rows)  # (R, D) who scores as high
         own = copies[self.rows[self.present]]  # (P, D)
         found = _running_sum(copies, self.rows[self.present])  # (P, D)
-        samples, present = _last(everyone), _last(found)
+        samples, present = _last(everyone).copy(), _last(found).copy()
         absent = samples - present
 
-        found_by_end = found[self.last_present]
         by_end = everyone[self.last]
-        # Of those without the label: how many score higher, and how many as high or higher.
-        higher = (everyone[self.first] - copies[self.rows[self.first]]) - (
-            found[self.first_present] - own[self.first_present]
-        )
-        as_high = by_end - found_by_end
-        won = (own * (absent - (higher + as_high) / 2)).sum(0)
-        precision = (own * (found_by_end / np.maximum(by_end, 1))).sum(0)
+        if self.has_ties:
+            before = everyone[self.first] - copies[self.rows[self.first]]
+            found_before = (found - own)[self.first_present]
+            found = found[self.last_present]
+        # Of those without the label: all who score higher, and half of those who score as high.
+        rivals = by_end - found
+        if self.has_ties:
+            rivals = (rivals + (before - found_before)) / 2
+        np.subtract(absent, rivals, out=rivals)
+        won = np.einsum("pd,pd->d", own, rivals)
+        found /= np.maximum(by_end, 1, out=by_end)
+        precision = np.einsum("pd,pd->d", own, found)
         with np.errstate(invalid="ignore"):
             return Ranked(won / (present * absent), precision / present, samples)
 
@@ -93,6 +103,8 @@ def _running_sum(copies: Floats, rows: Rows) -> Floats:
     """(N, D) -> (R, D): of the rows up to each. Within blocks and then over them, because numpy's
     own of many columns at once takes ten times as long."""
     count, draws = len(rows), copies.shape[1]
+    if draws < FEW:
+        return np.cumsum(copies[rows], axis=0)
     width = math.isqrt(count) + 1
     blocks = -(-count // width)
     sums = np.zeros((blocks, width, draws), copies.dtype)
