@@ -24,7 +24,7 @@ def write_run(
     attention: Any = None,
 ) -> Path:
     """logits: (N, K), or (N,) of one label."""
-    logits = np.asarray(logits, np.float32).reshape(len(keys), -1)
+    logits = np.ascontiguousarray(logits, np.float32).reshape(len(keys), -1)
     said = {"task": "fusion", "model": {"name": "mmtm"}} | (settings or {}) | {"outcome": outcome}
     labels = logits.shape[1]
     arrays = {

@@ -71,7 +71,7 @@ class Ranking:
         step = max(CELLS_AT_ONCE // max(len(self.rows), 1), 1)
         parts = [
             self._score(copies[:, start : start + step])
-            for start in range(0, copies.shape[1], step)
+            for start in range(0, max(copies.shape[1], 1), step)
         ]
         return Ranked(*(np.concatenate(found) for found in zip(*parts, strict=True)))
 
