@@ -5,14 +5,16 @@ Shapes: K labels, D draws, R rows.
 
 from collections.abc import Mapping
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
 from train.bootstrap import Interval
-from train.outcome_score import Macro
+
+if TYPE_CHECKING:
+    from train.outcome_score import Macro
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,7 +29,7 @@ def p_value(differences: Floats) -> float:
     return float(min(2 * (beyond + 1) / (len(kept) + 1), 1.0))
 
 
-def compare_rows(macros: Mapping[str, Macro]) -> list[dict[str, Any]]:
+def compare_rows(macros: Mapping[str, "Macro"]) -> list[dict[str, Any]]:
     """Each two rows: first minus second."""
     return [
         {"first": first, "second": second, **difference(macros[first], macros[second])}
@@ -35,7 +37,7 @@ def compare_rows(macros: Mapping[str, Macro]) -> list[dict[str, Any]]:
     ]
 
 
-def difference(first: Macro, second: Macro) -> dict[str, float | None]:
+def difference(first: "Macro", second: "Macro") -> dict[str, float | None]:
     """Of the means over seeds, with its interval and p; null for no number."""
     drawn = first.drawn - second.drawn
     found = Interval.of(drawn)

@@ -29,8 +29,9 @@ from train.outcome_metric import RANKED
 from train.outcome_rows import Table, read_tables
 from train.outcome_score import Truth, Values, describe_row, rank_labels
 from train.reliability import BINS
+from train.table_result import OUTCOMES_FILE
 
-OUTCOMES_FILE, METRICS_FILE = "outcomes.json", "metrics.json"
+METRICS_FILE = "metrics.json"
 MACRO = "macro"  # what stands for a label in the CSVs
 SEED = 0  # of the draws of patients
 
