@@ -13,6 +13,7 @@ import cxrfuture_data
 from cxrfuture_data.schema import PHENOTYPES, ContractError
 from train.outcome_compare import average_ranks, p_value
 from train.outcome_evaluation import Request, evaluate_outcomes
+from train.outcome_metric import macro
 
 DRAWS = 200
 
@@ -226,3 +227,15 @@ def test_equal_ranks_are_shared():
     values = {"a": np.array([0.9, 0.5]), "b": np.array([0.8, 0.5]), "c": np.array([0.9, 0.6])}
     assert average_ranks(values) == {"a": 2, "b": 2.75, "c": 1.25}
     assert average_ranks({"a": np.array([np.nan])}) == {"a": None}
+
+
+def test_shuffled_labels_leave_a_model_at_chance():
+    """Scores that know 25 labels of 400 stays perfectly, scored against the labels of others."""
+    random = np.random.default_rng(0)
+    present = random.random((400, 25)) < 0.3
+    known = np.ones_like(present)
+    scores = present + 0.1 * random.random(present.shape)
+    assert macro(scores, present, known)["auroc"] == 1
+    found = macro(scores, random.permutation(present), known)
+    assert found["auroc"] == pytest.approx(0.5, abs=0.03)
+    assert found["auprc"] == pytest.approx(0.3, abs=0.03)

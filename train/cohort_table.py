@@ -9,6 +9,7 @@ categorical one it has the most frequent category of all their hours.
 Shapes: N stays, T hours, V variables.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ OURS = "cohort"  # the column of the training stays
 def fill_cohort(table: CohortTable, dataset: Path | None) -> Filled:
     """The table's cells from a dataset; without one the paper stands alone."""
     default = Path("build") / table.recipes[0] / "shard"
-    command = f"cxrfuture table NAME --dataset {dataset or default}"
+    command = f"cxrfuture table {table.name} --dataset {dataset or default}"
     if dataset is None and not (default / DATASET_FILE).exists():
         return _filled(table, None, {}, f"ours: no dataset; give --dataset, as {default}", command)
     data = open_dataset(dataset or default)
@@ -108,16 +109,19 @@ def describe_cohort(data: Dataset) -> Facts:
         "men": {"value": 100 * float(columns["is_male"].mean())},
         "died": {"value": 100 * float((died[died >= 0] == 1).mean())},
     }
-    means, counts = [], [np.zeros(len(variable.categories), np.int64) for variable in VARIABLES]
+    means: list[Array] = []
+    counts: list[Counter[str]] = [Counter() for _ in VARIABLES]
     for hours in _filled_hours(data):  # (T, V)
         means.append(hours.mean(0))
         for at, variable in enumerate(VARIABLES):
             if variable.categories:
-                found = hours[:, at].astype(np.int64)
-                counts[at] += np.bincount(found, minlength=len(variable.categories))
+                found = zip(
+                    *np.unique(hours[:, at].astype(np.int64), return_counts=True), strict=True
+                )
+                counts[at].update({_word(variable.categories[i]): int(n) for i, n in found})
     for at, variable in enumerate(VARIABLES):
         if variable.categories:
-            cells[variable.name] = {"value": variable.categories[int(counts[at].argmax())]}
+            cells[variable.name] = {"value": counts[at].most_common(1)[0][0]}
         else:
             cells[variable.name] = _moments(np.array(means)[:, at])
     return {name: {OURS: cell} for name, cell in cells.items()}
@@ -133,6 +137,12 @@ def _filled_hours(data: Dataset) -> Iterator[Array]:
             )
         if len(sample.window.hourly):
             yield impute(clip(sample.window.hourly.astype(np.float64)))[0]
+
+
+def _word(category: str) -> str:
+    """One score has two spellings, such as 6 Obeys Commands and Obeys Commands."""
+    number, space, word = category.partition(" ")
+    return word if space and number.replace(".", "").isdigit() else category
 
 
 def _moments(values: Array) -> Cell:

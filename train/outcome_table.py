@@ -18,10 +18,10 @@ from train.table_settings import OutcomeColumn, OutcomeRow, OutcomeTable
 
 DEFAULT_RUNS = Path("build/study")
 RANK, PREVALENCE = "rank", "prevalence"
-THEN = (
-    "  OUTCOME is mortality or phenotypes, SEED 0 to 4; then: cxrfuture predict RUN of each, and",
-    "  cxrfuture outcomes build/study/fusion/* --dataset build/{recipe}/shard "
-    "--out build/study/outcomes",
+PREDICT = "OUTCOME is mortality or phenotypes, SEED 0 to 4, SHARE 0.75 or 0.5; then of each run:"
+EVALUATE = (
+    "cxrfuture outcomes build/study/fusion/* --dataset build/{recipe}/shard "
+    "--out build/study/outcomes"
 )
 
 Cell = Mapping[str, Any]
@@ -85,17 +85,19 @@ def _notes(
     commands = [f"  {title}: {command}" for title, command in wanted if command is not None]
     if not commands:
         return lines
-    return [*lines, "To fill what is empty:", *commands, *_then(table)]
+    last = [f"  {PREDICT} cxrfuture predict RUN", f"  then: {_evaluate(table)}"]
+    return [*lines, "To fill what is empty:", *commands, *last]
 
 
-def _then(table: OutcomeTable) -> list[str]:
-    return [line.format(recipe=table.recipes[0]) for line in THEN]
+def _evaluate(table: OutcomeTable) -> str:
+    return EVALUATE.format(recipe=table.recipes[0])
 
 
 def _commands(table: OutcomeTable) -> dict[str, str]:
     """Of a row of a label: those of all columns."""
     columns = [column.command for column in table.columns if column.command is not None]
-    return {row.title: row.command or "; ".join(columns) for row in table.rows}
+    every = "; ".join(columns) or _evaluate(table)
+    return {row.title: row.command or every for row in table.rows}
 
 
 def _cells_of(row: OutcomeRow, table: OutcomeTable, results: Results) -> dict[str, Cell]:

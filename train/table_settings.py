@@ -89,6 +89,7 @@ class OutcomeTable(Settings):
 
 class CohortTable(Settings):
     source: Literal["dataset"]
+    name: str  # what `cxrfuture table` calls it
     facts: Literal["samples", "mortality", "phenotypes", "cohort"]
     title: str
     recipes: list[str]
