@@ -304,10 +304,10 @@ def test_words_stand_in_every_form_of_a_table(dataset):
     assert value["rows"][0]["command"] == f"cxrfuture table ddl_cxr.9 --dataset {dataset}"
 
 
-def test_a_dataset_of_another_recipe_is_refused(tmp_path):
-    other = build_dataset(tmp_path, "medfuse")
-    with pytest.raises(ContractError, match="of recipe medfuse; the table is of ddl_cxr"):
-        cells_of(7, other)
+def test_a_dataset_of_another_recipe_is_refused(dataset):
+    table = read_table("ddl_cxr.7").model_copy(update={"recipes": ["medfuse"]})
+    with pytest.raises(ContractError, match="of recipe ddl_cxr; the table is of medfuse"):
+        fill(table, dataset=dataset)
 
 
 def test_without_a_dataset_the_paper_stands_alone(tmp_path, monkeypatch):

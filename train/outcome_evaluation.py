@@ -106,7 +106,7 @@ def _truth(outcome: str, table: Table, split: Split, draws: int) -> Truth:
         copies=draw_copies(patients, seed=SEED, draws=draws),
         groups={
             grouping: {name: is_in[table.at] for name, is_in in groups.items()}
-            for grouping, groups in group_samples(split).items()
+            for grouping, groups in group_samples(split.columns, split.kind).items()
         },
     )
 

@@ -16,7 +16,6 @@ from cxrfuture_data.columns import Columns
 from cxrfuture_data.labels import ABSENT, PRESENT, UNCERTAIN
 from cxrfuture_data.sample import Array
 from cxrfuture_data.schema import FILMS_OF_KIND, FINDINGS
-from cxrfuture_data.split import Split
 
 Flags = npt.NDArray[np.bool_]
 Groups: TypeAlias = Mapping[str, Mapping[str, Flags]]  # grouping -> group -> (N,)
@@ -29,10 +28,9 @@ NOT_TOLD = ("", "UNKNOWN", "UNABLE TO OBTAIN", "PATIENT DECLINED TO ANSWER")
 NO_FILM, UNKNOWN, OTHER = "no film", "unknown", "other"
 
 
-def group_samples(split: Split) -> Groups:
+def group_samples(columns: Columns, kind: str) -> Groups:
     """Every grouping whose columns the dataset has, without groups of no one."""
-    columns = split.columns
-    film = FILMS_OF_KIND[split.kind][0]
+    film = FILMS_OF_KIND[kind][0]
     found = {
         "sex": {"female": ~columns["is_male"], "male": np.asarray(columns["is_male"])},
         "age": _bands(columns["age"], AGES),
