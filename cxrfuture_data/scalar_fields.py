@@ -91,9 +91,11 @@ def _said_changes(codes: Array) -> Array:
 def _stay_fields(columns: Columns) -> dict[str, Array]:
     phenotypes = columns["phenotypes"]
     is_known = (phenotypes != NOT_SAID).all(axis=1)
+    window = (columns["end_at"] - columns["start_at"]) / np.timedelta64(1, "h")
     return {
         "has_previous": columns["previous.has"],
         "hours_since_previous": np.nan_to_num(columns["hours_since_previous"]).astype(np.float32),
+        "window_hours": window.astype(np.float32),
         "phenotypes": np.where(is_known[:, None], phenotypes, 0).astype(np.int8),
         "phenotypes_known": is_known,
         **_known("remaining", columns["remaining_hours"], np.float32, "remaining_hours"),

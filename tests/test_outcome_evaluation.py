@@ -182,9 +182,9 @@ def test_the_generator_of_a_row_is_named(dataset, stays, tmp_path):
     folder = tmp_path / "ldm"
     (folder / "generated").mkdir(parents=True)
     record = {"settings": {"task": "ddl_cxr", "without": ["window"]}}
-    (folder / "generated" / "stay-train.json").write_text(json.dumps(record))
+    (folder / "generated" / "stay-train-0.json").write_text(json.dumps(record))
     keys = stays["key"].tolist()
-    settings = {"generated": str(folder)}
+    settings = {"generated": str(folder / "generated")}
     row = write_run(tmp_path / "a", keys, range(8), split="train", settings=settings)
     found = evaluate(dataset, tmp_path, row)["rows"]["a"]["mortality"]["settings"]
     assert found["generator"] == record["settings"]

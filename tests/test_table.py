@@ -276,11 +276,28 @@ def test_the_commands_train_the_model_of_the_row(name):
     for row in read_table(name).rows:
         if row.command is not None:
             own = {k: v for k, v in row.where.items() if not k.startswith("generator.")}
-            command = row.command.replace("OUTCOME", "mortality")
-            assert has_settings(settings_of(command), own), row.title
+            assert has_settings(settings_of(row.command), own), row.title
+
+
+@pytest.mark.parametrize("name", ["ddl_cxr.3", "ddl_cxr.11", "ddl_cxr.12"])
+def test_the_commands_train_the_model_of_the_column(name):
+    for column in read_table(name).columns:
+        own = {k: v for k, v in column.where.items() if not k.startswith("generator.")}
+        assert has_settings(settings_of(column.command), own), column.title
+
+
+@pytest.mark.parametrize("name", ["ddl_cxr.13", "ddl_cxr.14"])
+def test_the_commands_train_on_the_share_of_the_column(name):
+    table = read_table(name)
+    for row in table.rows:
+        own = {k: v for k, v in row.where.items() if not k.startswith("generator.")}
+        for share in (1.0, 0.75, 0.5):
+            command = row.command.replace("share=SHARE", f"share={share}")
+            assert has_settings(settings_of(command), own | {"share": share})
+            assert {"share": share} in [column.where for column in table.columns]
 
 
 def settings_of(command):
-    _, _, config, *words = command.split()
+    _, _, config, *words = command.replace("OUTCOME", "mortality").split()
     changes = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
     return read_task_settings(config, changes).model_dump()

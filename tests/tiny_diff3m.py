@@ -41,6 +41,8 @@ def diff3m_settings(unet=None, **changes):
         "stage1": None,
         "sampler": {"level": 5, "steps": None, "batch_size": 4},
         "select_by": "loss",
+        "patience": None,
+        "fold": None,
     }
     return Diff3MSettings.model_validate(fit_settings() | value | changes)
 

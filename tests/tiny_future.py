@@ -44,6 +44,8 @@ def future_settings(**changes):
         "ema_decay": 0.9,
         "valid_steps": None,
         "select_by": "loss",
+        "patience": None,
+        "fold": None,
     }
     return FutureSettings.model_validate(fit_settings() | value | changes)
 
@@ -67,6 +69,7 @@ def make_known(hours=3, events=4, samples=2, seed=0, grid=(4, 6)):
         event_runs=normal(samples, events) > 0,
         event_table=(normal(samples, events) > 0).to(torch.uint8),
         gap_hours=normal(samples).abs() * 10,
+        window_start_hours=torch.zeros(samples),
         age=60 + 10 * normal(samples),
         is_male=normal(samples) > 0,
         bmi=28 + normal(samples),

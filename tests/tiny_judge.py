@@ -51,6 +51,8 @@ def classifier_settings(**changes):
         "weights": {"findings": 1.0, "attributes": 1.0, "age": 1.0, "sex": 1.0},
         "optimiser": {"learning_rate": 5e-3, "betas": [0.9, 0.999], "weight_decay": 0.0},
         "select_by": "loss",
+        "patience": None,
+        "fold": None,
     }
     return ClassifierSettings.model_validate(fit_settings() | value | changes)
 

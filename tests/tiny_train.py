@@ -33,6 +33,8 @@ def ddl_cxr_settings(**changes):
         "fidelity": "corrected",
         "without": [],
         "select_by": "simple",
+        "patience": None,
+        "fold": None,
         "unet_weights": None,
         "unet": {
             "channels": [8, 16],

@@ -32,8 +32,8 @@ KEPT = 2  # the newest; a run of the paper's size writes 2 GB each
 
 
 class State(Settings):
-    """``made_from`` is a digest of settings, seed and dataset; ``best`` is the lowest selecting
-    loss of validation samples so far, seen after ``best_steps``."""
+    """``made_from`` is a digest of settings, seed and dataset; ``best`` is the best of
+    what selects at looks at validation samples so far, seen after ``best_steps``."""
 
     steps: int
     made_from: str
@@ -174,6 +174,23 @@ def load_averaged(folder: Path, model: nn.Module) -> None:
     except RuntimeError as error:
         problem = str(error).splitlines()[1].strip()
         raise ContractError(f"{folder}: not of this dataset's model: {problem}") from None
+
+
+@torch.no_grad()
+def load_encoders(module: nn.Module, prefixes: tuple[str, ...], run: Path, hint: str) -> None:
+    """Put what a run learned into the weights of a module whose names begin with one of these.
+
+    ``hint`` is the next step where they do not fit.
+    """
+    folder = choose_checkpoint(run)
+    weights = load_file(folder / MODEL_FILE) | load_file(folder / AVERAGE_FILE)
+    for name, own in module.state_dict().items():
+        if not name.startswith(prefixes):
+            continue
+        if name not in weights or weights[name].shape != own.shape:
+            shape = tuple(weights[name].shape) if name in weights else "nothing"
+            raise ContractError(f"{folder}: {name} is {shape}, expected {tuple(own.shape)}; {hint}")
+        own.copy_(weights[name])
 
 
 def moments(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -13,7 +13,6 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,7 +20,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from cxrfuture_data import ContractError, Split, open_dataset
+from cxrfuture_data import ContractError, open_dataset
 from cxrfuture_data.console import progress, say
 from cxrfuture_data.publish import digest, write_json
 from train.checkpoint import (
@@ -32,19 +31,21 @@ from train.checkpoint import (
     move_aside,
     read_record,
     save,
-    save_best,
 )
 from train.draw import seed_of
-from train.ema import averaged_weights, start_average, update_average
+from train.ema import start_average, update_average
+from train.fold import out_of_fold
+from train.look import VALID_FILE, is_predictor, look
+from train.outcome_metric import SCORES
 from train.plan import Part, Plan, read_parts, valid_samples
+from train.run import Run
 from train.run_log import CONFIG_FILE, keep_losses, read_losses, write_config, write_loss
 from train.settings import FitSettings
 from train.stop import agree, leave_together, remember_sigterm
-from train.task import Moment, Task
 from train.tasks import make_task, start_digests
 
 METRICS_FILE = "metrics.json"
-LOSS_FILE, VALID_FILE = "loss.jsonl", "valid.jsonl"
+LOSS_FILE = "loss.jsonl"
 # May change on resume: none of them changes what a step computes.
 FREE_SETTINGS = {
     "sampler",
@@ -55,35 +56,6 @@ FREE_SETTINGS = {
     "trackers",
     "compile",
 }
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run that is ready to train; ``made_from`` tells it from runs of other settings or data."""
-
-    out: Path
-    task: Task
-    plan: Plan
-    train: Split
-    valid: Split
-    made_from: str
-    accelerator: Accelerator
-    trained: Trained
-
-    def state(self, steps: int) -> State:
-        """The record of a checkpoint after so many steps."""
-        return State(
-            steps=steps,
-            made_from=self.made_from,
-            seed=self.plan.seed,
-            best=self.trained.best,
-            best_steps=self.trained.best_steps,
-            settings=self.task.settings.model_dump(mode="json"),
-        )
-
-    def moment(self, step: int, purpose: str = "train") -> Moment:
-        """Where the run is at a step."""
-        return Moment(self.plan.seed, step, self.plan.steps, self.accelerator.device, purpose)
 
 
 def fit(dataset: Path, out: Path, settings: FitSettings, seed: int) -> None:
@@ -113,14 +85,15 @@ def open_run(dataset: Path, out: Path, settings: FitSettings, seed: int) -> Run:
     """Read the dataset and build model, average and optimiser, from the seed alone."""
     data = open_dataset(dataset)
     task = make_task(settings, data)
-    if settings.select_by not in task.losses:
+    known = (*task.losses, *(SCORES if is_predictor(task) else ()))
+    if settings.select_by not in known:
         raise ContractError(
-            f"select_by: {settings.task} has no loss {settings.select_by!r}; there are "
-            f"{', '.join(task.losses)}"
+            f"select_by: {settings.task} has no {settings.select_by!r}; there are "
+            f"{', '.join(known)}"
         )
     require_trackers(settings)
     kind = task.view.kind
-    train = task.select(data.split("train", kind))
+    train = out_of_fold(task.select(data.split("train", kind)), settings.fold)
     accelerator = Accelerator(
         mixed_precision=settings.precision,
         cpu=not torch.cuda.is_available(),
@@ -142,7 +115,7 @@ def open_run(dataset: Path, out: Path, settings: FitSettings, seed: int) -> Run:
     )
     prefixes = task.averaged if settings.ema_decay is not None else ()
     trained = Trained(model, start_average(model, prefixes), optimiser)
-    valid = valid_samples(task.select(data.split("valid", kind)), plan)
+    valid = valid_samples(task.select(data.split("valid", kind)), plan, whole=is_predictor(task))
     shards = [shard.sha256 for shard in data.manifest.kind("train", kind).shards]
     statistics = data.manifest.statistics.model_dump()
     made_from = digest(
@@ -172,7 +145,7 @@ def train(run: Run, done: int) -> None:
         model = torch.compile(model)
     model, optimiser = accelerator.prepare(model, optimiser)
     accelerator.init_trackers(settings.task)
-    steps = range(done, plan.steps)
+    steps = range(done, done if run.has_lost_patience(done) else plan.steps)
     shown = progress(settings.task, len(steps), "steps", accelerator.is_main_process)
     with remember_sigterm() as is_asked, shown as advance:
         for step, parts in zip(steps, read_parts(run.train, run.task, plan, done), strict=False):
@@ -200,11 +173,14 @@ def train(run: Run, done: int) -> None:
                 accelerator.log({f"train/{name}": value for name, value in mean.items()}, step)
             if plan.is_look(step + 1) and not is_stopping:
                 look(run, step + 1)
-            is_due = (step + 1) % settings.checkpoint_steps == 0 or step + 1 == plan.steps
+            is_last = step + 1 == plan.steps or run.has_lost_patience(step + 1)
+            is_due = (step + 1) % settings.checkpoint_steps == 0 or is_last
             if accelerator.is_main_process and (is_due or is_stopping):
                 save(run.out, run.state(step + 1), run.trained)
             if is_stopping:
                 leave_together(accelerator, settings.task, step + 1)
+            if is_last:
+                break
 
 
 def backward(run: Run, model: nn.Module, parts: list[Part], step: int) -> Tensor:
@@ -250,48 +226,6 @@ def require_finite(mean: Mapping[str, float], step: int) -> None:
             )
 
 
-@torch.no_grad()
-def look(run: Run, steps: int) -> None:
-    """At the validation samples, with averaged weights; those with the lowest loss are the best.
-
-    Noise is the same at every look, so that looks are compared on equal terms.
-    """
-    if len(run.valid) == 0:
-        return
-    trained, accelerator = run.trained, run.accelerator
-    names = run.task.losses
-    total = torch.zeros(len(names) + 1, device=accelerator.device)
-    size = min(run.plan.part_size, math.ceil(len(run.valid) / run.plan.ranks))
-    loader = run.valid.loader(
-        size, run.task.view, rank=run.plan.rank, world_size=run.plan.ranks, training=False
-    )
-    trained.model.eval()
-    with averaged_weights(trained.model, trained.average):
-        for part in loader:
-            with accelerator.autocast():
-                losses = run.task.losses_of(trained.model, part, run.moment(0, "valid"))
-            means = torch.stack([losses[name].float() for name in names])
-            total += torch.cat([means, means.new_ones(1)]) * len(part.keys)
-        loader.close()
-        trained.model.train()
-        *sums, count = accelerator.reduce(total, reduction="sum").tolist()
-        mean = {name: value / count for name, value in zip(names, sums, strict=True)}
-        take(run, mean, steps)
-
-
-def take(run: Run, mean: Mapping[str, float], steps: int) -> None:
-    """Log a look, and publish the weights as the best if they are."""
-    trained, chosen = run.trained, mean[run.task.settings.select_by]
-    is_best = trained.best is None or chosen < trained.best
-    if is_best:
-        trained.best, trained.best_steps = chosen, steps
-    if run.accelerator.is_main_process:
-        write_loss(run.out / VALID_FILE, steps - 1, dict(mean))
-        run.accelerator.log({f"valid/{name}": value for name, value in mean.items()}, steps)
-        if is_best:
-            save_best(run.out, run.state(steps), trained)
-
-
 def set_aside(title: str, out: Path, made_from: str) -> None:
     """Move a run of other settings or data out of the way."""
     found = checkpoints(out)
@@ -302,6 +236,8 @@ def set_aside(title: str, out: Path, made_from: str) -> None:
 def write_metrics(run: Run) -> None:
     """Publish the mean losses of the first and the last tenth of the run, and the best look."""
     rows = read_losses(run.out / LOSS_FILE)
+    if not rows:  # a finished run whose log somebody deleted
+        return
     tenth = math.ceil(len(rows) / 10)
     names = run.task.losses
     write_json(

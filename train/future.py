@@ -23,7 +23,7 @@ from cxrfuture_data.view import VIEWS, View
 from train import draw, flow
 from train.diffusion import posterior_sample
 from train.flow import FlowSampler, FlowSettings, Guidance
-from train.mean import mean_of_known
+from train.mean import mean_of_known, mean_of_real
 from train.model.known import MODALITIES, Known
 from train.model.latent_transformer import LatentTransformer
 from train.model.shape import DataShape, TransformerSettings
@@ -87,6 +87,10 @@ class Future:
         return ("loss", "velocity", "findings", "changes")
 
     @property
+    def stay_view(self) -> None:
+        """It draws targets of pairs alone."""
+
+    @property
     def averaged(self) -> Sequence[str]:
         return ("",)
 
@@ -94,26 +98,12 @@ class Future:
         return split
 
     def build(self) -> nn.Module:
-        channels, rows, columns = self.data.manifest.latent.shape
-        body = self.data.manifest.recipe.body["window"]
-        if self.settings.use.hours and not body["hourly"]:
-            raise ContractError(
-                f"{self.data.source}: keeps no hourly record; set use.hours=false, or build the "
-                "recipe future"
-            )
-        patch = self.settings.model.patch
-        if rows % patch or columns % patch:
-            raise ContractError(
-                f"model.patch {patch} does not divide latents of {rows} x {columns}; change it"
-            )
-        shape = DataShape(
-            channels=channels,
-            hour_columns=hour_columns(self.data, "pair"),
-            event_width=self.data.manifest.embeddings.dimensions,
-        )
-        return LatentTransformer(self.settings.model, shape)
+        settings = self.settings
+        shape = data_shape(self.data, "pair", settings.model.patch, settings.use)
+        return LatentTransformer(settings.model, shape)
 
     def losses_of(self, model: nn.Module, batch: AnyBatch[Tensor], at: Moment) -> dict[str, Tensor]:
+        """Means over the batch's real samples."""
         pairs = _pairs(batch)
         randoms = draw.generators(pairs.keys, at.purpose, at.seed, at.step)
         latent = pairs.target.shape[2:]  # (C, h, w)
@@ -122,11 +112,12 @@ class Future:
         previous, target = self.standardise(previous), self.standardise(target).to(at.device)
         noise = draw.draw_normal(randoms, latent).to(at.device)
         time = flow.draw_time(randoms, self.settings.flow).to(at.device)
-        dropped = self._draw_dropped(randoms) if at.is_training else None
-        known = Known.of(pairs, previous, self._is_given(len(previous), dropped)).to(at.device)
+        use, drop = self.settings.use, self.settings.drop
+        given = draw_given(use, drop, randoms) if at.is_training else used_of(use, len(previous))
+        known = Known.of(pairs, previous, given).to(at.device)
 
         predicted = model(flow.mix(noise, target, time), time, known)
-        velocity = (predicted.velocity.float() - (target - noise)).square().mean()
+        velocity = (predicted.velocity.float() - (target - noise)).square().flatten(1).mean(1)
         findings = findings_loss(predicted.findings, pairs.labels, pairs.label_known)
         changes = changes_loss(predicted.changes, pairs.changes, pairs.changes_known)
         loss = (
@@ -134,7 +125,9 @@ class Future:
             + self.settings.findings_weight * findings
             + self.settings.changes_weight * changes
         )
-        return dict(zip(self.losses, (loss, velocity, findings, changes), strict=True))
+        costs = (loss, velocity, findings, changes)  # (B,) each
+        means = [mean_of_real(cost, pairs.is_padding) for cost in costs]
+        return dict(zip(self.losses, means, strict=True))
 
     @torch.no_grad()
     def generate(self, model: Any, batch: AnyBatch[Tensor], seed: int) -> Tensor:
@@ -154,7 +147,8 @@ class Future:
         """Probabilities of the target's findings (B, L) and of the changes (B, L, K), on the CPU,
         without drawing it."""
         context = model.context(self._known(_pairs(batch), next(model.parameters()).device))
-        return context.findings.float().sigmoid().cpu(), context.changes.float().softmax(-1).cpu()
+        findings, changes = model.find(context)
+        return findings.float().sigmoid().cpu(), changes.float().softmax(-1).cpu()
 
     def standardise(self, latent: Tensor) -> Tensor:
         """(B, C, h, w): of mean 0 and spread 1 over the training films, channel by channel."""
@@ -163,18 +157,38 @@ class Future:
     def _known(self, pairs: PairBatch[Tensor], device: torch.device) -> Known:
         """Of samples to be drawn: the previous latent is its posterior's mean."""
         previous = self.standardise(pairs.previous[:, 0].float())
-        return Known.of(pairs, previous, self._is_given(len(previous), None)).to(device)
+        return Known.of(pairs, previous, used_of(self.settings.use, len(previous))).to(device)
 
-    def _draw_dropped(self, randoms: Sequence[torch.Generator]) -> Tensor:
-        """(B, 4) bool."""
-        chances = [getattr(self.settings.drop, name) for name in MODALITIES]
-        return torch.stack([draw.draw_uniform(randoms) < chance for chance in chances], dim=1)
 
-    def _is_given(self, samples: int, dropped: Tensor | None) -> Tensor:
-        """(B, 4) bool, in the order of MODALITIES."""
-        used = torch.tensor([getattr(self.settings.use, name) for name in MODALITIES])
-        given = used.expand(samples, -1)
-        return given if dropped is None else given & ~dropped
+def data_shape(data: Dataset, kind: str, patch: int, use: Use) -> DataShape:
+    """Of a dataset's batches of a kind; refuses one that lacks what is used."""
+    channels, rows, columns = data.manifest.latent.shape
+    if use.hours and not data.manifest.recipe.body["window"]["hourly"]:
+        raise ContractError(
+            f"{data.source}: keeps no hourly record; set use.hours=false, or build the "
+            "recipe future"
+        )
+    if rows % patch or columns % patch:
+        raise ContractError(
+            f"model.patch {patch} does not divide latents of {rows} x {columns}; change it"
+        )
+    return DataShape(
+        channels=channels,
+        hour_columns=hour_columns(data, kind),
+        event_width=data.manifest.embeddings.dimensions,
+    )
+
+
+def used_of(use: Use, samples: int) -> Tensor:
+    """(B, 4) bool, in the order of MODALITIES."""
+    return torch.tensor([getattr(use, name) for name in MODALITIES]).expand(samples, -1)
+
+
+def draw_given(use: Use, drop: Drop, randoms: Sequence[torch.Generator]) -> Tensor:
+    """(B, 4) bool: what is used and not dropped."""
+    chances = [getattr(drop, name) for name in MODALITIES]
+    kept = [draw.draw_uniform(randoms) >= chance for chance in chances]
+    return used_of(use, len(randoms)) & torch.stack(kept, dim=1)
 
 
 def standardise(data: Dataset, latents: Tensor) -> Tensor:
@@ -209,18 +223,18 @@ def guided_velocity(model: LatentTransformer, known: Known, guidance: Guidance) 
 
 
 def findings_loss(logits: Tensor, labels: Tensor, label_known: Tensor) -> Tensor:
-    """Binary cross-entropy of raw labels (B, L), where a report says present or absent."""
+    """(B,): binary cross-entropy of raw labels (B, L), where a report says present or absent."""
     is_said = label_known & (labels != UNCERTAIN)
     target = (labels == 1).to(logits.device, torch.float32)
     each = binary_cross_entropy_with_logits(logits.float(), target, reduction="none")
-    return mean_of_known(each, is_said.to(each.device)).mean()
+    return mean_of_known(each, is_said.to(each.device))
 
 
 def changes_loss(logits: Tensor, changes: Tensor, changes_known: Tensor) -> Tensor:
-    """Cross-entropy of logits (B, L, K) where the change (B, L) is known."""
+    """(B,): cross-entropy of logits (B, L, K) where the change (B, L) is known."""
     target = changes.to(logits.device, torch.int64)
     each = cross_entropy(logits.float().movedim(-1, 1), target, reduction="none")  # (B, L)
-    return mean_of_known(each, changes_known.to(each.device)).mean()
+    return mean_of_known(each, changes_known.to(each.device))
 
 
 def _pairs(batch: AnyBatch[Tensor]) -> PairBatch[Tensor]:

@@ -16,11 +16,11 @@ from scipy.special import expit
 from cxrfuture_data import ContractError
 from cxrfuture_data.sample import Array
 from cxrfuture_data.split import Split
-from train.generate import FOLDER as GENERATED
 from train.predicted import Predicted, read_predicted
 from train.run_log import CONFIG_FILE
 
-MAY_DIFFER = ("seed", "outcome")  # settings of a row's runs
+# Settings of a row's runs of one outcome: each begins with encoders of its own seed.
+MAY_DIFFER = ("start_film", "start_record")
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,14 +76,15 @@ def _read_runs(folder: Path, split: str) -> list[Run]:
     if not paths:
         raise ContractError(f"{folder}: no run below it; a row is a folder of runs of `train`")
     runs = [Run(path, read_predicted(path, split)) for path in paths]
-    first = runs[0]
+    first: dict[str, Run] = {}
     seen: dict[tuple[str, int], Path] = {}
     for run in runs:
-        names = _differences(first.predicted.settings, run.predicted.settings)
+        alike = first.setdefault(run.predicted.outcome, run)
+        names = _differences(alike.predicted.settings, run.predicted.settings)
         if names:
             raise ContractError(
-                f"{run.path}: its {names[0]} is not that of {first.path}; the runs of a row differ "
-                "in seed and outcome alone, so give each its own folder"
+                f"{run.path}: its {names[0]} is not that of {alike.path}; the runs of a row and "
+                "outcome differ in seed alone, so give these a folder of their own"
             )
         which = run.predicted.outcome, run.predicted.seed
         if which in seen:
@@ -142,10 +143,9 @@ def _settings(run: Run, split: str) -> dict[str, Any]:
     """Those of the run, and as ``generator`` those of the run that drew its latents, if any."""
     settings = run.predicted.settings
     folder = settings.get("generated")
-    if not isinstance(folder, str):
+    if folder is None:
         return settings
-    for path in (Path(folder), Path(folder) / GENERATED):
-        record = path / f"stay-{split}.json"
-        if record.exists():
-            return settings | {"generator": json.loads(record.read_text())["settings"]}
-    return settings
+    records = sorted(Path(folder).glob(f"stay-{split}-*.json"))
+    if not records:
+        return settings
+    return settings | {"generator": json.loads(records[0].read_text())["settings"]}

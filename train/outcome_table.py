@@ -85,7 +85,8 @@ def _notes(
     commands = [f"  {title}: {command}" for title, command in wanted if command is not None]
     if not commands:
         return lines
-    last = [f"  {PREDICT} cxrfuture predict RUN", f"  then: {_evaluate(table)}"]
+    dataset = f"--dataset build/{table.recipes[0]}/shard"
+    last = [f"  {PREDICT} cxrfuture predict RUN {dataset}", f"  then: {_evaluate(table)}"]
     return [*lines, "To fill what is empty:", *commands, *last]
 
 

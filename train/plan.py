@@ -63,12 +63,15 @@ class Plan:
             return 1.0
         return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(self.steps - warmup, 1)))
 
+    @property
+    def look_steps(self) -> int:
+        """Steps from one look at validation samples to the next."""
+        return self.settings.valid_steps or self.steps_per_epoch
+
     def is_look(self, steps: int) -> bool:
         """Whether validation samples are looked at after so many steps; after the last in any
         case."""
-        return steps % (self.settings.valid_steps or self.steps_per_epoch) == 0 or (
-            steps == self.steps
-        )
+        return steps % self.look_steps == 0 or steps == self.steps
 
 
 def read_parts(split: Split, task: Task, plan: Plan, first_step: int) -> Iterator[list[Part]]:
@@ -99,11 +102,14 @@ def read_parts(split: Split, task: Task, plan: Plan, first_step: int) -> Iterato
         loader.close()
 
 
-def valid_samples(split: Split, plan: Plan) -> Split:
+def valid_samples(split: Split, plan: Plan, *, whole: bool) -> Split:
     """What a look takes of the validation split: whole batches, so that ranks agree on a mean.
 
-    Only a split of less than one batch is taken whole, its batch padded by repetition.
+    A split of less than one batch is taken whole, its batch padded by repetition; and where
+    ``whole``, as scores of a split need it.
     """
+    if whole and plan.settings.valid_samples is None:
+        return split
     count = min(len(split), plan.settings.valid_samples or len(split))
     batch = plan.settings.batch_size
     return split[: count - count % batch] if count >= batch else split[:count]

@@ -1,8 +1,8 @@
 """What a run said of every stay of a split: a file beside its checkpoints, and its reader.
 
 ``RUN/predicted/<split>.safetensors`` holds ``logits`` (N, K) float32, ``slope`` and ``offset``
-(K,) and, of a model that weighs its modalities, ``attention`` (N, M); the JSON beside it names keys,
-labels and what they are from. What was the case is not in it: it is in the dataset's columns.
+(K,) and, of a model that weighs its modalities, ``attention`` (N, M); the JSON beside it names the
+keys and what they are from. What was the case is not in it: it is in the dataset's columns.
 """
 
 import json
@@ -37,9 +37,14 @@ class Predicted:
     settings: dict[str, Any]  # of the run
 
 
+def file_of(run: Path, split: str) -> Path:
+    """Where what a run said of a split lies."""
+    return run / FOLDER / f"{split}.safetensors"
+
+
 def read_predicted(run: Path, split: str) -> Predicted:
     """What `cxrfuture predict` published of a run."""
-    path = run / FOLDER / f"{split}.safetensors"
+    path = file_of(run, split)
     try:
         facts = json.loads(path.with_suffix(".json").read_text())
         arrays = load_file(path)

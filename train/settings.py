@@ -49,6 +49,19 @@ class ScaledAdamWSettings(AdamWSettings):
         return self.learning_rate * batch_size if self.per_film else self.learning_rate
 
 
+class Fold(Settings):
+    """Training patients that a run never sees: those of fold ``number`` out of ``folds``."""
+
+    number: Annotated[int, Field(ge=0)]
+    folds: Annotated[int, Field(ge=2)]
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "Fold":
+        if self.number >= self.folds:
+            raise ValueError(f"fold {self.number} of {self.folds}; they are counted from 0")
+        return self
+
+
 class FitSettings(Settings):
     """What every run of train/fit.py is told beside its model (a subclass a task).
 
@@ -71,7 +84,9 @@ class FitSettings(Settings):
     valid_steps: Positive | None  # looks at the validation samples; null: once an epoch
     valid_samples: Positive | None  # of a look; null: all of them
     workers: Annotated[int, Field(ge=0)]
-    select_by: str  # the loss whose minimum on validation samples is kept as best
+    select_by: str  # loss or score (train/task.py) of validation samples that tells the best
+    patience: Positive | None  # looks without a better one before the run ends; null: no limit
+    fold: Fold | None  # left out of training (train/fold.py)
     trackers: list[Literal["tensorboard", "wandb"]]
 
 

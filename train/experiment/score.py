@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from train.finding_auroc import Ranking
+from train.ranking import Ranking
 
 SUBSETS = ("diff", "same", "all")
 DRAWS, LEVEL = 1000, 0.95
@@ -84,9 +84,10 @@ def mean_auroc(
     def metric(times: Array) -> float:
         total = weight = 0.0
         for ranking in rankings:
-            value, records_taken = ranking.auroc(times)
+            ranked = ranking.score(times.astype(np.float64)[:, None])
+            value, count = float(ranked.auroc[0]), float(ranked.samples[0])
             if not np.isnan(value):
-                total, weight = total + value * records_taken, weight + records_taken
+                total, weight = total + value * count, weight + count
         return total / weight if weight else float("nan")
 
     return metric
@@ -102,10 +103,10 @@ def by_finding(
     answers: npt.NDArray[np.floating], records: Records, subset: str
 ) -> list[tuple[float | None, int, int]]:
     """AUROC (None: of one class), records, and how many are present, finding by finding."""
-    once = np.ones(len(records.patients))
+    once = np.ones((len(records.patients), 1))
     found: list[tuple[float | None, int, int]] = []
     for ranking in rankings_of(answers, records, subset):
-        value, count = ranking.auroc(once)
-        present = int(ranking.is_present.sum())
-        found.append((None if np.isnan(value) else value, int(count), present))
+        ranked = ranking.score(once)
+        value, count = float(ranked.auroc[0]), int(ranked.samples[0])
+        found.append((None if np.isnan(value) else value, count, len(ranking.present)))
     return found

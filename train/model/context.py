@@ -1,7 +1,7 @@
-"""All that is known before the target film -> tokens, a summary of them, and what will be found.
+"""All that is known before the target film, or a prediction -> tokens, and a summary of them.
 
 Shapes: B samples; C, h, w of a latent; N patches of p x p; T hours, F columns; E events, D of an
-embedding; S = 4 + N + T + E tokens of width W; L findings, K of their changes.
+embedding; S = 4 + N + T + E tokens of width W.
 """
 
 from typing import NamedTuple
@@ -10,11 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from cxrfuture_data.labels import FINDING_CHANGES
-from cxrfuture_data.schema import COMORBIDITIES, EVENT_TABLES, FINDINGS
+from cxrfuture_data.schema import COMORBIDITIES, EVENT_TABLES
 from train.model.attention import Block, grid_sines, sines
 from train.model.known import MODALITIES, Known
-from train.model.shape import DataShape, TransformerSettings
+from train.model.shape import ContextSettings, DataShape
 
 # Periods of the sines of times: half an hour is told from an hour, and a week from a month.
 SHORTEST_HOURS, LONGEST_HOURS = 2.0, 2000.0
@@ -28,8 +27,11 @@ class Context(NamedTuple):
     tokens: Tensor  # (B, S, W)
     is_token: Tensor  # (B, S)
     vector: Tensor  # (B, W): summary, gap and demographics
-    findings: Tensor  # (B, L) logits, of the target film
-    changes: Tensor  # (B, L, K) logits, from the previous film to the target
+
+    @property
+    def summary(self) -> Tensor:
+        """(B, W): the first token."""
+        return self.tokens[:, 0]
 
 
 class ContextEncoder(nn.Module):
@@ -39,7 +41,7 @@ class ContextEncoder(nn.Module):
     so an empty window is another thing than an unknown one.
     """
 
-    def __init__(self, settings: TransformerSettings, shape: DataShape) -> None:
+    def __init__(self, settings: ContextSettings, shape: DataShape) -> None:
         super().__init__()
         width = settings.width
         self.patch, self.width = settings.patch, width
@@ -68,8 +70,6 @@ class ContextEncoder(nn.Module):
             for _ in range(settings.context_depth)
         )
         self.norm = nn.LayerNorm(width)
-        self.findings = nn.Linear(width, len(FINDINGS))
-        self.changes = nn.Linear(width, len(FINDINGS) * len(FINDING_CHANGES))
         self.summarise = nn.Linear(width, width)
 
     def forward(self, known: Known) -> Context:
@@ -82,14 +82,7 @@ class ContextEncoder(nn.Module):
             else:
                 tokens = block(tokens, vector, is_token)
         tokens = self.norm(tokens)
-        summary = tokens[:, 0]
-        return Context(
-            tokens=tokens,
-            is_token=is_token,
-            vector=vector + self.summarise(summary),
-            findings=self.findings(summary),
-            changes=self.changes(summary).unflatten(1, (len(FINDINGS), len(FINDING_CHANGES))),
-        )
+        return Context(tokens, is_token, vector + self.summarise(tokens[:, 0]))
 
     def _tokens(self, known: Known) -> tuple[Tensor, Tensor]:
         """(B, S, W) and which of them are real (B, S)."""
@@ -121,14 +114,16 @@ class ContextEncoder(nn.Module):
         return grid.flatten(2).transpose(1, 2) + places.to(grid)
 
     def _hour_tokens(self, known: Known) -> Tensor:
-        """(B, T, W): hour t of a window begins t hours after the previous film."""
+        """(B, T, W): hour t of a window begins t hours after the window does."""
         start = torch.arange(known.hours.shape[1], device=known.hours.device)
-        start = start.float().expand(known.is_hour.shape)
+        start = start.float() + known.window_start_hours[:, None]  # (B, T)
         return self.embed_hour(known.hours) + self._time(start, start + 1, known.gap_hours)
 
     def _event_tokens(self, known: Known) -> Tensor:
         """(B, E, W)."""
-        time = self._time(known.event_hours, known.event_end_hours, known.gap_hours)
+        before = known.window_start_hours[:, None]
+        start, end = known.event_hours + before, known.event_end_hours + before
+        time = self._time(start, end, known.gap_hours)
         about = self.table(known.event_table.long()) + self.runs(known.event_runs.long())
         return self.embed_event(known.event.float()) + about + time
 

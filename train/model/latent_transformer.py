@@ -6,9 +6,9 @@ by attention first. The target itself is predicted, not its difference from the 
 films differ in pose and breath, so that the difference is no smaller and no smoother, and what
 changes clinically is instead asked of a head that must say it from the window.
 
-The head's summary token steers every block of the denoiser. It belongs to ``ContextEncoder``,
+The heads' summary token steers every block of the denoiser. It belongs to ``ContextEncoder``,
 which never sees the noisy target: changes are predicted, not read off the answer, and sampling
-reads all that is known once. Shapes as in ``context.py``.
+reads all that is known once. Shapes as in ``context.py``; L findings, K of their changes.
 """
 
 from typing import NamedTuple
@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from torch.nn.functional import silu
 from torch.utils.checkpoint import checkpoint
 
+from cxrfuture_data.labels import FINDING_CHANGES
+from cxrfuture_data.schema import FINDINGS
 from train.model.attention import Block, Memory, grid_sines, sines
 from train.model.context import Context, ContextEncoder
 from train.model.known import MODALITIES, Known
@@ -26,8 +28,8 @@ from train.model.shape import DataShape, TransformerSettings
 
 class Prediction(NamedTuple):
     velocity: Tensor  # (B, C, h, w)
-    findings: Tensor  # (B, L) logits
-    changes: Tensor  # (B, L, K) logits
+    findings: Tensor  # (B, L) logits, of the target film
+    changes: Tensor  # (B, L, K) logits, from the previous film to the target
 
 
 class Reading(NamedTuple):
@@ -46,6 +48,8 @@ class LatentTransformer(nn.Module):
         width, self.patch = settings.width, settings.patch
         self.checkpointing = settings.gradient_checkpointing
         self.context = ContextEncoder(settings, shape)
+        self.findings = nn.Linear(width, len(FINDINGS))
+        self.changes = nn.Linear(width, len(FINDINGS) * len(FINDING_CHANGES))
         self.embed = nn.Conv2d(2 * shape.channels, width, self.patch, stride=self.patch)
         self.null_previous = nn.Parameter(torch.zeros(shape.channels, 1, 1))
         self.embed_time = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
@@ -64,7 +68,12 @@ class LatentTransformer(nn.Module):
         """noisy (B, C, h, w) at flow times (B,) in [0, 1]: 0 is noise, 1 the target."""
         reading = self.read(known)
         velocity = self.velocity(noisy, time, reading)
-        return Prediction(velocity, reading.context.findings, reading.context.changes)
+        return Prediction(velocity, *self.find(reading.context))
+
+    def find(self, context: Context) -> tuple[Tensor, Tensor]:
+        """Logits of findings (B, L) and of changes (B, L, K), of no noisy target."""
+        changes = self.changes(context.summary)
+        return self.findings(context.summary), changes.unflatten(1, (len(FINDINGS), -1))
 
     def read(self, known: Known) -> Reading:
         """All that does not depend on the noisy target: it is made once for all flow times."""
