@@ -32,6 +32,8 @@ PUBLISHED = {
     14: ("DrFuse", [[0.460, 0.004], [0.430, 0.013], [0.415, 0.030]]),
 }
 LDM = {"task": "ddl_cxr", "without": []}
+MMTM, DAFT = ({"name": name, "fidelity": "corrected"} for name in ("mmtm", "daft"))
+UNI_EHR = {"name": "uni_ehr", "record": {"encoder": "transformer"}}
 
 
 def cell(value, **more):
@@ -153,8 +155,9 @@ def test_rows_are_found_by_model_and_generator(write):
         return {"mortality": {"cells": {"auprc": cell(value), "auroc": cell(value + 0.001)}}}
 
     rows = {
-        "a": row({"name": "mmtm"}, **found(0.11)),
-        "half": row({"name": "daft"}, share=0.5, **found(0.12)),
+        "published": row(MMTM | {"fidelity": "published"}, **found(0.10)),
+        "a": row(MMTM, **found(0.11)),
+        "half": row(DAFT, share=0.5, **found(0.12)),
         "last": row({"name": "ddl_cxr", "without": ["latent"]}, **found(0.13)),
         "gan": row({"name": "ddl_cxr"}, {"task": "gan"}, **found(0.14)),
         "no": row({"name": "ddl_cxr"}, LDM | {"without": ["window"]}, **found(0.15)),
@@ -215,8 +218,8 @@ def test_labels_are_rows_and_ranks_are_over_the_models_that_are_there(write):
         return {"phenotypes": {"labels": of | {PHENOTYPES[0]: {"auprc": cell(0.5)}}}}
 
     rows = {
-        "a": row({"name": "mmtm"}, **found(0.7)),
-        "b": row({"name": "daft"}, **found(0.6)),
+        "a": row(MMTM, **found(0.7)),
+        "b": row(DAFT, **found(0.6)),
         "c": row({"name": "tabular"}, **found(0.9)),  # not of the table
     }
     filled = fill(read_table("ddl_cxr.3"), write("one", outcomes(rows)))
@@ -234,10 +237,10 @@ def test_other_stays_are_left_out(write):
     def found(value):
         return {"mortality": {"cells": {"auprc": cell(value)}}}
 
-    write("small", outcomes({"a": row({"name": "mmtm"}, **found(0.3))}, stays=20))
-    write("valid", outcomes({"a": row({"name": "mmtm"}, **found(0.4))}, split="valid"))
-    write("old", outcomes({"a": row({"name": "daft"}, **found(0.5))}))
-    runs = write("new", outcomes({"a": row({"name": "uni_ehr"}, **found(0.6))}))
+    write("small", outcomes({"a": row(MMTM, **found(0.3))}, stays=20))
+    write("valid", outcomes({"a": row(MMTM, **found(0.4))}, split="valid"))
+    write("old", outcomes({"a": row(DAFT, **found(0.5))}))
+    runs = write("new", outcomes({"a": row(UNI_EHR, **found(0.6))}))
     filled = fill(read_table("ddl_cxr.1"), runs)
     assert [title for title, of in filled.cells.items() if of] == ["Uni-EHR", "DAFT"]
     assert filled.others == 1
