@@ -375,6 +375,22 @@ def test_every_weight_is_trained():
     assert lost == []
 
 
+def test_half_precision_costs_about_the_same():
+    model, seen, target = build(), make_seen(has_film=[True, False, True, True]), make_target()
+    found = []
+    for is_half in (False, True):
+        model.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=is_half):
+            said = model(seen)
+            losses = model.losses_of(said, target, seen)
+        total = outcome_loss(said.logits, target, seen.is_real) + sum(losses.values())
+        total.backward()
+        assert all(torch.isfinite(weight.grad).all() for weight in model.parameters())
+        assert said.parts["weights"][1, :, FILM].tolist() == [0] * LABELS
+        found.append(total.item())
+    assert found[1] == pytest.approx(found[0], rel=0.02)
+
+
 def test_sixteen_stays_are_learnt_by_heart():
     seen, target = make_seen(stays=16, hours=6), make_target(stays=16)
     model = build().train()
