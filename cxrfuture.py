@@ -43,7 +43,13 @@ app.command("train")(training.train)
 app.command("sample")(training.sample)
 app.command("fit_diffusion")(training.fit_diffusion)
 app.command("import_unet")(training.import_unet)
-for command in (evaluation.generate, evaluation.evaluate, evaluation.table, evaluation.anomaly):
+for command in (
+    evaluation.generate,
+    evaluation.predict,
+    evaluation.evaluate,
+    evaluation.table,
+    evaluation.anomaly,
+):
     app.command()(command)
 
 

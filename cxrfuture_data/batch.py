@@ -43,6 +43,7 @@ class Batch(Generic[A]):
 class WindowBatch(Batch[A]):
     previous: A  # a latent
     previous_film: A
+    # Of the window; by a view of generation of the generation window.
     # (B, T, F) float32: the 79 columns of hourly.vector, 76 as published by MedFuse and DrFuse; of
     # the set wide, the 142 of wide.wide_vector; by a view of hours as measured the variables.
     hours: A
@@ -82,6 +83,8 @@ class PairBatch(WindowBatch[A]):
 class StayBatch(WindowBatch[A]):
     has_previous: A  # (B,) bool: there is a film; else 0 in previous, its film and hours
     hours_since_previous: A  # (B,) float32, previous film to prediction
+    # (B, K, C, h, w) float16, of a view that names generated latents; 0 where there is no film.
+    generated: A
     window_hours: A  # (B,) float32, from the window's start to its end, the prediction
     phenotypes: A  # (B, 25) int8: 0, 1, in the order of schema.PHENOTYPES
     phenotypes_known: A  # (B,) bool

@@ -5,6 +5,7 @@ samples at hand, and where speed is no matter.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from cxrfuture_data.columns import Columns
 from cxrfuture_data.columns_of import columns_of
 from cxrfuture_data.dataset import Dataset
 from cxrfuture_data.event_fields import NO_EVENT
+from cxrfuture_data.generated import open_generated
 from cxrfuture_data.hourly import HourlyInput, vector
 from cxrfuture_data.posterior import draw
 from cxrfuture_data.published import hourly_input
@@ -54,6 +56,8 @@ def collate(
     if windowed:
         fields |= _hour_fields(windowed, dataset, view)
         fields |= _event_fields(windowed, dataset, view)
+    if kind == "stay":
+        fields["generated"] = _generated(samples, dataset, view)
     images = [sample for sample in samples if isinstance(sample, ImageSample)]
     if images:
         static = np.stack([sample.static for sample in images])
@@ -72,6 +76,18 @@ def hourly_rule(dataset: Dataset, kind: str) -> HourlyInput | WideInput:
     if body["window"]["variables"] == "wide":
         return wide_input(found)
     return hourly_input(body, kind, found)
+
+
+def view_rule(dataset: Dataset, view: View) -> HourlyInput | WideInput:
+    """How the hours of a view of pairs or stays are read: those of generation windows as pairs'
+    are, for the model that reads them was trained on pairs."""
+    recipe = dataset.manifest.recipe
+    if view.generation and "generation_hours" not in recipe.body["cohort"]:
+        raise ContractError(
+            f"view: generation=True, and {recipe.name} generates no film; "
+            "take a recipe by the rules of ddl_cxr"
+        )
+    return hourly_rule(dataset, "pair" if view.generation else view.kind)
 
 
 def hour_columns(dataset: Dataset, kind: str) -> int:
@@ -140,7 +156,7 @@ def _pixels(
 def _hour_fields(
     samples: Sequence[PairSample | StaySample], dataset: Dataset, view: View
 ) -> dict[str, Array]:
-    rule = hourly_rule(dataset, KIND_OF[type(samples[0])])
+    rule = view_rule(dataset, view)
     columns = samples[0].window.hourly.shape[1] if view.hours_as_measured else rule.columns
     if not view.hours:
         none = np.zeros((len(samples), 0, columns), np.float32)
@@ -152,12 +168,28 @@ def _hour_fields(
     return {"hours": hours, "is_hour": is_hour}
 
 
+def _generated(samples: Sequence[Sample], dataset: Dataset, view: View) -> Array:
+    """(B, K, C, h, w)."""
+    made_from, shape = dataset.manifest.made_from, tuple(dataset.manifest.latent.shape)
+    if view.generated is None:
+        return np.zeros((len(samples), 0, *shape), np.float16)
+    latents = open_generated(Path(view.generated), made_from)
+    found = np.zeros((len(samples), latents.seeds, *shape), np.float16)
+    for out, sample in zip(found, samples, strict=True):
+        if isinstance(sample, StaySample) and sample.previous is not None:
+            latents.put(out, sample.key)
+    return found
+
+
 def _as_read(sample: PairSample | StaySample, rule: HourlyInput | WideInput, view: View) -> Array:
+    hourly = sample.window.hourly
+    if view.generation and isinstance(sample, StaySample):
+        hourly = hourly[:0] if sample.generation is None else sample.generation.hourly
     if view.hours_as_measured:
-        return sample.window.hourly
+        return hourly
     if isinstance(rule, WideInput):
-        return wide_vector(sample.window.hourly, rule)
-    return vector(sample.window.hourly, sample.age, sample.sex, rule)
+        return wide_vector(hourly, rule)
+    return vector(hourly, sample.age, sample.sex, rule)
 
 
 def _is_real(lengths: Sequence[int], longest: int | None = None) -> Array:

@@ -6,8 +6,9 @@ with label_known, attributes (N, 10: 1, 0, -1 not said), levels (N, L, 2: pixels
 Pairs and stays: start_at, end_at, latest_event_at, latest_known_at, hours, hourly_start_hours,
 events, variables, died_in_hospital (1, 0, -1 not known), race, bmi, earlier_admissions (-1: no
 history), comorbidities (N, 17). Pairs: gap_hours, is_null_event, changes (N, 11: index in
-labels.CHANGES, -1 not said). Stays: hours_since_previous, prediction_at, phenotypes (N, 25),
-icu_transfer, readmitted (1, 0, -1), remaining_hours, label. Images: has_static.
+labels.CHANGES, -1 not said). Stays: hours_since_previous, prediction_at, generation_hours
+(0: none), phenotypes (N, 25), icu_transfer, readmitted (1, 0, -1), remaining_hours, label. Images:
+has_static.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -180,6 +181,9 @@ def _stay_columns(facts: Sequence[Facts], outcomes: Sequence[Facts]) -> dict[str
     return {
         "hours_since_previous": _numbers(fact["hours_since_previous"] for fact in facts),
         **time_column([fact["prediction_at"] for fact in facts], "prediction_at"),
+        "generation_hours": np.array(
+            [(fact["generation"] or {"hours": 0})["hours"] for fact in facts], np.int32
+        ),
         "phenotypes": _table(
             (_or_not_said(said.get(name) for name in PHENOTYPES) for said in phenotypes),
             len(PHENOTYPES),

@@ -49,6 +49,7 @@ _FIELDS_OF_KIND: dict[str, dict[str, tuple[type, ...]]] = {
     | _WINDOW_KINDS
     | {
         "previous": (dict, type(None)),
+        "generation": (dict, type(None)),
         "hours_since_previous": (int, float, type(None)),
         "prediction_at": (str,),
     },
@@ -58,18 +59,10 @@ IDS = ("hadm_id", "stay_id", "subject_id")
 _IDS = frozenset(IDS)
 _ROLES_OF_KIND = {kind: frozenset(films) for kind, films in FILMS_OF_KIND.items()}
 _FILM = frozenset({"study_id", "dicom_id", "taken_at", "view", "levels"})
-_WINDOW = frozenset(
-    {
-        "start_at",
-        "end_at",
-        "hours",
-        "hourly_start_hours",
-        "variables",
-        "events",
-        "latest_event_at",
-        "latest_known_at",
-    }
+_GENERATION = frozenset(
+    {"start_at", "end_at", "hours", "hourly_start_hours", "latest_event_at", "latest_known_at"}
 )
+_WINDOW = _GENERATION | {"variables", "events"}
 _HAS = frozenset({"hourly", "events", "static", "previous"})
 _OUTCOMES_OF_KIND = {
     "pair": frozenset({"died_in_hospital"}),
@@ -177,7 +170,10 @@ def _check_parts(facts: dict[str, Any]) -> None:
             require_keys(key, "changes", facts["changes"], _CHANGED)
             known = ", ".join((*CHANGES, "null"))
             _require_values(key, "a change", facts["changes"], _CHANGES, known)
-    elif facts["outcomes"]["phenotypes"] is not None:
+        return
+    if facts["generation"] is not None:
+        require_keys(key, "generation", facts["generation"], _GENERATION)
+    if facts["outcomes"]["phenotypes"] is not None:
         phenotypes = facts["outcomes"]["phenotypes"]
         require_keys(key, "phenotypes", phenotypes, _PHENOTYPES)
         _require_values(key, "a phenotype", phenotypes, frozenset({0, 1}), "0, 1")

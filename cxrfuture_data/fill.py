@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from cxrfuture_data.collate import film_size, hourly_rule
+from cxrfuture_data.collate import film_size, view_rule
 from cxrfuture_data.event_fields import EventFields
 from cxrfuture_data.film_fields import FilmFields
 from cxrfuture_data.order import Positions, block_numbers
@@ -20,6 +20,7 @@ from cxrfuture_data.slot import Arrangement, arrange
 from cxrfuture_data.source import Shards
 from cxrfuture_data.split import Split
 from cxrfuture_data.tensor_fields import (
+    GeneratedFields,
     HourFields,
     Job,
     LatentFields,
@@ -30,7 +31,7 @@ from cxrfuture_data.tensor_reader import Target, TensorReader
 from cxrfuture_data.view import View
 
 KNOWN_ARRANGEMENTS = 1024  # kept: batches of windows with events seldom repeat one
-TensorFields = LatentFields | HourFields | EventFields | StaticFields
+TensorFields = LatentFields | HourFields | EventFields | StaticFields | GeneratedFields
 
 
 class Filler:
@@ -55,10 +56,13 @@ class Filler:
         if view.kind == "image":
             self.fields.append(StaticFields(self.columns))
         else:
-            rule = hourly_rule(data, view.kind)
+            rule = view_rule(data, view)
             self.fields.append(HourFields(rule, self.columns, view))
             self.events = EventFields(view, self.columns, data)
             self.fields.append(self.events)
+        if view.kind == "stay":
+            made_from = data.manifest.made_from
+            self.fields.append(GeneratedFields(view, self.columns, made_from, latent))
         size, kept = film_size(data, view), data.manifest.films_kept
         self.films = [
             FilmFields(role, kept, size, self.columns, view.augment.get(role)) for role in roles

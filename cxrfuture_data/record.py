@@ -19,6 +19,7 @@ from cxrfuture_data.publish import canonical_json
 from cxrfuture_data.sample import (
     Array,
     Film,
+    GenerationWindow,
     History,
     ImageSample,
     PairSample,
@@ -104,16 +105,8 @@ def _encode_window(
     sample: PairSample | StaySample, facts: dict[str, Any], tensors: dict[str, Array]
 ) -> None:
     window = sample.window
-    facts["window"] = {
-        "start_at": window.start_at.isoformat(),
-        "end_at": window.end_at.isoformat(),
-        "hours": len(window.hourly),
-        "hourly_start_hours": window.hourly_start_hours,
-        "variables": window.variables,
-        "events": len(window.event_row),
-        "latest_event_at": window.latest_event_at and window.latest_event_at.isoformat(),
-        "latest_known_at": window.latest_known_at and window.latest_known_at.isoformat(),
-    }
+    facts["window"] = _encode_hours(window)
+    facts["window"] |= {"variables": window.variables, "events": len(window.event_row)}
     facts["history"] = None if sample.history is None else _encode_history(sample.history)
     if isinstance(sample, PairSample):
         facts["outcomes"] = {"died_in_hospital": _as_integer(sample.died_in_hospital)}
@@ -123,6 +116,9 @@ def _encode_window(
     else:
         facts["hours_since_previous"] = sample.hours_since_previous
         facts["prediction_at"] = sample.prediction_at.isoformat()
+        found = sample.generation
+        facts["generation"] = None if found is None else _encode_hours(found)
+        tensors["generation_hourly"] = window.hourly[:0] if found is None else found.hourly
         phenotypes = sample.phenotypes
         facts["outcomes"] = {
             **{name: _as_integer(getattr(sample, name)) for name in YES_OR_NO},
@@ -131,6 +127,17 @@ def _encode_window(
         }
     for name in WINDOW_ARRAYS:
         tensors[name] = getattr(window, name)
+
+
+def _encode_hours(window: Window | GenerationWindow) -> dict[str, Any]:
+    return {
+        "start_at": window.start_at.isoformat(),
+        "end_at": window.end_at.isoformat(),
+        "hours": len(window.hourly),
+        "hourly_start_hours": window.hourly_start_hours,
+        "latest_event_at": window.latest_event_at and window.latest_event_at.isoformat(),
+        "latest_known_at": window.latest_known_at and window.latest_known_at.isoformat(),
+    }
 
 
 def _encode_history(history: History) -> dict[str, Any]:
@@ -183,27 +190,27 @@ def assemble(facts: Mapping[str, Any], members: Mapping[str, Any]) -> Sample:
         return PairSample(**fields, **own, died_in_hospital=_as_bool(outcomes["died_in_hospital"]))
     fields |= {name: _as_bool(outcomes[name]) for name in YES_OR_NO}
     fields |= {name: outcomes[name] for name in (*NUMBERS, "phenotypes")}
+    found = facts["generation"]
+    hourly = tensors["generation_hourly"]
     return StaySample(
         **fields,
+        generation=None if found is None else GenerationWindow(**_read_hours(found), hourly=hourly),
         hours_since_previous=facts["hours_since_previous"],
         prediction_at=datetime.fromisoformat(facts["prediction_at"]),
     )
 
 
 def _read_window(facts: Mapping[str, Any], tensors: Mapping[str, Array]) -> Window:
-    latest = {
+    arrays: dict[str, Any] = {name: tensors[name] for name in WINDOW_ARRAYS}
+    return Window(**_read_hours(facts), variables=facts["variables"], **arrays)
+
+
+def _read_hours(facts: Mapping[str, Any]) -> dict[str, Any]:
+    times = {
         name: datetime.fromisoformat(facts[name]) if facts[name] is not None else None
-        for name in ("latest_event_at", "latest_known_at")
+        for name in ("start_at", "end_at", "latest_event_at", "latest_known_at")
     }
-    return Window(
-        start_at=datetime.fromisoformat(facts["start_at"]),
-        end_at=datetime.fromisoformat(facts["end_at"]),
-        latest_event_at=latest["latest_event_at"],
-        latest_known_at=latest["latest_known_at"],
-        hourly_start_hours=facts["hourly_start_hours"],
-        variables=facts["variables"],
-        **{name: tensors[name] for name in WINDOW_ARRAYS},
-    )
+    return times | {"hourly_start_hours": facts["hourly_start_hours"]}
 
 
 def _read_tensors(member: bytes, key: str) -> dict[str, Array]:
@@ -232,6 +239,9 @@ def _check_tensors(
         hours, events = facts["window"]["hours"], facts["window"]["events"]
         variables = VARIABLE_SETS[facts["window"]["variables"]]
         shapes |= dict.fromkeys(WINDOW_ARRAYS, (events,)) | {"hourly": (hours, len(variables))}
+        if kind == "stay":
+            generation = facts["generation"] or {"hours": 0}
+            shapes["generation_hourly"] = (generation["hours"], len(variables))
     for name, shape in shapes.items():
         if tensors[name].shape != shape or (name.endswith("_mean") and len(shape) != 3):
             raise refusal(key, f"{name} has shape {tensors[name].shape}; expected {shape}")

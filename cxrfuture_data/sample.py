@@ -83,6 +83,19 @@ class Window:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class GenerationWindow:
+    """What was measured since a stay's film, and for some hours at least, up to its prediction: a
+    film of that time is generated from it (specs ddl-cxr 3.7)."""
+
+    start_at: datetime
+    end_at: datetime
+    latest_event_at: datetime | None
+    latest_known_at: datetime | None
+    hourly: Array  # (T, V) float32, as of Window; T up to the last measurement, as in a pair's
+    hourly_start_hours: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class History:
     """What was known of the patient when the window began (a pair's), or ended (a stay's)."""
 
@@ -139,6 +152,7 @@ class StaySample(Sample):
 
     previous: Film | None
     window: Window
+    generation: GenerationWindow | None  # None where the recipe generates no film
     prediction_at: datetime
     hours_since_previous: float | None  # None without a film
     died_in_hospital: bool | None

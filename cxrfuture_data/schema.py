@@ -12,7 +12,7 @@ from cxrfuture_data.variables import VARIABLES as VARIABLES
 from cxrfuture_data.variables import WIDE_VARIABLES as WIDE_VARIABLES
 from cxrfuture_data.variables import Variable as Variable
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 SPLITS = ("train", "valid", "test")
 KINDS = ("pair", "stay", "image")
@@ -131,8 +131,9 @@ COMORBIDITIES = (
 
 # Tensor name -> dtype, per kind. Shapes: latents (C, h, w), and (0, 0, 0) of a film that a stay
 # lacks; hourly (T, V), V variables of the dataset's set, NaN where nothing was measured in that
-# hour (hour 0 begins ``hourly_start_hours`` after the window); events (E,), oldest first; static
-# (S,).
+# hour (hour 0 begins ``hourly_start_hours`` after the window); generation_hourly (T, V) likewise,
+# of the window that a film at a stay's prediction is generated from, (0, V) without one; events
+# (E,), oldest first; static (S,).
 LATENT_PARTS = ("mean", "logvar")
 WINDOW_TENSORS = {
     "hourly": "float32",
@@ -141,10 +142,15 @@ WINDOW_TENSORS = {
     "event_end_hours": "float32",  # NaN: a moment; +inf: it still runs at the window's end
     "event_table": "uint8",  # index in EVENT_TABLES
 }
+_TENSORS_OF_KIND = {
+    "pair": WINDOW_TENSORS,
+    "stay": WINDOW_TENSORS | {"generation_hourly": "float32"},
+    "image": {"static": "float32"},
+}
 FILMS_OF_KIND = {"pair": ("previous", "target"), "stay": ("previous",), "image": ("image",)}
 TENSORS_OF_KIND = {
     kind: {f"{film}_{part}": "float16" for film in films for part in LATENT_PARTS}
-    | ({"static": "float32"} if kind == "image" else WINDOW_TENSORS)
+    | _TENSORS_OF_KIND[kind]
     for kind, films in FILMS_OF_KIND.items()
 }
 

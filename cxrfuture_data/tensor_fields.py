@@ -8,11 +8,13 @@ whatever it held before.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cxrfuture_data.columns import Columns
+from cxrfuture_data.generated import GeneratedLatents, open_generated
 from cxrfuture_data.hour_batch import HourFiller, Patients
 from cxrfuture_data.hourly import HourlyInput
 from cxrfuture_data.order import Positions
@@ -99,7 +101,9 @@ class HourFields:
     def __init__(self, rule: HourlyInput | WideInput, columns: Columns, view: View) -> None:
         self.is_asked = view.hours
         self.as_measured = view.hours_as_measured
-        self.lengths = columns["hours"].astype(np.int64)
+        self.tensor = "generation_hourly" if view.generation else "hourly"
+        lengths = columns["generation_hours" if view.generation else "hours"]
+        self.lengths = lengths.astype(np.int64)
         self.patients = Patients(columns["age"], columns["is_male"])
         self.filler = HourFiller(rule)
         variables = WIDE_VARIABLES if isinstance(rule, WideInput) else VARIABLES
@@ -122,10 +126,10 @@ class HourFields:
             hours = job.out["hours"]
             hours.fill(0)
             first = np.arange(len(hours)) * hours.strides[0]
-            return {"hourly": Target(bytes_of(hours), first.tolist(), 0)}
+            return {self.tensor: Target(bytes_of(hours), first.tolist(), 0)}
         self.record = np.empty((int(lengths.sum()), self.variables), np.float32)
         first = (np.cumsum(lengths) - lengths) * self.record.strides[0]
-        return {"hourly": Target(bytes_of(self.record), first.tolist(), 0)}
+        return {self.tensor: Target(bytes_of(self.record), first.tolist(), 0)}
 
     def finish(self, job: Job) -> None:
         if not self.is_asked:
@@ -137,6 +141,35 @@ class HourFields:
         else:
             patients = Patients(self.patients.age[at], self.patients.is_male[at])
             self.filler.fill(out["hours"], out["is_hour"], self.record, self.lengths[at], patients)
+
+
+class GeneratedFields:
+    """generated (B, K, C, h, w), joined by key; 0 of a stay without a film."""
+
+    def __init__(self, view: View, columns: Columns, dataset: str, latent: tuple[int, ...]) -> None:
+        self.latent = latent
+        self.has_previous = columns["previous.has"]
+        self.latents: GeneratedLatents | None = None
+        if view.generated is not None:
+            self.latents = open_generated(Path(view.generated), dataset)
+
+    def longest(self, positions: Positions) -> int:
+        """K, of all samples."""
+        return 0 if self.latents is None else self.latents.seeds
+
+    def shapes(self, count: int, longest: int) -> dict[str, Shape]:
+        return {"generated": ((count, longest, *self.latent), np.float16)}
+
+    def begin(self, job: Job) -> dict[str, Target]:
+        return {}
+
+    def finish(self, job: Job) -> None:
+        if self.latents is None:
+            return
+        out, has_previous = job.out["generated"], self.has_previous[job.positions]
+        out[~has_previous] = 0
+        for row in np.flatnonzero(has_previous).tolist():
+            self.latents.put(out[row], job.keys[row].decode())
 
 
 class StaticFields:

@@ -28,6 +28,11 @@ class TensorLayout:
         return self.shapes["hourly"][0] if "hourly" in self.shapes else 0
 
     @property
+    def generation_hours(self) -> int:
+        """T of a stay's generation window; 0 of other kinds."""
+        return self.shapes["generation_hourly"][0] if "generation_hourly" in self.shapes else 0
+
+    @property
     def events(self) -> int:
         """E of a window; 0 of an image."""
         return self.shapes["event_row"][0] if "event_row" in self.shapes else 0

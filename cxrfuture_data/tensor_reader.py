@@ -18,6 +18,12 @@ from cxrfuture_data.source import Shards
 from cxrfuture_data.tar_member import REMEDY, SIZE, Member, cut_short, require_header
 from cxrfuture_data.tensor_layout import PREFIX, TensorLayout, parse_layout
 
+# Columns that say how long the tensors of a kind are, and properties of their layout.
+_LENGTHS = {
+    "pair": ("hours", "events"),
+    "stay": ("hours", "events", "generation_hours"),
+    "image": (),
+}
 KNOWN_LAYOUTS = 4096  # kept; windows with events differ more than that
 
 
@@ -72,10 +78,10 @@ class TensorReader:
         self._names: tuple[str, ...] = ()
 
     def lengths(self, positions: Positions) -> list[tuple[int, ...]]:
-        """(bytes, hours, events) of each sample; of an image bytes alone."""
+        """(bytes, hours, events) of each sample, and of a stay the hours of its generation window;
+        of an image bytes alone."""
         lengths = [self.columns.places.size[positions, self.column].tolist()]
-        if self.kind != "image":
-            lengths += [self.columns[name][positions].tolist() for name in ("hours", "events")]
+        lengths += [self.columns[name][positions].tolist() for name in _LENGTHS[self.kind]]
         return list(zip(*lengths, strict=True))
 
     def read(
@@ -151,7 +157,8 @@ class TensorReader:
             layout = parse_layout(bytes(self._view[first:last]), self.kind)
         except ContractError as error:
             raise self._refusal(shards, sample, str(error)) from None
-        if (layout.size, layout.hours, layout.events)[: len(sample.lengths)] != sample.lengths:
+        found = (layout.size, *[getattr(layout, name) for name in _LENGTHS[self.kind]])
+        if found != sample.lengths:
             raise self._refusal(shards, sample, "its tensors are not as long as the columns say")
         for name, shape in layout.shapes.items():
             if name.endswith(("_mean", "_logvar")) and shape not in self.latents:

@@ -27,6 +27,9 @@ class View:
     # As stored, (B, T, V) in the variables' units, NaN where nothing was measured, for those who
     # fill and scale on the device; else as a model reads them.
     hours_as_measured: bool = False
+    # Of stays: the hours since the film, and at least the recipe's generation_hours, up to the
+    # prediction; read as a pair's are. False: those of the stay's own window.
+    generation: bool = False
     # vectors: gathered from the table of embeddings; rows: their rows, to be gathered on the device
     # from ``dataset.embeddings``.
     events: Literal["none", "vectors", "rows"] = "none"
@@ -34,6 +37,8 @@ class View:
     # Of a null-event sample (specs ehrxdiff 5): no event, or as published ``max_events`` zero
     # vectors that count as events.
     null_events: Literal["masked", "zeros"] = "masked"
+    # A folder of latents generated for stays (generated.py), to be joined by key.
+    generated: str | None = None
     films: bool = False
     film_size: int | None = None  # pixels; None: the recipe's
     # role of a film -> one of augment.AUGMENTATIONS, applied in training.
@@ -42,10 +47,14 @@ class View:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ContractError(f"view: no kind {self.kind!r}; known are {', '.join(KINDS)}")
+        if self.generation and (self.kind != "stay" or not self.hours):
+            raise ContractError("view: generation=True is of hours; take kind stay and hours=True")
         if self.null_events == "zeros" and self.max_events is None:
             raise ContractError("view: null_events: zeros needs max_events, how many zero vectors")
         if self.max_events is not None and self.max_events < 1:
             raise ContractError(f"view: max_events is {self.max_events}; give 1 or more, or None")
+        if self.generated is not None and self.kind != "stay":
+            raise ContractError(f"view: generated latents are of stays, not of {self.kind} samples")
         strange = sorted(set(self.augment.values()) - AUGMENTATIONS.keys())
         if strange:
             known = ", ".join(AUGMENTATIONS)
@@ -67,6 +76,9 @@ VIEWS = {
     "ddl_cxr.stay": View(
         kind="stay", latents="posterior", hours=True, films=True, augment=_PREDICTION
     ),
+    # What a film at the prediction is generated from: the previous latent and the hours since
+    # (specs ddl-cxr 3.7).
+    "ddl_cxr.generation": View(kind="stay", latents="posterior", hours=True, generation=True),
     # Films for CLIP, latents, and the 1,024 newest events; the previous film is weakly augmented
     # (specs ehrxdiff 5, 7, 8).
     "ehrxdiff.pair": View(

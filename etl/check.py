@@ -79,6 +79,7 @@ def check_samples(dataset: Dataset) -> dict[str, int]:
         "patient_in_one_split": patients.offence,
         "window_ends_in_time": ends.offence,
         "window_starts_with_its_sample": window_offence,
+        "generation_ends_with_the_prediction": generation_offence,
         "previous_before_target": order_offence,
     }
     rows = dict.fromkeys(checks, 0)
@@ -118,9 +119,14 @@ class WindowEnd:
         self.names = ("latest_event_at", "latest_known_at") if as_known else ("latest_event_at",)
 
     def offence(self, facts: Facts) -> str | None:
-        if "window" not in facts:
-            return None
-        window = facts["window"]
+        for name in ("window", "generation"):
+            if facts.get(name) is not None:
+                problem = self._offence_of(facts[name])
+                if problem:
+                    return problem if name == "window" else f"generation: {problem}"
+        return None
+
+    def _offence_of(self, window: Facts) -> str | None:
         end = datetime.fromisoformat(window["end_at"])
         for name in self.names:
             if window[name] is None:
@@ -129,7 +135,7 @@ class WindowEnd:
             if latest > end or (latest == end and not self.includes_end):
                 hours = (latest - end).total_seconds() / 3600
                 return f"{name} is {hours:g} h after the window's end"
-        if window["events"] and window["latest_event_at"] is None:
+        if window.get("events") and window["latest_event_at"] is None:
             return "it has events and no latest_event_at"
         return None
 
@@ -148,6 +154,24 @@ def order_offence(facts: Facts) -> str | None:
     if abs(hours - facts["gap_hours"]) > 1e-6:
         return f"gap_hours is {facts['gap_hours']:g}, the films are {hours:g} h apart"
     return None
+
+
+def generation_offence(facts: Facts) -> str | None:
+    """What a film is generated from ends at the prediction, and begins no later than the stay's
+    film."""
+    if facts.get("generation") is None:
+        return None
+    start, end = (
+        datetime.fromisoformat(facts["generation"][name]) for name in ("start_at", "end_at")
+    )
+    if end != datetime.fromisoformat(facts["prediction_at"]):
+        return "the generation window does not end at the prediction"
+    previous = facts["previous"]
+    if previous is not None and start > datetime.fromisoformat(previous["taken_at"]):
+        return "the generation window begins after the film"
+    hours = facts["generation"]["hours"]
+    last = start + timedelta(hours=facts["generation"]["hourly_start_hours"] + hours - 1)
+    return "its last hour begins after the prediction" if hours and last > end else None
 
 
 def window_offence(facts: Facts) -> str | None:

@@ -108,8 +108,9 @@ def export(
 
 def _rule(recipe: Recipe, windows: Windows, normaliser: Normaliser | None) -> HourlyInput:
     """How the authors' model, or under corrected ours, reads these windows."""
-    kind = "pair" if windows.kind == "generation" else windows.kind
-    rule = hourly_input(recipe.model_dump(mode="json"), kind, _statistics(windows))
+    # What is generated from is read as the generator was trained: as pairs are.
+    read_as = Windows(windows.folder, "pair") if windows.kind == "generation" else windows
+    rule = hourly_input(recipe.model_dump(mode="json"), read_as.kind, _statistics(read_as))
     if normaliser == "training":
         matrices = (_raw(sample, windows, rule) for sample in windows.training)
         rule = replace(rule, moments=measure_moments(matrices))

@@ -38,7 +38,8 @@ from etl.recipe import Recipe
 from etl.shard_embeddings import write_embeddings
 from etl.shard_rows import read_rows
 from etl.shard_sums import statistics_of
-from etl.shard_tar import EVENT_FILE, Shard, write_shards
+from etl.shard_tar import Shard, write_shards
+from etl.shard_window import EVENT_FILE
 from etl.sqlfile import bind_tables, open_sql, write_parquet
 
 

@@ -23,14 +23,16 @@ WINDOW_COLUMNS = (
     "latest_event_at",
     "latest_known_at",
 )
+GENERATION_COLUMNS = tuple(name for name in WINDOW_COLUMNS if name != "events")
 
 
 def read_rows(folder: Path, kind: str) -> tuple[pl.DataFrame, list[Drop]]:
     """The samples of a kind whose films are all usable, ordered by key; and what was dropped.
 
     Columns: key, split, ids, age, sex, the kind's own; ``<role>_study_id, _dicom_id, _at, _view,
-    _sha256, _<finding>, _attributes`` per film; and the window's,
-    ``changes`` (pair), ``phenotypes`` (stay), ``history``: structs, null where unknown.
+    _sha256, _<finding>, _attributes`` per film; and the window's, ``generation_*`` of a stay's
+    generation window; ``changes`` (pair), ``phenotypes`` (stay), ``history``: structs, null where
+    unknown.
     """
     rows = read_table(folder / "cohort" / f"{kind}.parquet").rename(
         {"pair_id": "key"}, strict=False
@@ -52,6 +54,7 @@ def read_rows(folder: Path, kind: str) -> tuple[pl.DataFrame, list[Drop]]:
         changes = _read_described(folder, "change", "pair_id", "changes", CHANGE_ATTRIBUTES)
         rows = rows.join(changes, left_on="key", right_on="pair_id", how="left")
     if kind == "stay":
+        rows = _join_generation(rows, folder)
         phenotypes = _read_described(folder, "phenotype", "hadm_id", "phenotypes", PHENOTYPES)
         rows = rows.join(phenotypes, on="hadm_id", how="left").with_columns(
             phenotypes=pl.when("has_phenotypes").then("phenotypes")
@@ -127,6 +130,17 @@ def _join_windows(rows: pl.DataFrame, folder: Path, kind: str) -> pl.DataFrame:
     windows = read_table(folder / "window" / "window.parquet").filter(pl.col("kind") == kind)
     rows = rows.join(windows.select("key", *WINDOW_COLUMNS), on="key", how="left")
     _require(rows, "hours", f"{kind} samples have no window", "window")
+    return rows
+
+
+def _join_generation(rows: pl.DataFrame, folder: Path) -> pl.DataFrame:
+    """The windows that films are generated from; null of a recipe that generates none."""
+    windows = read_table(folder / "window" / "window.parquet")
+    named = [pl.col(name).alias(f"generation_{name}") for name in GENERATION_COLUMNS]
+    of_generation = windows.filter(pl.col("kind") == "generation").select("key", *named)
+    rows = rows.join(of_generation, on="key", how="left")
+    generated = rows.filter(pl.col("generation_start_at").is_not_null())
+    _require(generated, "generation_hours", "stay samples have no generation window", "window")
     return rows
 
 

@@ -25,18 +25,12 @@ from cxrfuture_data.sample import (
     PairSample,
     Sample,
     StaySample,
-    Window,
 )
-from cxrfuture_data.schema import (
-    FILMS_OF_KIND,
-    FINDINGS,
-    VARIABLE_SETS,
-    ContractError,
-    FilmsKept,
-)
+from cxrfuture_data.schema import FILMS_OF_KIND, FINDINGS, FilmsKept
 from etl.part import each_in_workers
 from etl.shard_film import Kept, keep_film
 from etl.shard_sums import TrainingSums
+from etl.shard_window import WindowSource
 
 STAY_COLUMNS = (
     "prediction_at",
@@ -46,7 +40,6 @@ STAY_COLUMNS = (
     "readmitted",
     "label",
 )
-EVENT_FILE = "event.parquet"
 SAMPLES_AT_ONCE = 64  # whose films are read together
 
 
@@ -152,21 +145,14 @@ def write_shards(shards: Sequence[Shard], workers: int) -> Iterator[int]:
 
 
 class Source:
-    """The arrays and windows of a shard's rows, read once a shard."""
+    """The arrays and windows of a shard's rows."""
 
     def __init__(self, shard: Shard) -> None:
         self.shard = shard
-        self._names = [variable.name for variable in VARIABLE_SETS[shard.variables]]
+        keys = shard.rows["key"].to_list()
+        self._windows = WindowSource(shard.build, shard.work, shard.kind, shard.variables, keys)
         self._latent_of: dict[str, Array] = {}
         self._image_of: dict[str, Array] = {}
-
-    @cached_property
-    def _hourly(self) -> Mapping[Any, pl.DataFrame]:
-        return self._by_key(self.shard.build / "window" / "hourly.parquet", "hour")
-
-    @cached_property
-    def _events(self) -> Mapping[Any, pl.DataFrame]:
-        return self._by_key(self.shard.work / EVENT_FILE, "position")
 
     def fetch_films(self, rows: pl.DataFrame) -> None:
         """Read what the cache has of the films of some rows together: of an object store in a few
@@ -188,7 +174,7 @@ class Source:
             return ImageSample(**common, image=image, static=static)
         history = row["history"]
         common |= {
-            "window": self._window(row),
+            "window": self._windows.window(row),
             "died_in_hospital": row["died_in_hospital"],
             "history": None if history is None else History(**history),
         }
@@ -197,6 +183,7 @@ class Source:
             return StaySample(
                 **common,
                 previous=self._film(row, "previous") if has_film else None,
+                generation=self._windows.generation(row),
                 hours_since_previous=row["hours_since_previous"] if has_film else None,
                 **{name: row[name] for name in STAY_COLUMNS},
             )
@@ -227,37 +214,6 @@ class Source:
             **kept,
         )
 
-    def _window(self, row: Mapping[str, Any]) -> Window:
-        key = (row["key"],)
-        hourly = np.full((row["hours"], len(self._names)), np.nan, np.float32)
-        if key in self._hourly:
-            found = self._hourly[key]
-            hours = found["hour"].to_numpy()
-            if hours[-1] >= row["hours"]:
-                raise ContractError(
-                    f"window/hourly.parquet: {row['key']}: hour {hours[-1]} of {row['hours']}; "
-                    "run `cxrfuture window` again"
-                )
-            hourly[hours] = found.select(self._names).cast(pl.Float32).fill_null(np.nan).to_numpy()
-        events = self._events.get(key, self._no_events)
-        return Window(
-            start_at=row["window_start_at"],
-            end_at=row["window_end_at"],
-            latest_event_at=row["latest_event_at"],
-            latest_known_at=row["latest_known_at"],
-            variables=self.shard.variables,
-            hourly=hourly,
-            hourly_start_hours=row["hourly_start_hours"],
-            event_row=events["event_row"].to_numpy().astype(np.int32),
-            event_hours=events["hours"].to_numpy().astype(np.float32),
-            event_end_hours=events["end_hours"].fill_null(np.nan).to_numpy().astype(np.float32),
-            event_table=events["event_table"].to_numpy().astype(np.uint8),
-        )
-
-    @cached_property
-    def _no_events(self) -> pl.DataFrame:
-        return pl.read_parquet(self.shard.work / EVENT_FILE, n_rows=0)
-
     @cached_property
     def _images(self) -> CacheRows:
         return open_stage_rows(self.shard.build / "image", "kept")
@@ -265,14 +221,3 @@ class Source:
     @cached_property
     def _latents(self) -> CacheRows:
         return open_stage_rows(self.shard.build / "latent")
-
-    def _by_key(self, path: Path, order: str) -> Mapping[Any, pl.DataFrame]:
-        """The rows of the shard's samples. The file is sorted, so most of it is never read."""
-        keys = self.shard.rows["key"].to_list()
-        wanted = (
-            (pl.col("kind") == self.shard.kind)
-            & pl.col("key").is_between(pl.lit(keys[0]), pl.lit(keys[-1]))
-            & pl.col("key").is_in(keys)
-        )
-        rows = pl.scan_parquet(path).filter(wanted).collect(engine="streaming")
-        return rows.sort("key", order).partition_by("key", as_dict=True, maintain_order=True)

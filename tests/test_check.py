@@ -73,6 +73,47 @@ def test_a_planted_offence_is_named_with_shard_and_key_and_not_the_patient(
     assert "\n" not in message
 
 
+def of_generation(column, value):
+    """Another value in the rows of generation windows."""
+    is_chosen = pl.col("kind") == "generation"
+    return pl.when(is_chosen).then(value).otherwise(pl.col(column)).alias(column)
+
+
+def generated_from_what_is_later(folder):
+    late = pl.col("window_end_at") + timedelta(minutes=6)
+    change(folder / "window" / "window.parquet", of_generation("latest_event_at", late))
+
+
+def generated_from_hours_that_are_later(folder):
+    start = of_generation("hourly_start_hours", pl.lit(40.0))
+    change(folder / "window" / "window.parquet", start)
+
+
+def generated_from_after_the_film(folder):
+    late = pl.col("generation_start_at") + timedelta(hours=1)
+    change(folder / "cohort" / "stay.parquet", late.alias("generation_start_at"))
+
+
+def generated_up_to_another_time(folder):
+    early = pl.col("window_end_at") - timedelta(hours=1)
+    change(folder / "cohort" / "stay.parquet", early.alias("window_end_at"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (generated_from_what_is_later, "generation: latest_event_at is 0.1 h after the window"),
+        (generated_from_hours_that_are_later, "its last hour begins after the prediction"),
+        (generated_from_after_the_film, "the generation window begins after the film"),
+        (generated_up_to_another_time, "the generation window does not end at the prediction"),
+    ],
+)
+def test_nothing_that_a_film_is_generated_from_is_later_than_the_prediction(tmp_path, spoil, words):
+    run(tmp_path / "whole", "ddl_cxr")
+    with pytest.raises(ContractError, match=words):
+        run(tmp_path / "spoilt", "ddl_cxr", spoil)
+
+
 @pytest.mark.parametrize(
     ("previous", "target", "gap_hours", "is_null_event", "words"),
     [

@@ -81,6 +81,19 @@ def test_the_losses_are_those_of_the_paper(data, batch):
     assert result["loss"].item() == pytest.approx(total, rel=1e-4)
 
 
+@pytest.mark.parametrize("fidelity", ["corrected", "published"])
+def test_a_repeated_sample_is_in_no_loss(data, batch, fidelity):
+    def rows(*kept):
+        return replace(
+            convert(batch, lambda array: array[list(kept)]), keys=[batch.keys[i] for i in kept]
+        )
+
+    padding = torch.tensor([False, False, False, True])
+    found = losses(data, replace(rows(0, 1, 2, 0), is_padding=padding), fidelity=fidelity)
+    assert found == pytest.approx(losses(data, rows(0, 1, 2), fidelity=fidelity), rel=1e-4)
+    assert found != pytest.approx(losses(data, rows(0, 1, 2, 0), fidelity=fidelity), rel=1e-3)
+
+
 def test_an_ablation_leaves_its_part_out(data, batch):
     whole = losses(data, batch)
     assert whole["contrast"] > 0

@@ -367,7 +367,7 @@ def test_a_tracker_that_is_not_installed_is_refused(dataset, tmp_path):
 
 
 def test_a_loss_to_select_by_must_be_one(dataset, tmp_path):
-    with pytest.raises(ContractError, match="has no .simpel.; there are loss, simple"):
+    with pytest.raises(ContractError, match=r"has no .simpel.; there are loss, simple"):
         fit(dataset, tmp_path, ddl_cxr_settings(select_by="simpel"), 5)
 
 

@@ -69,6 +69,8 @@ def row_of(sample: Any, kind: str) -> dict[str, Any]:
         row["changes"] = {word: sample.changes.get(word) for word in CHANGE_ATTRIBUTES}
     if isinstance(sample, StaySample):
         row |= {name: getattr(sample, name) for name in SAME_OF_STAY}
+        generation = sample.generation
+        row["generation_hours"] = 0 if generation is None else len(generation.hourly)
         said = sample.phenotypes or {}
         row["phenotypes"] = {word: said.get(word) for word in PHENOTYPES}
     return row

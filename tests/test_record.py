@@ -10,7 +10,7 @@ from cxrfuture_data import ContractError, Film, ImageSample, PairSample, StaySam
 from cxrfuture_data.labels import ATTRIBUTES, CHANGE_ATTRIBUTES
 from cxrfuture_data.level import Levels
 from cxrfuture_data.record import decode, encode, members_of
-from cxrfuture_data.sample import History
+from cxrfuture_data.sample import GenerationWindow, History
 from cxrfuture_data.schema import (
     COMORBIDITIES,
     EVENT_TABLES,
@@ -66,6 +66,17 @@ def window(hours=3, events=2):
     )
 
 
+def generation():
+    return GenerationWindow(
+        start_at=START - timedelta(hours=10),
+        end_at=START + timedelta(hours=2.5),
+        latest_event_at=START + timedelta(hours=2),
+        latest_known_at=None,
+        hourly=np.arange(4 * 17, dtype=np.float32).reshape(4, 17),
+        hourly_start_hours=0.25,
+    )
+
+
 def sample_of(kind, png=b"png", **changes):
     common = {
         "key": "0123456789abcdef",
@@ -85,7 +96,7 @@ def sample_of(kind, png=b"png", **changes):
     if kind == "stay":
         own = {"hours_since_previous": 2.5, "phenotypes": PHENOTYPED, "readmitted": None}
         own |= {"prediction_at": START + timedelta(hours=2.5), "remaining_hours": 30.25}
-        own |= {"icu_transfer": False, "label": None}
+        own |= {"icu_transfer": False, "label": None, "generation": generation()}
         return StaySample(**common | own | changes)
     own = {"target": film(12, png), "gap_hours": 12.0, "is_null_event": False}
     return PairSample(**common | own | {"changes": CHANGED} | changes)
@@ -194,6 +205,14 @@ def test_a_stay_without_a_film_has_the_same_members_and_survives_its_bytes():
     assert tensors["previous_mean"].dtype == np.float16
     for films in ("png", "levels", "none"):
         assert plain(decode(encode(sample, films=films))) == plain(sample)
+
+
+def test_a_stay_of_which_no_film_is_generated_has_an_empty_record():
+    sample = sample_of("stay", generation=None)
+    members = encode(sample, films="png")
+    assert json.loads(members["sample.json"])["generation"] is None
+    assert load(members["tensors.safetensors"])["generation_hourly"].shape == (0, 17)
+    assert plain(decode(members)) == plain(sample)
 
 
 def test_what_is_known_of_a_sample_is_spelled_out_in_json():
@@ -370,6 +389,14 @@ STAY_REFUSALS = {
     "a phenotype of 2": (
         lambda m: with_outcome(m, PHENOTYPED | {"Shock": 2}),
         "a phenotype is none of 0, 1",
+    ),
+    "a generation window without its end": (
+        lambda m: change_json(m, generation={"hours": 4}),
+        "generation: missing ['end_at'",
+    ),
+    "hours of no generation window": (
+        lambda m: change_json(m, generation=None),
+        "generation_hourly has shape (4, 17); expected (0, 17)",
     ),
     "a phenotype too few": (lambda m: with_outcome(m, {"Shock": 1}), "phenotypes: missing ['Acute"),
 }

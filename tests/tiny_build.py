@@ -77,7 +77,7 @@ def write_build(root: Path, name: str, **overrides: Any) -> tuple[Params, Recipe
     _write_cohort(folder / "cohort", recipe)
     _write_windows(folder / "window", recipe)
     _write_films(folder, make_cache(params.build("cache")))
-    _write_embeddings(folder)
+    write_embeddings(folder)
     drop = {"stage": "cohort", "unit": "pair", "reason": "gap", "before": 30, "removed": 6}
     _write_json(folder / "cohort" / "ledger.json", [drop | {"after": 24}])
     return params, recipe
@@ -133,7 +133,7 @@ def stays_of(recipe: Recipe) -> list[Row]:
             "prediction_at": START + timedelta(hours=48),
             "window_start_at": START,
             "window_end_at": START + timedelta(hours=48),
-            "generation_start_at": None,
+            "generation_start_at": film(subject, 1)["at"] if recipe.rules == "ddl_cxr" else None,
             "hours_since_previous": 38.0,
             "age": 40 + subject,
             "sex": "FM"[subject % 2],
@@ -288,15 +288,23 @@ def add_null_event(folder: Path, subject: int) -> str:
 
 
 def _write_windows(folder: Path, recipe: Recipe) -> None:
-    """Heart rate 80 + subject in hour 1, 90 + subject in hour 3; three events at hours 1, 2, 4."""
+    """Heart rate 80 + subject in hour 1, 90 + subject in hour 3; three events at hours 1, 2, 4. A
+    generation window has 4 + subject hours."""
     rows: list[Row] = []
     hourly: list[Row] = []
     events: list[Row] = []
     names = [variable.name for variable in VARIABLE_SETS[recipe.window.variables]]
     samples = [("pair", row["pair_id"], row) for row in pairs_of(recipe)]
     samples += [("stay", row["key"], row) for row in stays_of(recipe)]
+    samples += [
+        ("generation", row["key"], row | {"window_start_at": row["generation_start_at"]})
+        for row in stays_of(recipe)
+        if row["generation_start_at"] is not None
+    ]
     for kind, key, sample in sorted(samples, key=lambda found: found[:2]):
         start, end = sample["window_start_at"], sample["window_end_at"]
+        if kind == "generation":
+            end = start + timedelta(hours=4 + sample["subject_id"])
         hours = int((end - start) / timedelta(hours=1)) if recipe.window.hourly else 0
         measured = {1: 80.0, 3: 90.0} if hours else {}
         for hour, value in measured.items():
@@ -327,7 +335,7 @@ def _write_windows(folder: Path, recipe: Recipe) -> None:
                 "kind": kind,
                 "key": key,
                 "window_start_at": start,
-                "window_end_at": end,
+                "window_end_at": sample["window_end_at"],
                 "hours": hours,
                 "hourly_start_hours": 0.0,
                 "events": len(found),
@@ -379,7 +387,7 @@ def _write_films(folder: Path, cache: Cache) -> None:
     put_rows(folder / "latent", cache, hashes[::-1], latents[::-1], done)
 
 
-def _write_embeddings(folder: Path) -> None:
+def write_embeddings(folder: Path) -> None:
     """Row i of the table is i everywhere."""
     rows = [
         {"row": row, "sha256": hashlib.sha256(text.encode()).hexdigest(), "text": text}

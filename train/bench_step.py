@@ -81,8 +81,8 @@ class Bench:
         error = (batch.noise - predicted.noise).square()
         disturbed = (batch.noise - predicted.noise_disturbed).square()
         margin = objective.contrast_margin
-        contrast = diffusion.contrast_of_elements(error, disturbed, batch.timestep, margin)
-        findings = diffusion.findings_loss(predicted.findings, batch.labels)
+        contrast = diffusion.contrast_of_elements(error, disturbed, batch.timestep, margin).mean()
+        findings = diffusion.findings_loss(predicted.findings, batch.labels).mean()
         (error.mean() + objective.findings_weight * findings + contrast).backward()
         self.optimiser.step()
         self.optimiser.zero_grad()

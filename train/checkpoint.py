@@ -176,6 +176,23 @@ def load_averaged(folder: Path, model: nn.Module) -> None:
         raise ContractError(f"{folder}: not of this dataset's model: {problem}") from None
 
 
+@torch.no_grad()
+def load_encoders(module: nn.Module, prefixes: tuple[str, ...], run: Path, hint: str) -> None:
+    """Put what a run learned into the weights of a module whose names begin with one of these.
+
+    ``hint`` is the next step where they do not fit.
+    """
+    folder = choose_checkpoint(run)
+    weights = load_file(folder / MODEL_FILE) | load_file(folder / AVERAGE_FILE)
+    for name, own in module.state_dict().items():
+        if not name.startswith(prefixes):
+            continue
+        if name not in weights or weights[name].shape != own.shape:
+            shape = tuple(weights[name].shape) if name in weights else "nothing"
+            raise ContractError(f"{folder}: {name} is {shape}, expected {tuple(own.shape)}; {hint}")
+        own.copy_(weights[name])
+
+
 def moments(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     """AdamW's state as ``<field>/<parameter's name>``."""
     names = _trained_names(model)

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, NamedTuple
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, interpolate
+from torch.nn.functional import binary_cross_entropy_with_logits
 from transformers import ResNetConfig, ResNetModel
 
 from cxrfuture_data import Dataset
@@ -25,6 +25,7 @@ from cxrfuture_data.settings import Settings
 from cxrfuture_data.split import Split
 from cxrfuture_data.view import View
 from train.mean import mean_of_known, mean_of_real
+from train.model.resnet import norm_by_group, resize_films
 from train.settings import FitSettings, Positive, Weight
 from train.task import Moment
 
@@ -99,7 +100,7 @@ class Classifier(nn.Module):
             layer_type=network.layer,
         )
         self.network = ResNetModel(config)
-        _norm_by_group(self.network, network.norm_groups)
+        norm_by_group(self.network, network.norm_groups)
         width = network.channels[-1]
         self.findings = nn.Linear(width, len(FINDINGS))
         self.attributes = nn.Linear(width, len(ATTRIBUTES))
@@ -109,7 +110,7 @@ class Classifier(nn.Module):
 
     def forward(self, films: Tensor) -> Answers:
         """films: (B, 1, H, W) uint8."""
-        pixels = self._sized(to_pixels(films[:, 0]))  # (B, 1, s, s)
+        pixels = resize_films(to_pixels(films[:, 0]), self.film_size)  # (B, 1, s, s)
         features = self.network(pixels).pooler_output.flatten(1)  # (B, F)
         return Answers(
             findings=self.findings(features),
@@ -118,23 +119,6 @@ class Classifier(nn.Module):
             is_male=self.sex(features)[:, 0],
             features=features,
         )
-
-    def _sized(self, pixels: Tensor) -> Tensor:
-        size = self.film_size
-        if size is None or pixels.shape[2:] == (size, size):
-            return pixels
-        # Smaller by the mean of what a pixel covers, without which fine structure turns to noise.
-        if size < min(pixels.shape[2:]):
-            return interpolate(pixels, (size, size), mode="area")
-        return interpolate(pixels, (size, size), mode="bilinear")
-
-
-def _norm_by_group(module: nn.Module, groups: int) -> None:
-    for name, child in module.named_children():
-        if isinstance(child, nn.BatchNorm2d):
-            setattr(module, name, nn.GroupNorm(groups, child.num_features))
-        else:
-            _norm_by_group(child, groups)
 
 
 @torch.no_grad()

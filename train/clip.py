@@ -15,7 +15,6 @@ import numpy as np
 import torch
 import torch.distributed as dist
 import xxhash
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
@@ -25,7 +24,7 @@ from cxrfuture_data.collate import film_size
 from cxrfuture_data.schema import ContractError
 from cxrfuture_data.split import Split
 from cxrfuture_data.view import View
-from train.checkpoint import MODEL_FILE, choose_checkpoint
+from train import checkpoint
 from train.mean import mean_of_real
 from train.model.adaptor import Fidelity
 from train.model.event import EventEncoder, EventSettings, pad_events, pool_events
@@ -226,15 +225,10 @@ def load_encoders(module: nn.Module, folder: Path) -> None:
 
     ``folder`` is a run, of which its best checkpoint is taken, else its newest, or a checkpoint.
     """
-    path = choose_checkpoint(folder) / MODEL_FILE
-    weights = load_file(path)
-    for name, own in module.state_dict().items():
-        if not name.startswith(ENCODERS):
-            continue
-        if name not in weights or weights[name].shape != own.shape:
-            shape = tuple(weights[name].shape) if name in weights else "nothing"
-            raise ContractError(
-                f"{path}: {name} is {shape}, expected {tuple(own.shape)}; train clip with the same "
-                "width, film and events settings on a dataset of the same embeddings and films"
-            )
-        own.copy_(weights[name])
+    checkpoint.load_encoders(
+        module,
+        ENCODERS,
+        folder,
+        "train clip with the same width, film and events settings on a dataset of the same "
+        "embeddings and films",
+    )

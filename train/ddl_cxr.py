@@ -15,11 +15,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from cxrfuture_data import VIEWS, ContractError, Dataset, Split, View
-from cxrfuture_data.batch import AnyBatch, PairBatch
+from cxrfuture_data.batch import AnyBatch, PairBatch, WindowBatch
 from cxrfuture_data.collate import hour_columns
 from cxrfuture_data.settings import Settings
 from train import diffusion
 from train.draw import draw_normal, draw_rows, draw_timestep, generators
+from train.mean import mean_of_real
 from train.model.denoiser import Denoiser
 from train.settings import FitSettings, HistorySettings, SamplerSettings, UnetSettings, Weight
 from train.task import Moment
@@ -71,6 +72,10 @@ class DdlCxr:
         return VIEWS["ddl_cxr.pair"]
 
     @property
+    def stay_view(self) -> View:
+        return VIEWS["ddl_cxr.generation"]
+
+    @property
     def averaged(self) -> Sequence[str]:
         return ("unet.",) if self.settings.fidelity == "published" else ("",)
 
@@ -92,7 +97,7 @@ class DdlCxr:
         return model
 
     def losses_of(self, model: nn.Module, batch: AnyBatch[Tensor], at: Moment) -> dict[str, Tensor]:
-        """DDL-CXR's three losses (8.4)."""
+        """DDL-CXR's three losses (8.4), means over the batch's real samples."""
         assert isinstance(batch, PairBatch)
         objective = self.settings.objective
         random = draw(batch, self.settings.history.width, at)
@@ -110,17 +115,20 @@ class DdlCxr:
         )
 
         error = (random.noise.to(at.device) - predicted.noise.float()).square()  # (B, C, h, w)
-        simple, contrast, findings = error.mean(), error.new_zeros(()), error.new_zeros(())
+        simple = error.flatten(1).mean(1)  # (B,)
+        contrast, findings = torch.zeros_like(simple), torch.zeros_like(simple)
         if predicted.noise_disturbed is not None:
             disturbed = (random.noise.to(at.device) - predicted.noise_disturbed.float()).square()
             contrast = self.hinge(error, disturbed, random.timestep.to(at.device))
         if predicted.findings is not None:
             findings = diffusion.findings_loss(predicted.findings, batch.labels.to(at.device))
         loss = simple + objective.findings_weight * findings + weight * contrast
-        return dict(zip(self.losses, (loss, simple, contrast, findings), strict=True))
+        costs = (loss, simple, contrast, findings)  # (B,) each
+        means = [mean_of_real(cost, batch.is_padding) for cost in costs]
+        return dict(zip(self.losses, means, strict=True))
 
     def hinge(self, error: Tensor, disturbed: Tensor, timestep: Tensor) -> Tensor:
-        """The contrastive term of two branches' squared errors (B, C, h, w)."""
+        """(B,): the contrastive term of two branches' squared errors (B, C, h, w)."""
         margin = self.settings.objective.contrast_margin
         if self.settings.fidelity == "published":
             return diffusion.contrast_of_elements(error, disturbed, timestep, margin)
@@ -135,7 +143,7 @@ class DdlCxr:
             return last * (at.step * epochs // at.steps) / epochs
         return diffusion.contrast_weight(at.step, at.steps, last)
 
-    def record_of(self, batch: PairBatch[Tensor], device: Any) -> tuple[Tensor, Tensor]:
+    def record_of(self, batch: WindowBatch[Tensor], device: Any) -> tuple[Tensor, Tensor]:
         """Hours and which are real, on the device; none is where the window is left out."""
         hours, is_hour = batch.hours.to(device), batch.is_hour.to(device)
         if "window" in self.settings.without:
@@ -143,12 +151,12 @@ class DdlCxr:
         return hours, is_hour
 
     def generate(self, model: Denoiser, batch: AnyBatch[Tensor], seed: int) -> Tensor:
-        """Target latents (B, C, h, w) by DDIM (8.6).
+        """Target latents (B, C, h, w) of pairs, or of stays at their prediction, by DDIM (8.6).
 
         The previous film's latent is its posterior's mean; the released code draws one (specs 12.2,
         B16), which makes a generated film depend on more than its own noise.
         """
-        assert isinstance(batch, PairBatch)
+        assert isinstance(batch, WindowBatch)
         device = next(model.parameters()).device
         previous = batch.previous[:, 0].float().to(device)
         tokens, is_token = model.history(*self.record_of(batch, device))

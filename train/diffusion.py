@@ -51,21 +51,21 @@ def add_noise(target: Tensor, noise: Tensor, timestep: Tensor) -> Tensor:
 
 
 def contrast(error: Tensor, error_disturbed: Tensor, margin: float) -> Tensor:
-    """The hinge on the two branches' errors, (B,) each -> scalar (paper, equation 3).
+    """The hinge on the two branches' errors, (B,) each -> (B,) (paper, equation 3).
 
     The disturbed history must predict worse by the margin. Per-sample norms as in the paper, in the
     unit of the simple loss (a mean over the latent).
     """
-    return torch.relu(error - error_disturbed + margin).mean()
+    return torch.relu(error - error_disturbed + margin)
 
 
 def contrast_of_elements(
     error: Tensor, error_disturbed: Tensor, timestep: Tensor, margin: float
 ) -> Tensor:
-    """The hinge as released (8.4): of every element of squared errors (B, C, h, w), weighted by
-    1 - alphabar of the timestep (B,)."""
+    """(B,): the hinge as released (8.4), of every element of squared errors (B, C, h, w), weighted
+    by 1 - alphabar of the timestep (B,)."""
     hinge = torch.relu(error - error_disturbed + margin).flatten(1).mean(1)  # (B,)
-    return (hinge * (1 - schedule().alphas_cumprod.to(hinge)[timestep])).mean()
+    return hinge * (1 - schedule().alphas_cumprod.to(hinge)[timestep])
 
 
 def disturb(tokens: Tensor, noise: Tensor, strength: float) -> Tensor:
@@ -74,8 +74,10 @@ def disturb(tokens: Tensor, noise: Tensor, strength: float) -> Tensor:
 
 
 def findings_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Raw labels (B, L): positive where 1; uncertain, absent, not mentioned are negative (4.1)."""
-    return binary_cross_entropy_with_logits(logits.float(), (labels == 1).float())
+    """(B,) of raw labels (B, L): positive where 1; uncertain, absent, not mentioned are negative
+    (4.1)."""
+    target = (labels == 1).float()
+    return binary_cross_entropy_with_logits(logits.float(), target, reduction="none").mean(1)
 
 
 def contrast_weight(step: int, steps: int, last: float) -> float:

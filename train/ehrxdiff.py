@@ -97,6 +97,10 @@ class EhrxdiffTask:
         return ("loss",)
 
     @property
+    def stay_view(self) -> None:
+        """It draws targets of pairs alone."""
+
+    @property
     def averaged(self) -> Sequence[str]:
         """As published the condition is trained and not averaged, so that it does not fit."""
         return ("unet.",) if self.settings.fidelity == "published" else ("",)

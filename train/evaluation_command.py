@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from cxrfuture_data.command import import_part
+from cxrfuture_data.schema import SPLITS, ContractError
 from train.command import Codec, DatasetFolder, RunFolder
 
 SplitName = Annotated[str, typer.Option("--split", help="train, valid or test.")]
@@ -14,17 +15,43 @@ SplitName = Annotated[str, typer.Option("--split", help="train, valid or test.")
 def generate(
     run: RunFolder,
     dataset: DatasetFolder,
-    split: SplitName = "test",
+    kind: Annotated[
+        str, typer.Option(help="pair: their targets; stay: the film at the prediction time.")
+    ] = "pair",
+    split: Annotated[str, typer.Option("--split", help="train, valid, test or all.")] = "test",
     seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    samples: Annotated[int, typer.Option(min=1, help="Draws of each: seeds from SEED on.")] = 1,
+    fold_runs: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--fold-run", help="A run that left a fold out, to draw it in train; one a fold."
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(help="Of a rank.")] = 16,
 ) -> None:
-    """Draw the target latents of a whole split; goes on where it was stopped.
+    """Draw the latents of a whole split; goes on where it was stopped.
 
     On several GPUs, or CPU processes: torchrun --standalone --nproc-per-node 2 -m cxrfuture
     generate RUN ...
     """
     module = import_part("train.generate", "train")
-    module.generate_split(run, dataset, split, seed, batch_size=batch_size)
+    if kind not in ("pair", "stay"):
+        raise ContractError(f"--kind {kind}: expected pair or stay")
+    for name in SPLITS if split == "all" else (split,):
+        for number in range(seed, seed + samples):
+            module.generate(
+                module.Request(run, dataset, name, number, kind, fold_runs or (), batch_size)
+            )
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="A run of `train fusion-...` or future_fusion.")],
+    dataset: DatasetFolder,
+    split: SplitName = "test",
+    batch_size: Annotated[int, typer.Option(help="Stays at a time.")] = 64,
+) -> None:
+    """What a run says of every stay of a split, with calibrated probabilities."""
+    import_part("train.predict", "train").predict_split(run, dataset, split, batch_size)
 
 
 def evaluate(

@@ -23,7 +23,7 @@ from cxrfuture_data.view import VIEWS, View
 from train import draw, flow
 from train.diffusion import posterior_sample
 from train.flow import FlowSampler, FlowSettings, Guidance
-from train.mean import mean_of_known
+from train.mean import mean_of_known, mean_of_real
 from train.model.known import MODALITIES, Known
 from train.model.latent_transformer import LatentTransformer
 from train.model.shape import DataShape, TransformerSettings
@@ -87,6 +87,10 @@ class Future:
         return ("loss", "velocity", "findings", "changes")
 
     @property
+    def stay_view(self) -> None:
+        """It draws targets of pairs alone."""
+
+    @property
     def averaged(self) -> Sequence[str]:
         return ("",)
 
@@ -99,6 +103,7 @@ class Future:
         return LatentTransformer(settings.model, shape)
 
     def losses_of(self, model: nn.Module, batch: AnyBatch[Tensor], at: Moment) -> dict[str, Tensor]:
+        """Means over the batch's real samples."""
         pairs = _pairs(batch)
         randoms = draw.generators(pairs.keys, at.purpose, at.seed, at.step)
         latent = pairs.target.shape[2:]  # (C, h, w)
@@ -112,7 +117,7 @@ class Future:
         known = Known.of(pairs, previous, given).to(at.device)
 
         predicted = model(flow.mix(noise, target, time), time, known)
-        velocity = (predicted.velocity.float() - (target - noise)).square().mean()
+        velocity = (predicted.velocity.float() - (target - noise)).square().flatten(1).mean(1)
         findings = findings_loss(predicted.findings, pairs.labels, pairs.label_known)
         changes = changes_loss(predicted.changes, pairs.changes, pairs.changes_known)
         loss = (
@@ -120,7 +125,9 @@ class Future:
             + self.settings.findings_weight * findings
             + self.settings.changes_weight * changes
         )
-        return dict(zip(self.losses, (loss, velocity, findings, changes), strict=True))
+        costs = (loss, velocity, findings, changes)  # (B,) each
+        means = [mean_of_real(cost, pairs.is_padding) for cost in costs]
+        return dict(zip(self.losses, means, strict=True))
 
     @torch.no_grad()
     def generate(self, model: Any, batch: AnyBatch[Tensor], seed: int) -> Tensor:
@@ -216,18 +223,18 @@ def guided_velocity(model: LatentTransformer, known: Known, guidance: Guidance) 
 
 
 def findings_loss(logits: Tensor, labels: Tensor, label_known: Tensor) -> Tensor:
-    """Binary cross-entropy of raw labels (B, L), where a report says present or absent."""
+    """(B,): binary cross-entropy of raw labels (B, L), where a report says present or absent."""
     is_said = label_known & (labels != UNCERTAIN)
     target = (labels == 1).to(logits.device, torch.float32)
     each = binary_cross_entropy_with_logits(logits.float(), target, reduction="none")
-    return mean_of_known(each, is_said.to(each.device)).mean()
+    return mean_of_known(each, is_said.to(each.device))
 
 
 def changes_loss(logits: Tensor, changes: Tensor, changes_known: Tensor) -> Tensor:
-    """Cross-entropy of logits (B, L, K) where the change (B, L) is known."""
+    """(B,): cross-entropy of logits (B, L, K) where the change (B, L) is known."""
     target = changes.to(logits.device, torch.int64)
     each = cross_entropy(logits.float().movedim(-1, 1), target, reduction="none")  # (B, L)
-    return mean_of_known(each, changes_known.to(each.device)).mean()
+    return mean_of_known(each, changes_known.to(each.device))
 
 
 def _pairs(batch: AnyBatch[Tensor]) -> PairBatch[Tensor]:

@@ -37,9 +37,14 @@ class Predicted:
     settings: dict[str, Any]  # of the run
 
 
+def file_of(run: Path, split: str) -> Path:
+    """Where what a run said of a split lies."""
+    return run / FOLDER / f"{split}.safetensors"
+
+
 def read_predicted(run: Path, split: str) -> Predicted:
     """What `cxrfuture predict` published of a run."""
-    path = run / FOLDER / f"{split}.safetensors"
+    path = file_of(run, split)
     try:
         facts = json.loads(path.with_suffix(".json").read_text())
         arrays = load_file(path)

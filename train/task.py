@@ -69,6 +69,10 @@ class Task(Protocol):
 class Generator(Task, Protocol):
     """A task whose model draws target latents."""
 
+    @property
+    def stay_view(self) -> View | None:
+        """What it sees of a stay, to draw the film at its prediction time; None: it cannot."""
+
     def generate(self, model: Any, batch: AnyBatch[Tensor], seed: int) -> Tensor:
         """(B, C, h, w) float32 on the CPU, as the dataset scales latents. ``model`` is not wrapped,
         and in eval mode; a sample's noise comes from (seed, its key) alone."""

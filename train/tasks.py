@@ -23,9 +23,17 @@ NAMES = (
     "future",
     "future_fusion",
     "classifier",
+    "fusion",
+    "gan",
 )
 SHIPPED = "."  # below train/config
-STARTS = ("clip", "stage1", "unet_weights")  # settings that name trained weights to begin with
+STARTS = (
+    "clip",
+    "stage1",
+    "unet_weights",
+    "start_film",
+    "start_record",
+)  # settings that name trained weights to begin with
 
 
 def read_task_settings(name: str, changes: Sequence[str] = ()) -> FitSettings:
@@ -74,6 +82,10 @@ def types_of(task: Any, source: str) -> tuple[type[FitSettings], Callable[..., A
             from train.ehrxdiff import EhrxdiffSettings, EhrxdiffTask
 
             return EhrxdiffSettings, EhrxdiffTask
+        case "gan":
+            from train.gan import GanSettings, GanTask
+
+            return GanSettings, GanTask
         case "table_classifier":
             from train.table_classifier import TableClassifierSettings, TableClassifierTask
 
@@ -82,6 +94,10 @@ def types_of(task: Any, source: str) -> tuple[type[FitSettings], Callable[..., A
             from train.future import Future, FutureSettings
 
             return FutureSettings, Future
+        case "fusion":
+            from train.fusion.task import FusionSettings, FusionTask
+
+            return FusionSettings, FusionTask
         case "future_fusion":
             from train.fusion.future import FutureFusion, FutureFusionSettings
 
@@ -125,8 +141,12 @@ def trained_settings(value: dict[str, Any], source: str) -> FitSettings:
 
 
 def start_digests(settings: FitSettings) -> list[str]:
-    """sha256 of the weights that a run is to begin with, wherever its settings name some."""
+    """sha256 of what a run reads beside its dataset, wherever its settings name some: weights to
+    begin with, generated latents (their records, which hold the sums)."""
     found = []
+    generated = getattr(settings, "generated", None)
+    if generated is not None:
+        found += [file_sha256(path) for path in sorted(Path(generated).glob("stay-*.json"))]
     for name in STARTS:
         folder = getattr(settings, name, None)
         if folder is not None:

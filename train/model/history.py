@@ -46,14 +46,27 @@ class History(nn.Module):
 
         Token 0 is CLS. What stands at a place that is no token means nothing.
         """
+        tokens, is_token = self._embed(hours, is_hour)
+        tokens = self.encoder(tokens, src_key_padding_mask=~is_token)  # torch: True is left out
+        return self.dropout(gelu(tokens)), is_token
+
+    def attention(self, hours: Tensor, is_hour: Tensor) -> Tensor:
+        """(B, 1 + T, 1 + T): how each token of the last layer weighs all, the mean of its heads."""
+        tokens, is_token = self._embed(hours, is_hour)
+        *earlier, last = self.encoder.layers
+        for layer in earlier:
+            tokens = layer(tokens, src_key_padding_mask=~is_token)
+        _, weights = last.self_attn(tokens, tokens, tokens, key_padding_mask=~is_token)
+        return weights
+
+    def _embed(self, hours: Tensor, is_hour: Tensor) -> tuple[Tensor, Tensor]:
         samples = len(hours)
         projected = self.project(hours) * math.sqrt(self.width)  # (B, T, D)
         tokens = torch.cat([self.cls.expand(samples, 1, -1), projected], dim=1)  # (B, 1 + T, D)
         always = is_hour.new_ones(samples, 1)
         is_token = torch.cat([always, is_hour], dim=1)  # (B, 1 + T)
-        tokens = self.dropout(tokens + positions(tokens.shape[1], self.width).to(tokens))
-        tokens = self.encoder(tokens, src_key_padding_mask=~is_token)  # torch: True is left out
-        return self.dropout(gelu(tokens)), is_token
+        tokens = tokens + positions(tokens.shape[1], self.width).to(tokens)
+        return self.dropout(tokens), is_token
 
 
 def positions(length: int, width: int) -> Tensor:
