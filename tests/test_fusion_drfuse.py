@@ -6,7 +6,6 @@ The laws T7, T8 and T9 are those of specs fusion-baselines 18.
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 from transformers import ResNetConfig, ResNetModel
 
 from cxrfuture_data.schema import ContractError
@@ -439,9 +438,8 @@ def test_public_weights_begin_both_ends(tmp_path):
     public = ResNetModel(
         ResNetConfig(embedding_size=4, hidden_sizes=[4, 8], depths=[1, 1], layer_type="basic")
     )
-    path = tmp_path / "resnet.safetensors"
-    save_file({f"resnet.{name}": value for name, value in public.state_dict().items()}, path)
-    settings = drfuse_settings(film={"norm": "batch", "weights": str(path)}).film
+    public.save_pretrained(tmp_path)
+    settings = drfuse_settings(film={"norm": "batch", "weights": str(tmp_path)}).film
     network = FilmBranches(settings, WIDTH).eval()
     film = make_seen().film
     features = public.eval()(network._pixels(film)).pooler_output.flatten(1)
