@@ -412,7 +412,8 @@ def _films() -> list[tuple[int, int]]:
 
 def _empty_stay() -> dict[str, Any]:
     ids = dict.fromkeys(("subject_id", "hadm_id", "stay_id", "previous_study_id"), pl.Int64)
-    words = dict.fromkeys(("key", "split", "previous_dicom_id", "previous_view", "sex"), pl.String)
+    names = ("key", "split", "previous_dicom_id", "previous_view", "sex", "race", "insurance")
+    words = dict.fromkeys(names, pl.String)
     at = pl.Datetime("us")
     times = ("previous_at", "admitted_to_icu_at", "prediction_at", "generation_start_at")
     more = dict.fromkeys((*times, "window_start_at", "window_end_at"), at)
