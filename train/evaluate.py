@@ -31,7 +31,7 @@ from train.grid import write_grid
 from train.judge import Judge, RealRows, judge_real
 from train.rows import PREVIOUS_FILM, Row, run_facts, table_rows, trivial_rows
 from train.score import Sampling, Truth, compare, score
-from train.table import EVALUATION_FILE
+from train.table_result import EVALUATION_FILE
 from train.trained import TrainedTask, open_trained
 from train.xrv import NAME as XRV_NAME
 from train.xrv import open_xrv
