@@ -29,6 +29,7 @@ from etl.bench_command import bench
 from etl.cache_command import cache
 from train import command as training
 from train import evaluation_command as evaluation
+from train.outcome_command import outcomes
 from train.study.command import study
 
 app = typer.Typer(
@@ -48,6 +49,7 @@ app.command("import_unet")(training.import_unet)
 for command in (
     evaluation.generate,
     evaluation.predict,
+    outcomes,
     evaluation.evaluate,
     evaluation.table,
     evaluation.anomaly,
