@@ -25,7 +25,7 @@ from train.bootstrap import LEVEL, draw_copies
 from train.outcome import OUTCOMES
 from train.outcome_compare import average_ranks, compare_rows
 from train.outcome_groups import group_samples
-from train.outcome_metric import SCORES
+from train.outcome_metric import RANKED
 from train.outcome_rows import Table, read_tables
 from train.outcome_score import Truth, Values, describe_row, rank_labels
 from train.reliability import BINS
@@ -117,7 +117,7 @@ def _add_outcome(result: dict[str, Any], outcome: str, table: Table, truth: Trut
     for name, answers in table.rows.items():
         result["rows"][name][outcome] = describe_row(answers, truth, ranked[name])
         say(f"outcomes: {name}, {outcome}")
-    for metric in SCORES:
+    for metric in RANKED:
         macros = {name: values[metric].macro() for name, values in ranked.items()}
         about = {"outcome": outcome, "metric": metric}
         result["compared"] += [about | found for found in compare_rows(macros)]
@@ -129,7 +129,7 @@ def _ranks(ranked: Ranked) -> dict[str, dict[str, float | None]]:
         metric: average_ranks(
             {name: values[metric].of_seeds.mean(0) for name, values in ranked.items()}
         )
-        for metric in SCORES
+        for metric in RANKED
     }
 
 

@@ -12,7 +12,7 @@ from train.ranking import Ranked, Ranking
 
 Floats = npt.NDArray[np.floating[Any]]
 Flags = npt.NDArray[np.bool_]
-SCORES = ("auprc", "auroc")  # what ``macro`` gives; more is better
+RANKED = ("auprc", "auroc")  # what ``macro`` gives; more is better
 
 
 def auroc(scores: Floats, is_present: Flags) -> float:
@@ -29,13 +29,13 @@ def auprc(scores: Floats, is_present: Flags) -> float:
 
 def macro(scores: Floats, is_present: Flags, is_known: Flags) -> dict[str, float]:
     """Of (N, K) each: the plain mean over the labels that have both classes; NaN of none."""
-    found: dict[str, list[float]] = {name: [] for name in SCORES}
+    found: dict[str, list[float]] = {name: [] for name in RANKED}
     for label in range(scores.shape[1]):
         known = is_known[:, label]
         one, present = scores[known, label], is_present[known, label]
         if present.any() and not present.all():
             ranked = _ranked(one, present)
-            for name in SCORES:
+            for name in RANKED:
                 found[name].append(float(getattr(ranked, name)[0]))
     return {name: float(np.mean(values)) if values else np.nan for name, values in found.items()}
 

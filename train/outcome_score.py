@@ -18,7 +18,7 @@ from train.bootstrap import Interval
 from train.decision_curve import THRESHOLDS, net_benefit, treat_all
 from train.outcome_curve import GRID, curves_of
 from train.outcome_groups import Groups
-from train.outcome_metric import SCORES
+from train.outcome_metric import RANKED
 from train.outcome_rows import Answers
 from train.ranking import Ranking
 from train.reliability import brier, calibration_error, reliability
@@ -84,23 +84,23 @@ def rank_labels(answers: Answers, truth: Truth, chosen: Flags | None = None) -> 
     """AUPRC and AUROC of the chosen stays, or of all."""
     seeds, stays, labels = answers.logits.shape
     draws = truth.copies.shape[1]
-    values = {name: np.full((seeds, labels), np.nan) for name in SCORES}
-    drawn = {name: np.full((labels, draws), np.nan) for name in SCORES}
+    values = {name: np.full((seeds, labels), np.nan) for name in RANKED}
+    drawn = {name: np.full((labels, draws), np.nan) for name in RANKED}
     once = np.ones((stays, 1))
     for label in truth.scored(chosen):
         counts = truth.is_known[:, label] if chosen is None else truth.is_known[:, label] & chosen
-        for name in SCORES:
+        for name in RANKED:
             drawn[name][label] = 0
         for seed in range(seeds):
             scores = answers.logits[seed, :, label]
             ranking = Ranking.of(scores, truth.is_present[:, label], counts)
             whole, parts = ranking.score(once), ranking.score(truth.copies)
-            for name in SCORES:
+            for name in RANKED:
                 values[name][seed, label] = getattr(whole, name)[0]
                 drawn[name][label] += getattr(parts, name) / seeds
         # Of a draw in which nobody is without the label there is no AUROC, so no AUPRC either.
         drawn["auprc"][label][np.isnan(drawn["auroc"][label])] = np.nan
-    return {name: Values(values[name], drawn[name]) for name in SCORES}
+    return {name: Values(values[name], drawn[name]) for name in RANKED}
 
 
 def calibrate_labels(probability: Floats, truth: Truth) -> dict[str, Values]:

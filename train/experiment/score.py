@@ -3,7 +3,7 @@
 Shapes: N pairs, L findings. A record is a (pair, finding).
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -69,28 +69,22 @@ def interval(draws: Array) -> tuple[float, float]:
 
 def score(answers: npt.NDArray[np.floating], records: Records, subset: str) -> Score:
     """``answers`` (N, L) of a row: the higher, the more present."""
-    metric = mean_auroc(answers, records, subset)
-    once = np.ones(len(records.patients))
-    return Score(metric(once), np.array([metric(times) for times in records.draws]))
-
-
-def mean_auroc(
-    answers: npt.NDArray[np.floating], records: Records, subset: str
-) -> Callable[[Array], float]:
-    """Of how often each pair is taken (N,): the mean over findings that have both classes, weighted
-    by their records."""
     rankings = rankings_of(answers, records, subset)
+    once = np.ones((len(records.patients), 1))
+    return Score(float(mean_auroc(rankings, once)[0]), mean_auroc(rankings, records.draws.T))
 
-    def metric(times: Array) -> float:
-        total = weight = 0.0
-        for ranking in rankings:
-            ranked = ranking.score(times.astype(np.float64)[:, None])
-            value, count = float(ranked.auroc[0]), float(ranked.samples[0])
-            if not np.isnan(value):
-                total, weight = total + value * count, weight + count
-        return total / weight if weight else float("nan")
 
-    return metric
+def mean_auroc(rankings: Sequence[Ranking], copies: Array) -> Array:
+    """(D,) of how often each draw takes each pair (N, D): the mean over findings that have both
+    classes, weighted by their records; NaN of none."""
+    total, weight = np.zeros(copies.shape[1]), np.zeros(copies.shape[1])
+    for ranking in rankings:
+        found = ranking.score(copies)
+        taken = np.where(np.isnan(found.auroc), 0, found.samples)
+        total += np.nan_to_num(found.auroc) * taken
+        weight += taken
+    with np.errstate(invalid="ignore"):
+        return total / weight
 
 
 def rankings_of(answers: npt.NDArray[np.floating], records: Records, subset: str) -> list[Ranking]:
