@@ -78,7 +78,8 @@ class Study(Settings):
         """Of a config of the study's size, with its own changes and others."""
         merged = described.changes | changes
         words = [f"{place}={_yaml(value)}" for place, value in merged.items()]
-        return read_task_settings(described.config + self.size, words)
+        is_file = described.config.endswith(".yaml")  # of a sweep, say
+        return read_task_settings(described.config + ("" if is_file else self.size), words)
 
 
 def read_study(path: Path) -> Study:
