@@ -24,13 +24,24 @@ def print_table(filled: Filled, *, as_json: bool, as_csv: bool) -> None:
     elif as_csv:
         print(to_csv(filled), end="")
     else:
-        console, table = Console(highlight=False), as_rich(filled)
-        if not console.is_terminal:  # a file has no edge at which to fold
-            wide = console.options.update(max_width=1000)
-            console.width = max(console.width, Measurement.get(console, wide, table).maximum)
-        console.print(table)
-        for line in filled.notes:
-            console.print(line, markup=False, soft_wrap=True)
+        _print(filled, Console(highlight=False))
+
+
+def to_text(filled: Filled) -> str:
+    """What ``print_table`` prints into a file."""
+    out = io.StringIO()
+    _print(filled, Console(highlight=False, file=out))
+    return out.getvalue()
+
+
+def _print(filled: Filled, console: Console) -> None:
+    table = as_rich(filled)
+    if not console.is_terminal:  # a file has no edge at which to fold
+        wide = console.options.update(max_width=1000)
+        console.width = max(console.width, Measurement.get(console, wide, table).maximum)
+    console.print(table)
+    for line in filled.notes:
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def as_rich(filled: Filled) -> Table:

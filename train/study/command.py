@@ -46,3 +46,15 @@ def fit_fusion(
 ) -> None:
     """Train a model for each outcome, and ask it of the test stays."""
     _stage("fit_fusion", study, model, seed)
+
+
+@study.command("compare")
+def compare(study: StudyFile = DEFAULT) -> None:
+    """Evaluate all models over the same test stays."""
+    _stage("compare", study)
+
+
+@study.command("tables")
+def tables(study: StudyFile = DEFAULT) -> None:
+    """Fill DDL-CXR's tables of outcomes and cohort."""
+    _stage("write_tables", study)

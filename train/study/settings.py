@@ -72,13 +72,28 @@ class Study(Settings):
 
     def fusion_run(self, model: str, outcome: str, seed: int) -> Path:
         """A model's runs lie below one folder, a row of the tables."""
-        return self.build / "fusion" / model / outcome / str(seed)
+        return self.row(model) / outcome / str(seed)
+
+    def row(self, model: str) -> Path:
+        """The folder of all runs of a model."""
+        return self.build / "fusion" / model
+
+    @property
+    def outcomes_folder(self) -> Path:
+        """Of the evaluation."""
+        return self.build / "outcomes"
+
+    @property
+    def tables_folder(self) -> Path:
+        """Of the filled tables."""
+        return self.build / "tables"
 
     def settings_of(self, described: Described, changes: dict[str, Any]) -> FitSettings:
         """Of a config of the study's size, with its own changes and others."""
         merged = described.changes | changes
         words = [f"{place}={_yaml(value)}" for place, value in merged.items()]
-        return read_task_settings(described.config + self.size, words)
+        is_file = described.config.endswith(".yaml")  # of a sweep, say
+        return read_task_settings(described.config + ("" if is_file else self.size), words)
 
 
 def read_study(path: Path) -> Study:
