@@ -184,6 +184,8 @@ def test_rows_are_found_by_model_and_generator(write):
         "mortality.auroc.50": cell(0.121),
     }
     assert shared["MMTM"].keys() == {"mortality.auprc.100", "mortality.auroc.100"}
+    notes = "\n".join(fill(read_table("ddl_cxr.14"), runs).notes)
+    assert "MMTM: cxrfuture train fusion-mmtm --set outcome=mortality --set share=SHARE" in notes
 
 
 def test_groups_and_prevalence(write):

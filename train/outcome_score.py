@@ -189,10 +189,12 @@ def _points(x: Array, y: Array) -> list[list[float]]:
 
 
 def _attention(answers: Answers) -> dict[str, Any] | None:
-    """The mean over seeds and stays."""
+    """The mean over seeds and stays; None also of weights that are not numbers."""
     if answers.attention is None:
         return None
     mean = answers.attention.mean((0, 1), dtype=np.float64)
+    if not np.isfinite(mean).all():
+        return None
     return {"names": list(answers.modalities), "mean": mean.tolist()}
 
 

@@ -75,7 +75,7 @@ def _notes(
         lines.append(interval_note(scored))
     if others:
         lines.append(f"left out: {others} evaluations of other stays")
-    empty = [row for row in table.rows if not cells[row.title]]
+    empty = [row for row in table.rows if len(cells[row.title]) < len(table.columns)]
     wanted = [(row.title, row.command) for row in empty]
     wanted += [
         (column.title, column.command)
@@ -87,6 +87,7 @@ def _notes(
         return lines
     dataset = f"--dataset build/{table.recipes[0]}/shard"
     last = [f"  {PREDICT} cxrfuture predict RUN {dataset}", f"  then: {_evaluate(table)}"]
+    last.append("  or all of a study: dvc repro in train/study (docs/study.md)")
     return [*lines, "To fill what is empty:", *commands, *last]
 
 
