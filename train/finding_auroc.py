@@ -15,6 +15,7 @@ from cxrfuture_data.columns import Columns
 from cxrfuture_data.labels import ABSENT, ATTRIBUTES, PRESENT
 from cxrfuture_data.schema import FINDINGS, ContractError
 from train.ranking import Ranking
+from train.settings import Fidelity
 
 Flags = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
@@ -39,7 +40,7 @@ class Records:
         """The L labels."""
         return ATTRIBUTES if self.label_set == "attributes" else tuple(FINDINGS)
 
-    def subset(self, name: Subset, fidelity: Literal["corrected", "published"]) -> Flags:
+    def subset(self, name: Subset, fidelity: Fidelity) -> Flags:
         """(N, L): the records of a subset.
 
         As published, a previous label that is not known counts as absent, which moves findings that
@@ -73,7 +74,7 @@ class FindingScores:
         self,
         scores: npt.NDArray[np.floating],
         records: Records,
-        fidelity: Literal["corrected", "published"],
+        fidelity: Fidelity,
     ) -> None:
         if scores.shape != records.is_known.shape:
             expected = records.is_known.shape

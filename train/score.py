@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from train.bootstrap import Interval, Metric, Rows, interval, over_seeds
 from train.finding_auroc import SUBSETS, FindingScores, Records
 from train.frechet import frechet_distance
 from train.outcome_metric import auroc
+from train.settings import Fidelity
 from train.transport import transport_cost
 
 Floats = npt.NDArray[np.floating]
@@ -42,7 +43,7 @@ class Truth:
     """What is known of the N pairs; ``target`` holds features and latents of real targets."""
 
     records: Records
-    fidelity: Literal["corrected", "published"]
+    fidelity: Fidelity
     age: Floats
     is_male: npt.NDArray[np.bool_]
     patients: npt.NDArray[np.int64]

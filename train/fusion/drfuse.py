@@ -23,8 +23,7 @@ from train.fusion.drfuse_losses import (
 )
 from train.fusion.film import FilmSettings
 from train.fusion.seen import Answer, Seen, Shape, Target, outcome_loss
-from train.model.adaptor import Fidelity
-from train.settings import Positive, Weight
+from train.settings import Fidelity, Positive, Weight
 
 
 class LossWeights(Settings):

@@ -15,27 +15,27 @@ StudyFile = Annotated[Path, typer.Option("--study", help="What the study trains.
 DEFAULT = Path("study.yaml")
 
 
-def _stage(name: str, path: Path, *arguments: object) -> None:
+def _stage(module: str, name: str, path: Path, *arguments: object) -> None:
     settings = import_part("train.study.settings", "train").read_study(path)
-    getattr(import_part("train.study.run", "train"), name)(settings, *arguments)
+    getattr(import_part(f"train.study.{module}", "train"), name)(settings, *arguments)
 
 
 @study.command("fit_generator")
 def fit_generator(name: str, study: StudyFile = DEFAULT) -> None:
     """Train a generator on all patients, and once without those of each fold."""
-    _stage("fit_generator", study, name)
+    _stage("run", "fit_generator", study, name)
 
 
 @study.command("generate")
 def generate(name: str, study: StudyFile = DEFAULT) -> None:
     """Draw the film at the prediction time of every stay."""
-    _stage("generate_stays", study, name)
+    _stage("run", "generate_stays", study, name)
 
 
 @study.command("fit_first")
 def fit_first(study: StudyFile = DEFAULT) -> None:
     """Train the encoders that MedFuse begins with."""
-    _stage("fit_first", study)
+    _stage("run", "fit_first", study)
 
 
 @study.command("fit_fusion")
@@ -45,16 +45,16 @@ def fit_fusion(
     study: StudyFile = DEFAULT,
 ) -> None:
     """Train a model for each outcome, and ask it of the test stays."""
-    _stage("fit_fusion", study, model, seed)
+    _stage("run", "fit_fusion", study, model, seed)
 
 
 @study.command("compare")
 def compare(study: StudyFile = DEFAULT) -> None:
     """Evaluate all models over the same test stays."""
-    _stage("compare", study)
+    _stage("compare", "compare", study)
 
 
 @study.command("tables")
 def tables(study: StudyFile = DEFAULT) -> None:
     """Fill DDL-CXR's tables of outcomes and cohort."""
-    _stage("write_tables", study)
+    _stage("compare", "write_tables", study)

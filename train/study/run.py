@@ -6,21 +6,13 @@ on a laptop the start of a process takes as long as the training of a small mode
 
 from accelerate import PartialState
 
-from cxrfuture_data.console import say
-from cxrfuture_data.publish import publish
 from cxrfuture_data.schema import SPLITS
 from train.fit import fit
 from train.generate import FOLDER, Request, generate
-from train.outcome_evaluation import Request as OutcomesRequest
-from train.outcome_evaluation import evaluate_outcomes
 from train.predict import predict_split
 from train.study.settings import Study
-from train.table import fill, read_table, table_names
-from train.table_text import to_csv, to_text
 from train.tasks import read_task_settings
 
-PAPER = "ddl_cxr."
-OF_GENERATION = ("ddl_cxr.4",)  # `cxrfuture evaluate` fills it
 SEED = 23  # of what is trained once, whatever seed its users have
 FIRST = {"film_findings": "fusion-film_findings", "record": "fusion-uni_ehr_lstm"}
 
@@ -68,22 +60,3 @@ def fit_fusion(study: Study, model: str, seed: int) -> None:
         if PartialState().is_main_process:
             predict_split(out, study.dataset, "test")
         PartialState().wait_for_everyone()
-
-
-def compare(study: Study) -> None:
-    """Evaluate all models of the study over the same test stays."""
-    rows = [study.row(model) for model in study.models]
-    evaluate_outcomes(
-        OutcomesRequest(rows=rows, dataset=study.dataset, draws=study.draws), study.outcomes_folder
-    )
-
-
-def write_tables(study: Study) -> None:
-    """Publish every table of DDL-CXR's outcomes and cohort, as text and as CSV."""
-    for name in table_names():
-        if name.startswith(PAPER) and name not in OF_GENERATION:
-            filled = fill(read_table(name), study.outcomes_folder, study.dataset)
-            for suffix, text in ((".txt", to_text(filled)), (".csv", to_csv(filled))):
-                with publish(study.tables_folder / (name + suffix)) as part:
-                    part.write_text(text)
-    say(f"study: tables in {study.tables_folder}")
