@@ -29,6 +29,8 @@ from etl.bench_command import bench
 from etl.cache_command import cache
 from train import command as training
 from train import evaluation_command as evaluation
+from train.outcome_command import outcomes
+from train.study.command import study
 
 app = typer.Typer(
     help="MIMIC-IV and MIMIC-CXR to sharded datasets, and models trained on them.",
@@ -39,13 +41,16 @@ app = typer.Typer(
 )
 app.add_typer(bench, name="bench")
 app.add_typer(cache, name="cache")
+app.add_typer(study, name="study")
 app.command("train")(training.train)
+app.command("sweep")(training.sweep)
 app.command("sample")(training.sample)
 app.command("fit_diffusion")(training.fit_diffusion)
 app.command("import_unet")(training.import_unet)
 for command in (
     evaluation.generate,
     evaluation.predict,
+    outcomes,
     evaluation.evaluate,
     evaluation.table,
     evaluation.anomaly,

@@ -4,11 +4,11 @@ Columns of every kind: key, subject_id, hadm_id, stay_id (-1: none), age (years)
 film (previous, target, image): has (bool), study_id, dicom_id, taken_at, view, labels (N, 14) raw
 with label_known, attributes (N, 10: 1, 0, -1 not said), levels (N, L, 2: pixels, bytes to read).
 Pairs and stays: start_at, end_at, latest_event_at, latest_known_at, hours, hourly_start_hours,
-events, variables, died_in_hospital (1, 0, -1 not known), race, bmi, earlier_admissions (-1: no
-history), comorbidities (N, 17). Pairs: gap_hours, is_null_event, changes (N, 11: index in
-labels.CHANGES, -1 not said). Stays: hours_since_previous, prediction_at, generation_hours
-(0: none), phenotypes (N, 25), icu_transfer, readmitted (1, 0, -1), remaining_hours, label. Images:
-has_static.
+events, variables, died_in_hospital (1, 0, -1 not known), race, insurance ("": not recorded), bmi,
+earlier_admissions (-1: no history), comorbidities (N, 17). Pairs: gap_hours, is_null_event, changes
+(N, 11: index in labels.CHANGES, -1 not said). Stays: hours_since_previous, prediction_at,
+generation_hours (0: none), phenotypes (N, 25), icu_transfer, readmitted (1, 0, -1),
+remaining_hours, label. Images: has_static.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,6 +33,7 @@ from cxrfuture_data.index import Index
 from cxrfuture_data.labels import ATTRIBUTES, CHANGE_ATTRIBUTES, CHANGES
 from cxrfuture_data.sample import Array
 from cxrfuture_data.schema import (
+    ADMISSION_TEXTS,
     COMORBIDITIES,
     FILMS_OF_KIND,
     FINDINGS,
@@ -99,6 +100,8 @@ def columns_of(kind: str, facts: Sequence[Facts]) -> dict[str, Array]:
         columns["has_static"] = np.array([fact["has"]["static"] for fact in facts], np.bool_)
     else:
         columns |= _window_columns([fact["window"] for fact in facts])
+        for name in ADMISSION_TEXTS:
+            columns |= text_column([fact[name] for fact in facts], name)
         columns |= _history_columns([fact["history"] for fact in facts])
         outcomes = [fact["outcomes"] for fact in facts]
         columns["died_in_hospital"] = _flags(outcomes, "died_in_hospital")
@@ -164,7 +167,6 @@ def _history_columns(histories: Sequence[Facts | None]) -> dict[str, Array]:
     found = [history or {} for history in histories]
     comorbidities = [history.get("comorbidities", {}) for history in found]
     return {
-        **text_column([history.get("race") for history in found], "race"),
         "bmi": _numbers(history.get("bmi") for history in found),
         "earlier_admissions": _integers(
             (history.get("earlier_admissions") for history in found), NO_ID, np.int32

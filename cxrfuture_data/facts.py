@@ -6,6 +6,7 @@ from typing import Any
 
 from cxrfuture_data.labels import ATTRIBUTES, CHANGE_ATTRIBUTES, CHANGES
 from cxrfuture_data.schema import (
+    ADMISSION_TEXTS,
     COMORBIDITIES,
     FILMS_OF_KIND,
     FINDINGS,
@@ -33,6 +34,7 @@ _EVERY_KIND: dict[str, tuple[type, ...]] = {
 _WINDOW_KINDS: dict[str, tuple[type, ...]] = {
     "window": (dict,),
     "outcomes": (dict,),
+    **dict.fromkeys(ADMISSION_TEXTS, (str, type(None))),
     "history": (dict, type(None)),
 }
 _FIELDS_OF_KIND: dict[str, dict[str, tuple[type, ...]]] = {
@@ -77,7 +79,7 @@ _OUTCOMES_OF_KIND = {
         }
     ),
 }
-_HISTORY = frozenset({"race", "bmi", "earlier_admissions", "comorbidities"})
+_HISTORY = frozenset({"bmi", "earlier_admissions", "comorbidities"})
 _COMORBIDITIES = frozenset(COMORBIDITIES)
 _FINDINGS, _PHENOTYPES = frozenset(FINDINGS), frozenset(PHENOTYPES)
 _LABELS = frozenset({1, 0, -1, None})

@@ -22,7 +22,7 @@ _FIELDS = {
     "comorbidities": COMORBIDITIES,
     "phenotypes": PHENOTYPES,
 }
-_FEW_TEXTS = frozenset({"view", "race", "variables"})
+_FEW_TEXTS = frozenset({"view", "race", "insurance", "variables"})
 _YES_OR_NO = frozenset({"died_in_hospital", "icu_transfer", "readmitted", "comorbidities"})
 _YES_OR_NO |= {"phenotypes"}
 _FIRST = ("key", "subject_id", "hadm_id", "stay_id", "age", "sex")

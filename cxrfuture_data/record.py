@@ -28,6 +28,7 @@ from cxrfuture_data.sample import (
     Window,
 )
 from cxrfuture_data.schema import (
+    ADMISSION_TEXTS,
     EVENT_TABLES,
     FILM_SUFFIXES,
     FILMS_OF_KIND,
@@ -107,6 +108,7 @@ def _encode_window(
     window = sample.window
     facts["window"] = _encode_hours(window)
     facts["window"] |= {"variables": window.variables, "events": len(window.event_row)}
+    facts |= {name: getattr(sample, name) for name in ADMISSION_TEXTS}
     facts["history"] = None if sample.history is None else _encode_history(sample.history)
     if isinstance(sample, PairSample):
         facts["outcomes"] = {"died_in_hospital": _as_integer(sample.died_in_hospital)}
@@ -142,7 +144,6 @@ def _encode_hours(window: Window | GenerationWindow) -> dict[str, Any]:
 
 def _encode_history(history: History) -> dict[str, Any]:
     return {
-        "race": history.race,
         "bmi": history.bmi,
         "earlier_admissions": history.earlier_admissions,
         "comorbidities": dict(history.comorbidities),
@@ -184,6 +185,7 @@ def assemble(facts: Mapping[str, Any], members: Mapping[str, Any]) -> Sample:
         return ImageSample(**fields, static=tensors["static"])
     outcomes = facts["outcomes"]
     fields["window"] = _read_window(facts["window"], tensors)
+    fields |= {name: facts[name] for name in ADMISSION_TEXTS}
     fields["history"] = None if facts["history"] is None else History(**facts["history"])
     if kind == "pair":
         own = {name: facts[name] for name in ("gap_hours", "is_null_event", "changes")}

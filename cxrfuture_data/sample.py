@@ -99,7 +99,6 @@ class GenerationWindow:
 class History:
     """What was known of the patient when the window began (a pair's), or ended (a stay's)."""
 
-    race: str | None  # as admissions spells it
     bmi: float | None  # kg/m2, the latest
     earlier_admissions: int  # with coded diagnoses
     comorbidities: Mapping[str, int]  # schema.COMORBIDITIES, 0 or 1, of earlier admissions
@@ -139,6 +138,8 @@ class PairSample(Sample):
     is_null_event: bool
     changes: Mapping[str, str | None]
     died_in_hospital: bool | None
+    race: str | None  # as the admission spells it, and how it is insured
+    insurance: str | None
     history: History | None  # None where the recipe has none
 
 
@@ -161,6 +162,8 @@ class StaySample(Sample):
     icu_transfer: bool | None
     readmitted: bool | None
     label: float | None  # what the row of an index file says
+    race: str | None  # as the admission spells it, and how it is insured
+    insurance: str | None
     history: History | None  # None where the recipe has none
 
 

@@ -107,6 +107,9 @@ EVENT_TABLES = (
 )
 EHRXDIFF_TABLES = EVENT_TABLES[:7]
 
+# What pairs and stays hold of their admission, as it spells them; known when it begins.
+ADMISSION_TEXTS = ("race", "insurance")
+
 # Charlson's comorbidities (Quan 2005), in the order of every comorbidity vector.
 COMORBIDITIES = (
     "myocardial infarction",

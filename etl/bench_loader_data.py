@@ -187,6 +187,8 @@ def _sample(number: int, arrays: Mapping[str, Array], hourly: Array) -> PairSamp
         is_null_event=False,
         changes={},
         died_in_hospital=False,
+        race=None,
+        insurance=None,
         history=None,
     )
 

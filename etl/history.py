@@ -1,4 +1,4 @@
-"""What was known of a sample's patient before it: race, body mass index, comorbidities."""
+"""What was known of a sample's patient before it: body mass index, comorbidities."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ TABLES = ("charlson_code", "coded_comorbidity", "sample_as_of")
 
 
 def write_history(connection: DuckDBPyConnection, omr: Path, folder: Path) -> None:
-    """Write history.parquet for the cohort in ``folder``: kind, key, race, bmi (kg/m2),
+    """Write history.parquet for the cohort in ``folder``: kind, key, bmi (kg/m2),
     earlier_admissions, comorbidities (a list of names; docs/future.md).
 
     Reads the tables ``admissions`` and ``diagnoses_icd``, the cohort's pair and stay.parquet, and

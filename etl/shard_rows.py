@@ -177,7 +177,7 @@ def _read_history(folder: Path, kind: str) -> pl.DataFrame:
         pl.col("comorbidities").list.contains(name).cast(pl.Int8).alias(name)
         for name in COMORBIDITIES
     ]
-    known = ("race", "bmi", "earlier_admissions", pl.struct(flags).alias("comorbidities"))
+    known = ("bmi", "earlier_admissions", pl.struct(flags).alias("comorbidities"))
     rows = pl.read_parquet(path).filter(pl.col("kind") == kind)
     return rows.select("key", history=pl.struct(*known))
 

@@ -26,7 +26,7 @@ from cxrfuture_data.sample import (
     Sample,
     StaySample,
 )
-from cxrfuture_data.schema import FILMS_OF_KIND, FINDINGS, FilmsKept
+from cxrfuture_data.schema import ADMISSION_TEXTS, FILMS_OF_KIND, FINDINGS, FilmsKept
 from etl.part import each_in_workers
 from etl.shard_film import Kept, keep_film
 from etl.shard_sums import TrainingSums
@@ -175,7 +175,7 @@ class Source:
         history = row["history"]
         common |= {
             "window": self._windows.window(row),
-            "died_in_hospital": row["died_in_hospital"],
+            **{name: row[name] for name in (*ADMISSION_TEXTS, "died_in_hospital")},
             "history": None if history is None else History(**history),
         }
         if self.shard.kind == "stay":

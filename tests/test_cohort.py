@@ -302,3 +302,34 @@ def test_keys_are_short_and_name_nobody(tmp_path):
     keys += built.column("cohort", "stay", "key")
     assert len(set(keys)) == len(keys) == 4
     assert all(len(key) == 16 and set(key) <= set("0123456789abcdef") for key in keys)
+
+
+@pytest.mark.parametrize("recipe", ["ddl_cxr", "ehrxdiff", "future"])
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"race": "ASIAN - CHINESE", "insurance": "Medicaid"}, ("ASIAN - CHINESE", "Medicaid")),
+        ({"race": " WHITE", "insurance": ""}, ("WHITE", None)),
+        ({}, (None, None)),
+    ],
+)
+def test_pairs_and_stays_say_race_and_insurance_as_the_admission_does(
+    tmp_path, recipe, said, expected
+):
+    hours = (1, 2, 3, 4, 5, 6)
+    outputs = [
+        {"subject_id": SUBJECT, "hadm_id": HADM, "charttime": at(hour), "itemid": 9, "value": 50}
+        for hour in hours
+    ]
+    tables = {
+        "admissions": [admission(**said)],
+        "cxr_metadata": [film("a", 0, 1), film("b", 20, 2)],
+        "chartevents": heart_rates(*hours),
+        "outputevents": outputs,
+    }
+    built = build(tmp_path, recipe, tables, until="cohort")
+    pairs = built.rows("cohort", "pair", "race, insurance")
+    stays = built.rows("cohort", "stay", "race, insurance")
+    assert set(pairs + stays) == {expected}
+    assert len(pairs) == 1
+    assert bool(stays) == (recipe != "ehrxdiff")

@@ -281,7 +281,7 @@ def test_history_is_what_was_known_before(tmp_path):
     built = future(
         tmp_path,
         [film("a", 0, 1), film("b", 20, 2)],
-        admissions=[admission(race="ASIAN"), before, during],
+        admissions=[admission(), before, during],
         diagnoses_icd=[
             diagnosis(HADM, *MI_9),
             diagnosis(HADM - 1, *COPD_9),
@@ -294,15 +294,15 @@ def test_history_is_what_was_known_before(tmp_path):
             outpatient | {"chartdate": "2149-12-31", "result_value": "2750"},
         ],
     )
-    columns = "race, bmi, earlier_admissions, comorbidities"
+    columns = "bmi, earlier_admissions, comorbidities"
     rows = built.rows("cohort", "history", f"kind, key, {columns}")
     # The pair's window begins at midnight of 2150-01-02: the record of 2150-01-01 is known then.
     (pair,) = [row[2:] for row in rows if row[0] == "pair"]
-    assert pair == ("ASIAN", 28.5, 1, ["chronic pulmonary disease"])
+    assert pair == (28.5, 1, ["chronic pulmonary disease"])
     hours = {key: hours for hours, (key,) in stays(built, "key").items()}
     of_stays = {hours[row[1]]: row[2:] for row in rows if row[0] == "stay"}
     both = ["chronic pulmonary disease", "myocardial infarction"]
-    assert of_stays[24] == ("ASIAN", 29.5, 2, both)
+    assert of_stays[24] == (29.5, 2, both)
 
 
 @pytest.mark.parametrize(

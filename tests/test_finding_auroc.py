@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from cxrfuture_data.columns import Columns
 from cxrfuture_data.schema import ContractError
-from train.finding_auroc import FindingScores, Records, one_auroc, read_records
+from train.finding_auroc import FindingScores, Records, read_records
 
 
 def pairs(target, previous):
@@ -86,12 +86,6 @@ def test_weighted_macro_auroc_is_scikit_learns(subset, fidelity, levels):
                 weights.append(len(truth))
         found = FindingScores(scores, records, fidelity).auroc(subset, chosen)
         assert found == pytest.approx(np.average(values, weights=weights), abs=1e-12)
-
-
-def test_ties_count_half():
-    present = np.array([True, True, False, False])
-    assert one_auroc(np.array([2.0, 1.0, 1.0, 0.0]), present) == 3.5 / 4
-    assert one_auroc(np.zeros(4), present) == 0.5
 
 
 def test_a_label_of_one_class_is_left_out():

@@ -59,7 +59,8 @@ def row_of(sample: Any, kind: str) -> dict[str, Any]:
     row |= {name: getattr(sample.window, name) for name in SAME_OF_WINDOW}
     row |= {"hours": len(sample.window.hourly), "events": len(sample.window.event_row)}
     history = sample.history
-    for name in ("race", "bmi", "earlier_admissions"):
+    row |= {name: getattr(sample, name) for name in ("race", "insurance")}
+    for name in ("bmi", "earlier_admissions"):
         row[name] = getattr(history, name, None)
     said = {} if history is None else history.comorbidities
     row["comorbidities"] = {word: said.get(word) for word in COMORBIDITIES}

@@ -6,7 +6,6 @@ The laws T7, T8 and T9 are those of specs fusion-baselines 18.
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 from transformers import ResNetConfig, ResNetModel
 
 from cxrfuture_data.schema import ContractError
@@ -375,6 +374,22 @@ def test_every_weight_is_trained():
     assert lost == []
 
 
+def test_half_precision_costs_about_the_same():
+    model, seen, target = build(), make_seen(has_film=[True, False, True, True]), make_target()
+    found = []
+    for is_half in (False, True):
+        model.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=is_half):
+            said = model(seen)
+            losses = model.losses_of(said, target, seen)
+        total = outcome_loss(said.logits, target, seen.is_real) + sum(losses.values())
+        total.backward()
+        assert all(torch.isfinite(weight.grad).all() for weight in model.parameters())
+        assert said.parts["weights"][1, :, FILM].tolist() == [0] * LABELS
+        found.append(total.item())
+    assert found[1] == pytest.approx(found[0], rel=0.02)
+
+
 def test_sixteen_stays_are_learnt_by_heart():
     seen, target = make_seen(stays=16, hours=6), make_target(stays=16)
     model = build().train()
@@ -423,9 +438,8 @@ def test_public_weights_begin_both_ends(tmp_path):
     public = ResNetModel(
         ResNetConfig(embedding_size=4, hidden_sizes=[4, 8], depths=[1, 1], layer_type="basic")
     )
-    path = tmp_path / "resnet.safetensors"
-    save_file({f"resnet.{name}": value for name, value in public.state_dict().items()}, path)
-    settings = drfuse_settings(film={"norm": "batch", "weights": str(path)}).film
+    public.save_pretrained(tmp_path)
+    settings = drfuse_settings(film={"norm": "batch", "weights": str(tmp_path)}).film
     network = FilmBranches(settings, WIDTH).eval()
     film = make_seen().film
     features = public.eval()(network._pixels(film)).pooler_output.flatten(1)

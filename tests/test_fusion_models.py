@@ -21,7 +21,8 @@ from tiny_fusion import (
 from cxrfuture_data.schema import ContractError
 from cxrfuture_data.settings import read_yaml
 from train.fusion.daft import bottleneck
-from train.fusion.seen import Shape
+from train.fusion.seen import Shape, Target
+from train.outcome_metric import auroc
 
 SEES_FILMS = [name for name in NAMES if not name.startswith(("uni_ehr", "tabular"))]
 SEES_HOURS = [name for name in NAMES if name not in ("uni_cxr", "tabular")]
@@ -37,10 +38,10 @@ def weights_of(module):
     return sum(weight.numel() for weight in module.parameters())
 
 
-def fit(model, seen, target, rate):
+def fit(model, seen, target, rate, steps=200):
     model.train()
     optimiser = torch.optim.Adam(model.parameters(), lr=rate)
-    for _ in range(200):
+    for _ in range(steps):
         loss = total_loss(model, seen, target)
         if loss < 0.02:
             break
@@ -162,6 +163,27 @@ def test_the_tabular_model_learns_what_age_says():
     model = build("tabular")
     fit(model, seen, target, 0.1)
     assert ((model(seen).logits > 0) == target.is_present).float().mean() > 0.95
+
+
+@pytest.mark.parametrize("name", ["uni_ehr", "uni_ehr_lstm", "last_cxr", "mmtm", "medfuse"])
+def test_shuffled_labels_teach_nothing_of_other_stays(name):
+    """A label that the last hour tells is found in stays never seen; shuffled, it is not."""
+    shape = SHAPE._replace(labels=1)
+    seen = random_seen(900, hours=3, pixels=16, shape=shape)
+    seen = rows_of(seen, seen.has_film)
+    last = seen.hours[torch.arange(len(seen.hours)), seen.is_hour.sum(1) - 1, 0]
+    is_present = (last > 0)[:, None]
+    train, test = slice(0, 300), slice(300, None)
+    order = torch.randperm(300, generator=torch.Generator().manual_seed(1))
+    found = {}
+    for kind, labels in (("true", is_present[train]), ("shuffled", is_present[train][order])):
+        model = build(name, shape)
+        target = Target(labels, torch.ones_like(labels), torch.ones(1))
+        fit(model, rows_of(seen, train), target, 1e-2, steps=40)
+        logits = model(rows_of(seen, test)).logits.detach()
+        found[kind] = auroc(logits[:, 0].numpy(), is_present[test, 0].numpy())
+    assert found["true"] > 0.85
+    assert abs(found["shuffled"] - 0.5) < 0.15
 
 
 def test_ddl_cxr_has_the_published_number_of_weights():

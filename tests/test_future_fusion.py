@@ -340,6 +340,15 @@ def test_every_weight_is_trained(data):
     assert all(weight.grad is not None for weight in model.parameters())
 
 
+def test_half_precision_says_about_the_same(data):
+    task = task_of(data)
+    model, batch = build(task), batch_of(task)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = logits_of(task, model, batch)
+    assert half.dtype == torch.float32
+    torch.testing.assert_close(half, logits_of(task, model, batch), atol=0.05, rtol=0.05)
+
+
 def test_eight_stays_are_learnt_by_heart(data):
     task = task_of(data, model={"width": 32}, drop=never())
     batch = batch_of(task)

@@ -26,7 +26,6 @@ START = datetime(2150, 1, 1, 6, 30)
 DESCRIBED = dict.fromkeys(ATTRIBUTES) | {"pneumonia": 1, "consolidation": 0}
 CHANGED = dict.fromkeys(CHANGE_ATTRIBUTES) | {"atelectasis": "worsened"}
 HISTORY = History(
-    race="WHITE",
     bmi=27.5,
     earlier_admissions=1,
     comorbidities={name: i % 2 for i, name in enumerate(COMORBIDITIES)},
@@ -92,7 +91,7 @@ def sample_of(kind, png=b"png", **changes):
         static = np.zeros(0, np.float32)
         return ImageSample(**common | {"image": film(1, png), "static": static} | changes)
     common |= {"previous": film(0, png), "window": window(), "died_in_hospital": True}
-    common["history"] = HISTORY
+    common |= {"race": "WHITE", "insurance": None, "history": HISTORY}
     if kind == "stay":
         own = {"hours_since_previous": 2.5, "phenotypes": PHENOTYPED, "readmitted": None}
         own |= {"prediction_at": START + timedelta(hours=2.5), "remaining_hours": 30.25}
@@ -306,9 +305,10 @@ REFUSALS = {
         f"hourly has shape (3, 17); expected (3, {len(WIDE_VARIABLES)})",
     ),
     "a history without its comorbidities": (
-        lambda m: change_json(m, history={"race": None, "bmi": None, "earlier_admissions": 0}),
+        lambda m: change_json(m, history={"bmi": None, "earlier_admissions": 0}),
         "history: missing ['comorbidities']",
     ),
+    "a race that is no text": (lambda m: change_json(m, race=1), "race is int"),
     "not safetensors": (lambda m: m | {"tensors.safetensors": b"\x80\x04pickle"}, "safetensors"),
     "has that lies": (
         lambda m: change_json(m, has=HAS | {"hourly": False}),

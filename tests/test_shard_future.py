@@ -26,7 +26,7 @@ def test_samples_of_future(tmp_path):
     assert [stays[s].icu_transfer for s in (1, 2, 3)] == [False, None, True]
     assert [stays[s].readmitted for s in (1, 2, 3)] == [False, True, None]
     assert stays[5].label == 5.0
-    assert (stays[1].history.race, stays[2].history.race) == ("WHITE", None)
+    assert (stays[1].race, stays[2].race) == ("WHITE", None)
     assert (stays[1].history.bmi, stays[3].history.bmi) == (21.0, None)
     found = {name for name in COMORBIDITIES if stays[1].history.comorbidities[name]}
     assert found == {"dementia", "renal disease"}

@@ -135,3 +135,23 @@ def test_a_change_of_a_label_table_makes_the_dataset_again(tmp_path, name):
     pl.read_parquet(path)[1:].write_parquet(path)
     shard.run(params, recipe)
     assert open_dataset(params.build("ddl_cxr", "shard")).manifest.made_from != before
+
+
+@pytest.mark.parametrize("name", ["ddl_cxr", "ehrxdiff", "medfuse", "future"])
+def test_race_and_insurance_are_columns_of_pairs_and_stays_of_every_recipe(tmp_path, name):
+    dataset = open_dataset(build_dataset(tmp_path, name, shard={"workers": 1}))
+    kinds = [kind for kind in dataset.manifest.splits["train"] if kind != "image"]
+    for kind in kinds:
+        split = dataset.split("train", kind)
+        subjects = split.columns["subject_id"].tolist()
+        race = ["WHITE" if subject % 2 else "" for subject in subjects]
+        insurance = [("Medicare", "Medicaid", "")[subject % 3] for subject in subjects]
+        assert split.columns["race"].tolist() == race
+        assert split.columns["insurance"].tolist() == insurance
+        assert [sample.race or "" for sample in split] == race
+        assert [sample.insurance or "" for sample in split] == insurance
+        # They are no history: of that batches say nothing without earlier admissions.
+        earlier = split.columns["earlier_admissions"]
+        batch = collate(list(split), dataset)
+        assert batch.has_history.tolist() == (earlier > 0).tolist()
+        assert (earlier == -1).all() == (name != "future")

@@ -112,6 +112,8 @@ def pairs_of(recipe: Recipe) -> list[Row]:
                     "age": 40 + subject,
                     "sex": "FM"[subject % 2],
                     "died_in_hospital": subject == 2,
+                    "race": "WHITE" if subject % 2 else None,
+                    "insurance": ("Medicare", "Medicaid", None)[subject % 3],
                 }
             )
     return rows
@@ -138,6 +140,8 @@ def stays_of(recipe: Recipe) -> list[Row]:
             "age": 40 + subject,
             "sex": "FM"[subject % 2],
             "died_in_hospital": subject == 2,
+            "race": "WHITE" if subject % 2 else None,
+            "insurance": ("Medicare", "Medicaid", None)[subject % 3],
             "has_phenotypes": True,
             **_own_outcomes(subject, recipe),
         }
@@ -241,14 +245,13 @@ def _write_history(folder: Path, pairs: list[Row], stays: list[Row]) -> None:
         {
             "kind": kind,
             "key": key,
-            "race": "WHITE" if subject % 2 else None,
             "bmi": 20.0 + subject if subject % 3 else None,
             "earlier_admissions": subject % 2,
             "comorbidities": ["dementia", "renal disease"] if subject % 2 else [],
         }
         for kind, key, subject in sorted(keys)
     ]
-    types = {"kind": pl.String, "key": pl.String, "race": pl.String, "bmi": pl.Float64}
+    types = {"kind": pl.String, "key": pl.String, "bmi": pl.Float64}
     more = {"earlier_admissions": pl.Int64, "comorbidities": pl.List(pl.String)}
     _write(folder / "history.parquet", rows, types | more)
 
@@ -409,7 +412,8 @@ def _films() -> list[tuple[int, int]]:
 
 def _empty_stay() -> dict[str, Any]:
     ids = dict.fromkeys(("subject_id", "hadm_id", "stay_id", "previous_study_id"), pl.Int64)
-    words = dict.fromkeys(("key", "split", "previous_dicom_id", "previous_view", "sex"), pl.String)
+    names = ("key", "split", "previous_dicom_id", "previous_view", "sex", "race", "insurance")
+    words = dict.fromkeys(names, pl.String)
     at = pl.Datetime("us")
     times = ("previous_at", "admitted_to_icu_at", "prediction_at", "generation_start_at")
     more = dict.fromkeys((*times, "window_start_at", "window_end_at"), at)

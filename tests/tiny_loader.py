@@ -145,6 +145,8 @@ def _sample(number: int) -> PairSample:
         is_null_event=False,
         changes={},
         died_in_hospital=False,
+        race=None,
+        insurance=None,
         history=None,
     )
 

@@ -21,6 +21,15 @@ class Interval:
     high: float
     left_out: int
 
+    @classmethod
+    def of(cls, values: npt.NDArray[np.float64], level: float = LEVEL) -> "Interval":
+        """The percentiles of a metric's values on draws; without any value: NaN."""
+        kept = values[~np.isnan(values)]
+        if len(kept) == 0:
+            return cls(np.nan, np.nan, len(values))
+        low, high = np.quantile(kept, [(1 - level) / 2, (1 + level) / 2])
+        return cls(float(low), float(high), len(values) - len(kept))
+
 
 def interval(
     metric: Metric, groups: npt.ArrayLike, *, seed: int, draws: int, level: float = LEVEL
@@ -34,11 +43,18 @@ def interval(
     rows_of = _Groups.of(np.asarray(groups))
     random = np.random.default_rng(seed)
     values = np.array([metric(rows_of.draw(random)) for _ in range(draws)], np.float64)
-    kept = values[~np.isnan(values)]
-    if len(kept) == 0:
-        return Interval(np.nan, np.nan, draws)
-    low, high = np.quantile(kept, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(high), draws - len(kept))
+    return Interval.of(values, level)
+
+
+def draw_copies(groups: npt.ArrayLike, *, seed: int, draws: int) -> npt.NDArray[np.float32]:
+    """(N,) -> (N, D): how often each row is in each of the draws that ``interval`` makes."""
+    _, at = np.unique(np.asarray(groups), return_inverse=True)
+    random = np.random.default_rng(seed)
+    count = int(at.max(initial=-1)) + 1
+    copies = [
+        np.bincount(random.integers(count, size=count), minlength=count) for _ in range(draws)
+    ]
+    return np.array(copies, np.float32).reshape(draws, count).T[at]
 
 
 def over_seeds(values: Sequence[float]) -> tuple[float, float]:

@@ -26,10 +26,9 @@ from cxrfuture_data.split import Split
 from cxrfuture_data.view import View
 from train import checkpoint
 from train.mean import mean_of_real
-from train.model.adaptor import Fidelity
 from train.model.event import EventEncoder, EventSettings, pad_events, pool_events
 from train.model.vision import FilmEncoder, FilmSettings
-from train.settings import FitSettings, Positive
+from train.settings import Fidelity, FitSettings, Positive
 from train.task import Moment
 
 FIRST_TEMPERATURE = 0.07

@@ -49,6 +49,33 @@ def train(
     )
 
 
+def sweep(
+    config: Annotated[str, typer.Argument(help="A shipped config or a .yaml.")],
+    dataset: Annotated[
+        Path | None, typer.Option(help="Default: build/<the config's recipe>/shard.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Default: build/sweep/<config>.")] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change a setting, as length.epochs=5; repeatable."),
+    ] = None,
+    draws: Annotated[int, typer.Option(min=1, help="Runs: the budget.")] = 10,
+    low: Annotated[float, typer.Option(help="The lowest learning rate.")] = 1e-5,
+    high: Annotated[float, typer.Option(help="The highest.")] = 1e-3,
+    seed: Annotated[int, typer.Option(help="Of the draws and of every run.")] = 0,
+) -> None:
+    """Search a config's learning rate on validation samples, within a budget of runs."""
+    settings = import_part("train.tasks", "train").read_task_settings(config, changes or [])
+    import_part("train.sweep", "train").sweep(
+        dataset or DEFAULT_BUILD / settings.recipe / "shard",
+        out or DEFAULT_BUILD / "sweep" / Path(config).stem,
+        settings,
+        draws=draws,
+        rates=(low, high),
+        seed=seed,
+    )
+
+
 def sample(
     run: RunFolder,
     dataset: DatasetFolder,

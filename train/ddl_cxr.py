@@ -22,7 +22,14 @@ from train import diffusion
 from train.draw import draw_normal, draw_rows, draw_timestep, generators
 from train.mean import mean_of_real
 from train.model.denoiser import Denoiser
-from train.settings import FitSettings, HistorySettings, SamplerSettings, UnetSettings, Weight
+from train.settings import (
+    Fidelity,
+    FitSettings,
+    HistorySettings,
+    SamplerSettings,
+    UnetSettings,
+    Weight,
+)
 from train.task import Moment
 from train.unet_checkpoint import start_unet
 
@@ -42,7 +49,7 @@ class DdlCxrSettings(FitSettings):
     """``without``: the ablations of the paper's Tables 4 and 5, one or more."""
 
     task: Literal["ddl_cxr"]
-    fidelity: Literal["corrected", "published"]
+    fidelity: Fidelity
     without: list[Part]
     unet: UnetSettings
     unet_weights: str | None  # a folder of `cxrfuture import_unet` to begin with

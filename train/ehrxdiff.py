@@ -22,9 +22,9 @@ from train.clip import event_dimensions, load_encoders
 from train.diffusion import TRAIN_STEPS, denoise, posterior_sample, schedule
 from train.draw import draw_normal, draw_timestep, draw_uniform, generators
 from train.mean import mean_of_real
-from train.model.adaptor import Condition, ConditionSettings, Context, Fidelity, InputSizes
+from train.model.adaptor import Condition, ConditionSettings, Context, InputSizes
 from train.model.event_denoiser import EventDenoiser, EventUnetSettings
-from train.settings import FitSettings, SamplerSettings, Share
+from train.settings import Fidelity, FitSettings, SamplerSettings, Share
 from train.task import Moment
 from train.unet_checkpoint import start_unet
 

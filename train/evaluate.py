@@ -12,7 +12,7 @@ numbers of whole cohorts only; ``OUT/evaluation.png`` shows films.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,7 +31,8 @@ from train.grid import write_grid
 from train.judge import Judge, RealRows, judge_real
 from train.rows import PREVIOUS_FILM, Row, run_facts, table_rows, trivial_rows
 from train.score import Sampling, Truth, compare, score
-from train.table import EVALUATION_FILE
+from train.settings import Fidelity
+from train.table_result import EVALUATION_FILE
 from train.trained import TrainedTask, open_trained
 from train.xrv import NAME as XRV_NAME
 from train.xrv import open_xrv
@@ -54,7 +55,7 @@ class Request:
     split: str = "test"
     seeds: Sequence[int] = (0, 1, 2)
     draws: int = 1000
-    fidelity: Literal["corrected", "published"] = "corrected"
+    fidelity: Fidelity = "corrected"
     features: Path | None = None
     batch_size: int = 32
 

@@ -96,18 +96,25 @@ def table(
     name: Annotated[
         str | None, typer.Argument(help="As ddl_cxr.4; without, they are listed.")
     ] = None,
-    runs: Annotated[Path, typer.Option(help="Where evaluations lie, at any depth.")] = Path(
-        "build/train"
-    ),
+    runs: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where evaluations lie, at any depth. Default: build/train, or build/study."
+        ),
+    ] = None,
+    dataset: Annotated[
+        Path | None,
+        typer.Option(help="Of tables of who is in it. Default: build/<the table's recipe>/shard."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV, a line a cell.")] = False,
 ) -> None:
-    """A paper's table of generation: its numbers beside ours."""
+    """A paper's table: its numbers beside ours."""
     module = import_part("train.table", "train")
     if name is None:
         typer.echo("\n".join(module.table_names()))
         return
-    filled = module.fill(module.read_table(name), runs)
+    filled = module.fill(module.read_table(name), runs, dataset)
     import_part("train.table_text", "train").print_table(filled, as_json=as_json, as_csv=as_csv)
 
 

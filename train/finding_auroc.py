@@ -14,6 +14,8 @@ import numpy.typing as npt
 from cxrfuture_data.columns import Columns
 from cxrfuture_data.labels import ABSENT, ATTRIBUTES, PRESENT
 from cxrfuture_data.schema import FINDINGS, ContractError
+from train.ranking import Ranking
+from train.settings import Fidelity
 
 Flags = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]
@@ -38,7 +40,7 @@ class Records:
         """The L labels."""
         return ATTRIBUTES if self.label_set == "attributes" else tuple(FINDINGS)
 
-    def subset(self, name: Subset, fidelity: Literal["corrected", "published"]) -> Flags:
+    def subset(self, name: Subset, fidelity: Fidelity) -> Flags:
         """(N, L): the records of a subset.
 
         As published, a previous label that is not known counts as absent, which moves findings that
@@ -65,44 +67,6 @@ def read_records(columns: Columns) -> Records:
     return Records("findings", *found)
 
 
-@dataclass(frozen=True, eq=False)
-class Ranking:
-    """The R records of a label in the order of their scores: an AUROC of any of them, or of any
-    numbers of copies of them, needs no other sort."""
-
-    rows: Rows  # (R,) among the N
-    is_present: npt.NDArray[np.float64]  # (R,)
-    starts: Rows  # where runs of equal scores begin
-
-    @classmethod
-    def of(cls, scores: npt.NDArray[np.floating], is_present: Flags, chosen: Flags) -> "Ranking":
-        """Of (N,) each; ``chosen`` are the records."""
-        rows = np.flatnonzero(chosen)
-        values = np.asarray(scores, np.float64)[rows]
-        if not np.isfinite(values).all():
-            raise ContractError("AUROC: a score is not finite; the model that gave it has diverged")
-        order = np.argsort(values, kind="stable")
-        rows, values = rows[order], values[order]
-        starts = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
-        return cls(rows, is_present[rows].astype(np.float64), starts[: len(rows)])
-
-    def auroc(self, copies: npt.NDArray[np.float64]) -> tuple[float, float]:
-        """The AUROC, NaN where one class is missing, and how many records it is of.
-
-        copies: (N,), how often each pair counts. The chance that a present finding has a higher
-        score than an absent one; of equal scores one half.
-        """
-        if len(self.rows) == 0:
-            return np.nan, 0.0
-        weight = copies[self.rows]
-        present = np.add.reduceat(weight * self.is_present, self.starts)
-        absent = np.add.reduceat(weight, self.starts) - present
-        below = np.cumsum(absent) - absent
-        pairs = present.sum() * absent.sum()
-        won = float((present * (below + absent / 2)).sum())
-        return (won / pairs if pairs > 0 else np.nan), float(weight.sum())
-
-
 class FindingScores:
     """Scores (N, L) of a row of the table; a metric of any rows of pairs by subset."""
 
@@ -110,7 +74,7 @@ class FindingScores:
         self,
         scores: npt.NDArray[np.floating],
         records: Records,
-        fidelity: Literal["corrected", "published"],
+        fidelity: Fidelity,
     ) -> None:
         if scores.shape != records.is_known.shape:
             expected = records.is_known.shape
@@ -131,26 +95,22 @@ class FindingScores:
 
         rows: pairs, some of them several times; None: all pairs once.
         """
-        copies = self._copies(rows)
-        found = np.array([ranking.auroc(copies) for ranking in self._rankings[subset]])
+        found = self._ranked(subset, rows)
         kept = found[~np.isnan(found[:, 0])]
         return float(np.average(kept[:, 0], weights=kept[:, 1])) if len(kept) else float("nan")
 
     def by_label(self, subset: Subset) -> Mapping[str, tuple[float, int]]:
         """AUROC and records of each label."""
-        found = [ranking.auroc(self._copies(None)) for ranking in self._rankings[subset]]
+        found = self._ranked(subset, None).tolist()
         return {
             name: (value, int(count))
             for name, (value, count) in zip(self.names, found, strict=True)
         }
 
-    def _copies(self, rows: Rows | None) -> npt.NDArray[np.float64]:
-        if rows is None:
-            return np.ones(self.samples)
-        return np.bincount(rows, minlength=self.samples).astype(np.float64)
-
-
-def one_auroc(scores: npt.NDArray[np.floating], is_present: Flags) -> float:
-    """That of (N,) scores of one label; NaN where one class is missing."""
-    ranking = Ranking.of(scores, is_present, np.ones(len(scores), np.bool_))
-    return ranking.auroc(np.ones(len(scores)))[0]
+    def _ranked(self, subset: Subset, rows: Rows | None) -> npt.NDArray[np.float64]:
+        """(L, 2): AUROC and records."""
+        copies = np.ones(self.samples)
+        if rows is not None:
+            copies = np.bincount(rows, minlength=self.samples).astype(np.float64)
+        found = [ranking.score(copies[:, None]) for ranking in self._rankings[subset]]
+        return np.array([[ranked.auroc[0], ranked.samples[0]] for ranked in found])

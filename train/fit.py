@@ -36,7 +36,7 @@ from train.draw import seed_of
 from train.ema import start_average, update_average
 from train.fold import out_of_fold
 from train.look import VALID_FILE, is_predictor, look
-from train.outcome_metric import SCORES
+from train.outcome_metric import RANKED
 from train.plan import Part, Plan, read_parts, valid_samples
 from train.run import Run
 from train.run_log import CONFIG_FILE, keep_losses, read_losses, write_config, write_loss
@@ -85,7 +85,7 @@ def open_run(dataset: Path, out: Path, settings: FitSettings, seed: int) -> Run:
     """Read the dataset and build model, average and optimiser, from the seed alone."""
     data = open_dataset(dataset)
     task = make_task(settings, data)
-    known = (*task.losses, *(SCORES if is_predictor(task) else ()))
+    known = (*task.losses, *(RANKED if is_predictor(task) else ()))
     if settings.select_by not in known:
         raise ContractError(
             f"select_by: {settings.task} has no {settings.select_by!r}; there are "

@@ -84,6 +84,11 @@ class GanTask:
     def view(self) -> View:
         return VIEWS["ddl_cxr.pair"]
 
+    @property
+    def stay_view(self) -> View:
+        """The window up to the prediction."""
+        return VIEWS["ddl_cxr.generation"]
+
     def select(self, split: Split) -> Split:
         return split
 

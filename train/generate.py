@@ -131,8 +131,9 @@ def shares_of(request: Request, data: Dataset) -> list[Share]:
         return [Share(request.run, samples)]
     folds = {run: read_state(choose_checkpoint(run)).settings["fold"] for run in request.fold_runs}
     found = {run: Fold.model_validate(fold) for run, fold in folds.items() if fold is not None}
-    numbers = sorted(fold.number for fold in found.values())
-    if len({fold.folds for fold in found.values()}) != 1 or numbers != list(range(len(folds))):
+    numbers = sorted((fold.folds, fold.number) for fold in found.values())
+    count = len(request.fold_runs)
+    if numbers != [(count, number) for number in range(count)]:
         raise ContractError(
             f"folds {[folds[run] for run in request.fold_runs]}: not each fold once; train a run a "
             "fold: cxrfuture train ddl_cxr --set 'fold={number: 0, folds: 2}'"

@@ -6,7 +6,6 @@ Shapes: N pairs, B of a batch; C, h, w of a latent, K = C h w; H, W of a film.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from cxrfuture_data.view import View
 from train.classifier import Classifier, predict
 from train.finding_auroc import LabelSet, Records
 from train.score import Answer
+from train.settings import Fidelity
 from train.xrv import Features
 
 HALF = 0.5  # a label of which nothing is known: neither present nor absent
@@ -108,7 +108,7 @@ def repeat_one(answer: Answer, times: int) -> Answer:
     )
 
 
-def previous_labels(records: Records, fidelity: Literal["corrected", "published"]) -> Answer:
+def previous_labels(records: Records, fidelity: Fidelity) -> Answer:
     """The previous film's label is the score; where it is not known one half, as published 0."""
     unknown = 0.0 if fidelity == "published" else HALF
     return Answer(labels=np.where(records.was_known, records.was_present, unknown))

@@ -11,7 +11,7 @@ from torch import Tensor
 from cxrfuture_data import ContractError
 from train.checkpoint import save_best
 from train.ema import averaged_weights
-from train.outcome_metric import SCORES, macro
+from train.outcome_metric import RANKED, macro
 from train.plan import Part
 from train.run import Run
 from train.run_log import write_loss
@@ -82,7 +82,7 @@ def take(run: Run, seen: Mapping[str, float], steps: int) -> None:
         raise ContractError(
             f"{name}: no label of {run.valid.name} has both classes; select_by: loss, or build more"
         )
-    is_better = operator.gt if name in SCORES else operator.lt
+    is_better = operator.gt if name in RANKED else operator.lt
     is_best = trained.best is None or is_better(chosen, trained.best)
     if is_best:
         trained.best, trained.best_steps = chosen, steps

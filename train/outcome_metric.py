@@ -3,50 +3,43 @@
 Shapes: N stays, K labels.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-SCORES = ("auprc", "auroc")  # what ``macro`` gives; more is better
+from train.ranking import Ranked, Ranking
 
-Floats = npt.NDArray[np.floating]
+Floats = npt.NDArray[np.floating[Any]]
 Flags = npt.NDArray[np.bool_]
+RANKED = ("auprc", "auroc")  # what ``macro`` gives; more is better
 
 
 def auroc(scores: Floats, is_present: Flags) -> float:
     """Of (N,) each: the chance that one with the outcome scores higher than one without, of equal
     scores one half; NaN where one class is missing."""
-    present, absent = _counts(scores, is_present)
-    pairs = present.sum() * absent.sum()
-    if pairs == 0:
-        return float("nan")
-    below = np.cumsum(absent) - absent
-    return float((present * (below + absent / 2)).sum() / pairs)
+    return float(_ranked(scores, is_present).auroc[0])
 
 
 def auprc(scores: Floats, is_present: Flags) -> float:
     """Of (N,) each: average precision, the mean over those with the outcome of the precision at
     their score (sklearn's average_precision_score); NaN without any."""
-    present, absent = _counts(scores, is_present)
-    found, wrong = np.cumsum(present[::-1]), np.cumsum(absent[::-1])
-    if len(found) == 0 or found[-1] == 0:
-        return float("nan")
-    return float((present[::-1] * found / (found + wrong)).sum() / found[-1])
+    return float(_ranked(scores, is_present).auprc[0])
 
 
 def macro(scores: Floats, is_present: Flags, is_known: Flags) -> dict[str, float]:
     """Of (N, K) each: the plain mean over the labels that have both classes; NaN of none."""
-    found: dict[str, list[float]] = {name: [] for name in SCORES}
+    found: dict[str, list[float]] = {name: [] for name in RANKED}
     for label in range(scores.shape[1]):
         known = is_known[:, label]
         one, present = scores[known, label], is_present[known, label]
         if present.any() and not present.all():
-            found["auprc"].append(auprc(one, present))
-            found["auroc"].append(auroc(one, present))
+            ranked = _ranked(one, present)
+            for name in RANKED:
+                found[name].append(float(getattr(ranked, name)[0]))
     return {name: float(np.mean(values)) if values else np.nan for name, values in found.items()}
 
 
-def _counts(scores: Floats, is_present: Flags) -> tuple[Floats, Floats]:
-    """How many with and without the outcome have each distinct score, lowest first."""
-    _, at = np.unique(scores, return_inverse=True)
-    present = np.bincount(at, weights=is_present).astype(np.float64)
-    return present, np.bincount(at).astype(np.float64) - present
+def _ranked(scores: Floats, is_present: Flags) -> Ranked:
+    ranking = Ranking.of(scores, is_present, np.ones(len(scores), np.bool_))
+    return ranking.score(np.ones((len(scores), 1)))

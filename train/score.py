@@ -7,14 +7,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from train.bootstrap import Interval, Metric, Rows, interval, over_seeds
-from train.finding_auroc import SUBSETS, FindingScores, Records, one_auroc
+from train.finding_auroc import SUBSETS, FindingScores, Records
 from train.frechet import frechet_distance
+from train.outcome_metric import auroc
+from train.settings import Fidelity
 from train.transport import transport_cost
 
 Floats = npt.NDArray[np.floating]
@@ -41,7 +43,7 @@ class Truth:
     """What is known of the N pairs; ``target`` holds features and latents of real targets."""
 
     records: Records
-    fidelity: Literal["corrected", "published"]
+    fidelity: Fidelity
     age: Floats
     is_male: npt.NDArray[np.bool_]
     patients: npt.NDArray[np.int64]
@@ -60,12 +62,12 @@ def score(answers: Sequence[Answer], truth: Truth, sampling: Sampling) -> dict[s
     """Every column that the answers, one a seed, give: see ``_cell``."""
     cells: dict[str, Any] = {}
     for name, values in _distances(answers, truth).items():
-        cells[name] = _cell(values, None)
+        cells[name] = make_cell(values, None)
     metrics = [metrics_of(answer, truth) for answer in answers]
     everyone = np.arange(len(truth.patients))
     for name in metrics[0]:
         values = [found[name](everyone) for found in metrics]
-        cells[name] = _cell(values, _interval_of(_mean(metrics, name), truth, sampling))
+        cells[name] = make_cell(values, _interval_of(_mean(metrics, name), truth, sampling))
     return cells
 
 
@@ -81,7 +83,7 @@ def compare(
         first, second = _mean(metrics, name), _mean(less, name)
         difference = partial(_difference, first, second)
         found = _interval_of(difference, truth, sampling)
-        cells[name] = _cell([difference(everyone)], found)
+        cells[name] = make_cell([difference(everyone)], found)
     return cells
 
 
@@ -120,7 +122,7 @@ def _correlation(predicted: Floats, age: Floats, rows: Rows) -> float:
 
 
 def _sex_auroc(predicted: Floats, is_male: npt.NDArray[np.bool_], rows: Rows) -> float:
-    return one_auroc(predicted[rows], is_male[rows])
+    return auroc(predicted[rows], is_male[rows])
 
 
 def _mean(metrics: Sequence[Mapping[str, Metric]], name: str) -> Metric:
@@ -142,7 +144,7 @@ def _interval_of(metric: Metric, truth: Truth, sampling: Sampling) -> Interval |
     return interval(metric, truth.patients, seed=sampling.seed, draws=sampling.draws)
 
 
-def _cell(values: Sequence[float], found: Interval | None) -> dict[str, Any]:
+def make_cell(values: Sequence[float], found: Interval | None) -> dict[str, Any]:
     """Mean and deviation over seeds; an interval over patients of the mean; null for no number."""
     mean, deviation = over_seeds(values)
     cell: dict[str, Any] = {"value": _number(mean), "sd": _number(deviation), "seeds": len(values)}

@@ -14,6 +14,7 @@ Positive = Annotated[int, Field(gt=0)]
 Above0 = Annotated[float, Field(gt=0)]
 Weight = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+Fidelity = Literal["corrected", "published"]
 
 
 class Length(Settings):

@@ -1,110 +1,118 @@
-"""The papers' tables of generation, filled from evaluations: the paper's number beside ours.
+"""The papers' tables: the paper's number beside ours.
 
     cxrfuture table ddl_cxr.4 [--runs build/train] [--json | --csv]
 
-A table is a YAML of train/tables: a row says which row of an evaluation fills it, or which settings
-a run must have to do so. Ours come from every evaluation.json below ``--runs``: from the newest,
-and from others that scored as many pairs of as many patients with the same judge.
+A table is a YAML of train/tables. Those of generation are filled here, from every evaluation.json
+below ``--runs``: from the newest, and from others that scored as many pairs of as many patients
+with the same judge. Those of outcomes: train/outcome_table.py; of a dataset: train/cohort_table.py.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pydantic import model_validator
-
 from cxrfuture_data.schema import ContractError
-from cxrfuture_data.settings import Settings, read_settings
+from cxrfuture_data.settings import read_settings, read_yaml
+from train.cohort_table import fill_cohort
+from train.outcome_table import fill_outcomes
+from train.table_result import (
+    EVALUATION_FILE,
+    Cells,
+    Filled,
+    has_settings,
+    interval_note,
+    read_results,
+)
+from train.table_settings import (
+    TABLE_OF_SOURCE,
+    AnyTable,
+    CohortTable,
+    EvaluationRow,
+    EvaluationTable,
+    OutcomeTable,
+)
 
-EVALUATION_FILE = "evaluation.json"
+DEFAULT_RUNS = Path("build/train")
 ALIASES = {"ehrxdiff.II": "ehrxdiff.2", "ehrxdiff.III": "ehrxdiff.3", "ehrxdiff.IV": "ehrxdiff.4"}
-Cells = Mapping[str, Mapping[str, Any]]  # by column: train/score.py
+EVALUATE = (
+    "cxrfuture evaluate RUNS --dataset build/{recipe}/shard --codec build/{recipe}/fit_vae "
+    "--judge build/train/classifier --out build/train/evaluation-{recipe}"
+)
 
 
-class Column(Settings):
-    name: str  # as an evaluation calls it
-    title: str
-    digits: int
-
-
-class PaperRow(Settings):
-    """``row``: of an evaluation, such as previous_film; or ``where``: settings, by dotted name,
-    that a run has; or neither, where nothing of ours can fill it."""
-
-    title: str
-    row: str | None
-    where: dict[str, Any] | None
-    command: str | None  # what makes the run
-    paper: dict[str, list[float]]  # of a column: mean, or mean and deviation
-
-    @model_validator(mode="after")
-    def _one_source(self) -> "PaperRow":
-        if self.row is not None and self.where is not None:
-            raise ValueError("give row or where, and null for the other")
-        return self
-
-
-class PaperTable(Settings):
-    title: str
-    recipes: list[str]  # whose test pairs it is of
-    note: str
-    missing: str  # what stands where nothing of ours is
-    columns: list[Column]
-    rows: list[PaperRow]
-
-
-@dataclass(frozen=True)
-class Filled:
-    """``cells``: by title of the row, or None of a row that no evaluation fills; ``data`` and
-    ``scored`` are those of the evaluations, or None; ``others`` were not comparable."""
-
-    table: PaperTable
-    data: Mapping[str, Any] | None
-    scored: Mapping[str, Any] | None
-    cells: Mapping[str, Cells | None]
-    others: int
-
-
-def read_table(name: str) -> PaperTable:
+def read_table(name: str) -> AnyTable:
     """A shipped table."""
     path = _folder() / f"{ALIASES.get(name, name)}.yaml"
     if not path.exists():
         raise ContractError(f"no table {name!r}; there are {', '.join(table_names())}")
-    return read_settings(PaperTable, path)
+    table = read_settings(TABLE_OF_SOURCE[read_yaml(path)["source"]], path)
+    assert isinstance(table, AnyTable)
+    return table
 
 
 def table_names() -> list[str]:
-    """The shipped tables."""
-    return sorted(path.stem for path in _folder().glob("*.yaml"))
+    """The shipped tables, by paper and number."""
+    names = (path.stem.rpartition(".") for path in _folder().glob("*.yaml"))
+    return [".".join((paper, number)) for paper, _, number in sorted(names, key=_number)]
 
 
-def fill(table: PaperTable, runs: Path) -> Filled:
+def fill(table: AnyTable, runs: Path | None = None, dataset: Path | None = None) -> Filled:
+    """The table with our numbers, from below ``runs`` or of a dataset."""
+    if isinstance(table, OutcomeTable):
+        return fill_outcomes(table, runs)
+    if isinstance(table, CohortTable):
+        return fill_cohort(table, dataset)
+    return fill_evaluations(table, runs or DEFAULT_RUNS)
+
+
+def fill_evaluations(table: EvaluationTable, runs: Path) -> Filled:
     """The table's rows from the evaluations of test pairs of its recipes."""
     found = [
         value
-        for value in read_evaluations(runs)
+        for value in read_results(runs, EVALUATION_FILE)
         if value["data"]["recipe"] in table.recipes and value["data"]["split"] == "test"
     ]
     same = [value for value in found if _terms(value) == _terms(found[0])]
     cells = {row.title: _cells_of(row, same) for row in table.rows}
-    if not found:
-        return Filled(table, None, None, cells, 0)
-    return Filled(table, same[0]["data"], same[0]["scored"], cells, len(found) - len(same))
+    evaluate = EVALUATE.format(recipe=table.recipes[0])
+    filled = Filled(
+        table=table,
+        data=same[0]["data"] if same else None,
+        scored=same[0]["scored"] if same else None,
+        cells=cells,
+        about=_about(same[0]) if same else "ours: no evaluation yet",
+        notes=[],
+        commands={row.title: row.command or evaluate for row in table.rows},
+        others=len(found) - len(same),
+    )
+    filled.notes.extend(_notes(table, filled, evaluate))
+    return filled
 
 
-def read_evaluations(runs: Path) -> list[dict[str, Any]]:
-    """Every evaluation below a folder, newest first."""
-    paths = sorted(runs.rglob(EVALUATION_FILE), key=lambda path: -path.stat().st_mtime_ns)
-    values = []
-    for path in paths:
-        try:
-            values.append(json.loads(path.read_text()))
-        except (OSError, ValueError):
-            raise ContractError(f"{path}: not an evaluation; delete it") from None
-    return values
+def _about(value: Mapping[str, Any]) -> str:
+    data, scored = value["data"], value["scored"]
+    return (
+        f"ours: {data['origin']}, recipe {data['recipe']}, {data['pairs']:,} test pairs of "
+        f"{data['patients']:,} patients; labels: {scored['labels']}, {scored['fidelity']}; "
+        f"FID's features: {scored['features']}"
+    )
+
+
+def _notes(table: EvaluationTable, filled: Filled, evaluate: str) -> list[str]:
+    """With the commands that would fill what is empty."""
+    lines = [table.note] if table.note else []
+    if filled.scored is not None:
+        lines.append(interval_note(filled.scored))
+    if filled.others:
+        lines.append(f"left out: {filled.others} evaluations of other pairs, judges or rules")
+    empty = [row for row in table.rows if filled.cells[row.title] is None]
+    commands = [(row.title, row.command) for row in empty if row.command is not None]
+    if commands or filled.data is None:
+        lines.append("To fill what is empty:")
+        lines += [f"  {title}: {command}" for title, command in commands]
+        lines.append(f"  then: {evaluate}")
+    return lines
 
 
 def _terms(value: Mapping[str, Any]) -> list[Any]:
@@ -119,28 +127,18 @@ def _terms(value: Mapping[str, Any]) -> list[Any]:
     ]
 
 
-def _cells_of(row: PaperRow, evaluations: Sequence[Mapping[str, Any]]) -> Cells | None:
+def _cells_of(row: EvaluationRow, evaluations: Sequence[Mapping[str, Any]]) -> Cells | None:
     for value in evaluations:
         for name, found in value["rows"].items():
-            if row.row == name or (row.where is not None and _has(found, row.where)):
+            is_asked = row.where is not None and has_settings(found.get("settings"), row.where)
+            if row.row == name or is_asked:
                 cells: Cells = found["cells"]
                 return cells
     return None
 
 
-def _has(found: Mapping[str, Any], where: Mapping[str, Any]) -> bool:
-    """Whether an evaluation's row is of a run of these settings; the order of a list is free."""
-    for place, expected in where.items():
-        value: Any = found.get("settings")
-        for name in place.split("."):
-            if not isinstance(value, dict) or name not in value:
-                return False
-            value = value[name]
-        if isinstance(value, list) and isinstance(expected, list):
-            value, expected = sorted(value), sorted(expected)
-        if value != expected:
-            return False
-    return True
+def _number(name: tuple[str, str, str]) -> tuple[str, int]:
+    return name[0], int(name[2])
 
 
 def _folder() -> Path:

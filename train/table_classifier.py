@@ -22,10 +22,9 @@ from cxrfuture_data.split import Split
 from cxrfuture_data.view import View
 from train.clip import event_dimensions, load_encoders
 from train.mean import mean_of_known, mean_of_real
-from train.model.adaptor import Fidelity
 from train.model.event import EventEncoder, EventSettings, pad_events, pool_events
 from train.model.history import History
-from train.settings import FitSettings, HistorySettings, Positive
+from train.settings import Fidelity, FitSettings, HistorySettings, Positive
 from train.task import Moment
 
 

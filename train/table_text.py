@@ -8,14 +8,13 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
-from train.table import Column, Filled
+from train.table_result import Filled
+from train.table_settings import Column, EvaluationRow, Row
 
-EVALUATE = (
-    "cxrfuture evaluate RUNS --dataset build/{recipe}/shard --codec build/{recipe}/fit_vae "
-    "--judge build/train/classifier --out build/train/evaluation-{recipe}"
-)
+BESIDE = 5  # columns of which the paper's and ours stand side by side; of more, one upon the other
 
 
 def print_table(filled: Filled, *, as_json: bool, as_csv: bool) -> None:
@@ -25,55 +24,49 @@ def print_table(filled: Filled, *, as_json: bool, as_csv: bool) -> None:
     elif as_csv:
         print(to_csv(filled), end="")
     else:
-        console = Console(highlight=False)
-        console.print(as_rich(filled))
-        for line in footer(filled):
-            console.print(line, markup=False, soft_wrap=True)
+        _print(filled, Console(highlight=False))
+
+
+def to_text(filled: Filled) -> str:
+    """What ``print_table`` prints into a file."""
+    out = io.StringIO()
+    _print(filled, Console(highlight=False, file=out))
+    return out.getvalue()
+
+
+def _print(filled: Filled, console: Console) -> None:
+    table = as_rich(filled)
+    if not console.is_terminal:  # a file has no edge at which to fold
+        wide = console.options.update(max_width=1000)
+        console.width = max(console.width, Measurement.get(console, wide, table).maximum)
+    console.print(table)
+    for line in filled.notes:
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def as_rich(filled: Filled) -> Table:
     """Each column twice: the paper's, and ours with its interval and its deviation over seeds."""
     table = Table(title=title_of(filled), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("", overflow="fold")
-    for column in filled.table.columns:
-        table.add_column(f"{column.title}\npaper", justify="right")
-        table.add_column(f"{column.title}\nours", justify="right")
+    columns = filled.table.columns
+    is_beside = len(columns) <= BESIDE
+    for column in columns:
+        heads = ("\npaper", "\nours") if is_beside else ("\npaper\nours",)
+        for head in heads:
+            table.add_column(column.title + head, justify="right")
     for row in filled.table.rows:
         texts = []
-        for column in filled.table.columns:
-            texts += [_paper(row.paper.get(column.name), column), _ours(filled, row.title, column)]
-        table.add_row(row.title, *texts)
+        for column in columns:
+            both = [_paper(row.paper.get(column.name), _digits(row, column))]
+            both.append(_ours(filled, row, column))
+            texts += both if is_beside else ["\n".join(both)]
+        table.add_row(row.title, *texts, end_section=not is_beside)
     return table
 
 
 def title_of(filled: Filled) -> str:
     """What the table is, and whose data our numbers are of."""
-    data, scored = filled.data, filled.scored
-    if data is None or scored is None:
-        return f"{filled.table.title}\nours: no evaluation yet"
-    kept = f"{data['pairs']:,} test pairs of {data['patients']:,} patients"
-    return (
-        f"{filled.table.title}\nours: {data['origin']}, recipe {data['recipe']}, {kept}; "
-        f"labels: {scored['labels']}, {scored['fidelity']}; FID's features: {scored['features']}"
-    )
-
-
-def footer(filled: Filled) -> list[str]:
-    """Notes, and the commands that would fill what is empty."""
-    lines = [filled.table.note] if filled.table.note else []
-    if filled.scored is not None:
-        share = round(100 * filled.scored["level"])
-        lines.append(f"[low, high]: {share}% over patients; ±: deviation over seeds")
-    if filled.others:
-        lines.append(f"left out: {filled.others} evaluations of other pairs, judges or rules")
-    empty = [row for row in filled.table.rows if filled.cells[row.title] is None]
-    commands = [(row.title, row.command) for row in empty if row.command is not None]
-    if commands or filled.data is None:
-        lines.append("To fill what is empty:")
-        lines += [f"  {title}: {command}" for title, command in commands]
-        recipe = filled.table.recipes[0]
-        lines.append(f"  then: {EVALUATE.format(recipe=recipe)}")
-    return lines
+    return f"{filled.table.title}\n{filled.about}"
 
 
 def to_json(filled: Filled) -> dict[str, Any]:
@@ -86,7 +79,7 @@ def to_json(filled: Filled) -> dict[str, Any]:
         "rows": [
             {
                 "title": row.title,
-                "command": row.command,
+                "command": filled.commands[row.title],
                 "paper": row.paper,
                 "ours": filled.cells[row.title],
             }
@@ -104,30 +97,40 @@ def to_csv(filled: Filled) -> str:
     origin = None if filled.data is None else filled.data["origin"]
     for row in filled.table.rows:
         for column in filled.table.columns:
-            paper = [*row.paper.get(column.name, []), None, None][:2]
+            said = row.paper.get(column.name, [])
+            paper = [*([said] if isinstance(said, str) else said), None, None][:2]
             cell = (filled.cells[row.title] or {}).get(column.name, {})
             ours = [cell.get(name) for name in names]
             writer.writerow([row.title, column.name, *paper, *ours, origin])
     return out.getvalue()
 
 
-def _paper(values: Sequence[float] | None, column: Column) -> str:
-    if not values:
+def _digits(row: Row, column: Column) -> int:
+    if isinstance(row, EvaluationRow) or row.digits is None:
+        return column.digits
+    return row.digits
+
+
+def _paper(said: Sequence[float] | str | None, digits: int) -> str:
+    if not said:
         return "-"
-    return " ± ".join(f"{value:.{column.digits}f}" for value in values)
+    if isinstance(said, str):
+        return said
+    return " ± ".join(f"{value:.{digits}f}" for value in said)
 
 
-def _ours(filled: Filled, title: str, column: Column) -> str:
-    cells = filled.cells[title]
+def _ours(filled: Filled, row: Row, column: Column) -> str:
+    cells = filled.cells[row.title]
     if cells is None:
         return filled.table.missing
-    return _cell(cells.get(column.name, {}), column.digits)
+    return _cell(cells.get(column.name, {}), _digits(row, column))
 
 
 def _cell(cell: Mapping[str, Any], digits: int) -> str:
-    if cell.get("value") is None:
-        return "-"
-    text = f"{cell['value']:.{digits}f}"
+    value = cell.get("value")
+    if value is None or isinstance(value, str):
+        return value or "-"
+    text = f"{value:.{digits}f}"
     if cell.get("sd") is not None:
         text += f" ± {cell['sd']:.{digits}f}"
     if cell.get("low") is not None:

@@ -1,6 +1,7 @@
 -- Grain: one row per pair_id. event_hours: hours of the window that hold a measurement, if counted.
 -- The window is [window_start_at, window_end_at]; the recipe says whether its end belongs to it. A
--- sample without events has one film twice and a window of no length that holds nothing.
+-- sample without events has one film twice and a window of no length that holds nothing. race,
+-- insurance: as the admission spells them, null where not recorded or where there is no admission.
 SELECT
     sample.pair_id
     , assigned.split
@@ -23,8 +24,12 @@ SELECT
     , sample.sex
     , sample.died_in_hospital
     , sample.is_null_event
+    , NULLIF(TRIM(admissions.race), '') AS race
+    , NULLIF(TRIM(admissions.insurance), '') AS insurance
 FROM pair_sample AS sample
 INNER JOIN assigned
     ON sample.subject_id = assigned.subject_id
+LEFT JOIN admissions
+    ON sample.hadm_id = admissions.hadm_id
 WHERE sample.drop_reason IS NULL
 ORDER BY pair_id

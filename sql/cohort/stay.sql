@@ -2,6 +2,7 @@
 -- The window is [window_start_at, window_end_at], from admission to the prediction, or to a
 -- discharge before it; the recipe says whether its end belongs to it. has_phenotypes: whether they
 -- are this sample's to predict. Outcomes that the recipe does not have are null. previous_* and hours_since_previous are null for a stay without a film.
+-- race, insurance: as the admission spells them, null where not recorded.
 SELECT
     sample.key
     , assigned.split
@@ -27,8 +28,12 @@ SELECT
     , sample.icu_transfer
     , sample.readmitted
     , sample.label
+    , NULLIF(TRIM(admissions.race), '') AS race
+    , NULLIF(TRIM(admissions.insurance), '') AS insurance
 FROM stay_sample AS sample
 INNER JOIN assigned
     ON sample.subject_id = assigned.subject_id
+LEFT JOIN admissions
+    ON sample.hadm_id = admissions.hadm_id
 WHERE sample.drop_reason IS NULL
 ORDER BY key

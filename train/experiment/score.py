@@ -3,14 +3,14 @@
 Shapes: N pairs, L findings. A record is a (pair, finding).
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from train.finding_auroc import Ranking
+from train.ranking import Ranking
 
 SUBSETS = ("diff", "same", "all")
 DRAWS, LEVEL = 1000, 0.95
@@ -69,27 +69,22 @@ def interval(draws: Array) -> tuple[float, float]:
 
 def score(answers: npt.NDArray[np.floating], records: Records, subset: str) -> Score:
     """``answers`` (N, L) of a row: the higher, the more present."""
-    metric = mean_auroc(answers, records, subset)
-    once = np.ones(len(records.patients))
-    return Score(metric(once), np.array([metric(times) for times in records.draws]))
-
-
-def mean_auroc(
-    answers: npt.NDArray[np.floating], records: Records, subset: str
-) -> Callable[[Array], float]:
-    """Of how often each pair is taken (N,): the mean over findings that have both classes, weighted
-    by their records."""
     rankings = rankings_of(answers, records, subset)
+    once = np.ones((len(records.patients), 1))
+    return Score(float(mean_auroc(rankings, once)[0]), mean_auroc(rankings, records.draws.T))
 
-    def metric(times: Array) -> float:
-        total = weight = 0.0
-        for ranking in rankings:
-            value, records_taken = ranking.auroc(times)
-            if not np.isnan(value):
-                total, weight = total + value * records_taken, weight + records_taken
-        return total / weight if weight else float("nan")
 
-    return metric
+def mean_auroc(rankings: Sequence[Ranking], copies: Array) -> Array:
+    """(D,) of how often each draw takes each pair (N, D): the mean over findings that have both
+    classes, weighted by their records; NaN of none."""
+    total, weight = np.zeros(copies.shape[1]), np.zeros(copies.shape[1])
+    for ranking in rankings:
+        found = ranking.score(copies)
+        taken = np.where(np.isnan(found.auroc), 0, found.samples)
+        total += np.nan_to_num(found.auroc) * taken
+        weight += taken
+    with np.errstate(invalid="ignore"):
+        return total / weight
 
 
 def rankings_of(answers: npt.NDArray[np.floating], records: Records, subset: str) -> list[Ranking]:
@@ -102,10 +97,10 @@ def by_finding(
     answers: npt.NDArray[np.floating], records: Records, subset: str
 ) -> list[tuple[float | None, int, int]]:
     """AUROC (None: of one class), records, and how many are present, finding by finding."""
-    once = np.ones(len(records.patients))
+    once = np.ones((len(records.patients), 1))
     found: list[tuple[float | None, int, int]] = []
     for ranking in rankings_of(answers, records, subset):
-        value, count = ranking.auroc(once)
-        present = int(ranking.is_present.sum())
-        found.append((None if np.isnan(value) else value, int(count), present))
+        ranked = ranking.score(once)
+        value, count = float(ranked.auroc[0]), int(ranked.samples[0])
+        found.append((None if np.isnan(value) else value, count, len(ranking.present)))
     return found

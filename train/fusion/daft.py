@@ -22,11 +22,12 @@ from cxrfuture_data.settings import Settings
 from train.fusion.film import FilmEncoder, FilmSettings
 from train.fusion.record import LstmRecord, LstmSettings, mean_of_hours
 from train.fusion.seen import Answer, Seen, Shape, Target
+from train.settings import Fidelity
 
 
 class DaftSettings(Settings):
     name: Literal["daft"]
-    fidelity: Literal["corrected", "published"]
+    fidelity: Fidelity
     film: FilmSettings
     record: LstmSettings
 

@@ -11,7 +11,7 @@ from pydantic import model_validator
 from torch import Tensor, nn
 
 from cxrfuture_data.settings import Settings
-from train.fusion.drfuse_encoders import FilmBranches, FilmSettings, RecordEncoder, RecordSettings
+from train.fusion.drfuse_encoders import FilmBranches, RecordEncoder, RecordSettings
 from train.fusion.drfuse_losses import (
     FILM,
     RECORD,
@@ -21,9 +21,9 @@ from train.fusion.drfuse_losses import (
     pool_logits,
     rank_loss,
 )
+from train.fusion.film import FilmSettings
 from train.fusion.seen import Answer, Seen, Shape, Target, outcome_loss
-from train.model.adaptor import Fidelity
-from train.settings import Positive, Weight
+from train.settings import Fidelity, Positive, Weight
 
 
 class LossWeights(Settings):

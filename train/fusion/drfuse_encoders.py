@@ -4,21 +4,18 @@ Shapes: B stays; T hours, F columns; s pixels; W the width; c, x, y of a feature
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, pad
+from torch.nn.functional import pad
 from transformers import ResNetConfig, ResNetModel
 
 from cxrfuture_data.schema import ContractError
 from cxrfuture_data.settings import Settings
+from train.fusion.film import IMAGENET_MEAN, IMAGENET_STD, FilmSettings, load_public
+from train.model.resnet import norm_by_group, resize_films
 from train.settings import Positive, Share
-from train.tensor_file import read_tensor_file
-
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # specs 4.2
-PREFIX = "resnet."  # of a ResNetForImageClassification's file
 
 
 class Features(NamedTuple):
@@ -35,28 +32,6 @@ class RecordSettings(Settings):
     feedforward: Positive
     dropout: Share
     max_hours: Positive  # as many positions are learnt
-
-
-class FilmSettings(Settings):
-    """transformers' ResNet; ResNet-50 is 64, [256, 512, 1024, 2048], [3, 4, 6, 3], bottleneck.
-
-    ``norm: group`` makes what is said of a film independent of the other films of its batch.
-    """
-
-    stem: Positive
-    channels: Annotated[list[Positive], Field(min_length=1)]
-    depths: Annotated[list[Positive], Field(min_length=1)]
-    layer: Literal["basic", "bottleneck"]
-    norm: Literal["batch", "group"]
-    norm_groups: Positive  # of norm: group
-    film_size: Positive  # pixels; films of another size are resized
-    weights: str | None  # a tensor file of transformers' ResNet of these sizes to begin with
-
-    @model_validator(mode="after")
-    def _fits(self) -> "FilmSettings":
-        if len(self.channels) != len(self.depths):
-            raise ValueError("give as many depths as channels")
-        return self
 
 
 class RecordEncoder(nn.Module):
@@ -132,53 +107,21 @@ class FilmBranches(nn.Module):
 
     def _pixels(self, film: Tensor) -> Tensor:
         """(B, 3, s, s), the grey film three times, as ImageNet's films are scaled."""
-        pixels, size = film.float() / 255, self.film_size
-        if pixels.shape[2:] != (size, size):
-            # Smaller by the mean of what a pixel covers: fine structure would turn to noise.
-            mode = "area" if size < min(pixels.shape[2:]) else "bilinear"
-            pixels = interpolate(pixels, (size, size), mode=mode)
+        pixels = resize_films(film.float() / 255, self.film_size)  # (B, 1, s, s)
         return (pixels - self.mean) / self.std
 
 
 def _build_network(settings: FilmSettings) -> ResNetModel:
     config = ResNetConfig(
-        num_channels=3,
+        num_channels=len(IMAGENET_MEAN),
         embedding_size=settings.stem,
         hidden_sizes=settings.channels,
         depths=settings.depths,
         layer_type=settings.layer,
     )
     network = ResNetModel(config)
-    if settings.weights is not None:
-        _load_public(network, Path(settings.weights))
     if settings.norm == "group":
-        _norm_by_group(network, settings.norm_groups)
+        norm_by_group(network, settings.norm_groups)
+    if settings.weights is not None:
+        load_public(network, Path(settings.weights))
     return network
-
-
-def _norm_by_group(module: nn.Module, groups: int) -> None:
-    """Scale and shift of each batch norm are kept."""
-    for name, child in module.named_children():
-        if isinstance(child, nn.BatchNorm2d):
-            norm = nn.GroupNorm(groups, child.num_features)
-            norm.weight, norm.bias = child.weight, child.bias
-            setattr(module, name, norm)
-        else:
-            _norm_by_group(child, groups)
-
-
-@torch.no_grad()
-def _load_public(network: ResNetModel, path: Path) -> None:
-    """Put public weights in; a classifier's head is left out."""
-    found = {name.removeprefix(PREFIX): value for name, value in read_tensor_file(path).items()}
-    for name, own in network.state_dict().items():
-        value = found.get(name)
-        if value is None or value.shape != own.shape:
-            if name.endswith("num_batches_tracked"):
-                continue
-            shape = "nothing" if value is None else tuple(value.shape)
-            raise ContractError(
-                f"{path}: {name} is {shape}, expected {tuple(own.shape)}; give a file of "
-                "transformers' ResNet of this size, or film.weights: null"
-            )
-        own.copy_(value)

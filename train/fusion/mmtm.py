@@ -24,12 +24,12 @@ from cxrfuture_data.settings import Settings
 from train.fusion.film import FilmEncoder, FilmSettings
 from train.fusion.record import LstmRecord, LstmSettings, mean_of_hours
 from train.fusion.seen import Answer, Seen, Shape, Target, outcome_loss
-from train.settings import Positive
+from train.settings import Fidelity, Positive
 
 
 class MmtmSettings(Settings):
     name: Literal["mmtm"]
-    fidelity: Literal["corrected", "published"]
+    fidelity: Fidelity
     film: FilmSettings
     record: LstmSettings
     ratio: Positive  # the squeezed width is 2 (C + D) / ratio

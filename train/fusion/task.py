@@ -96,8 +96,8 @@ class FusionTask:
 
     def select(self, split: Split) -> Split:
         """Samples whose outcome is known, with a film if pairs are asked for."""
-        is_known = self.outcome.of_columns(split.columns)[1].any(axis=1)
-        chosen = split.where(is_known)
+        outcome = self.outcome
+        chosen = split.where(lambda columns: outcome.of_columns(columns)[1].max(axis=1))
         if self.settings.pairing == "paired" and self.outcome.kind == "stay":
             chosen = chosen.where(lambda columns: columns["previous.has"])
         return share_of(chosen, self.settings.share) if split.name == "train" else chosen
@@ -115,10 +115,10 @@ class FusionTask:
                 "`cxrfuture generate RUN --kind stay --split all` wrote, RUN/generated, or set "
                 "model.without=[latent]"
             )
-        latent = tuple(self.data.manifest.latent.shape)
+        channels, rows, width = self.data.manifest.latent.shape
         columns = 0 if self.outcome.kind == "image" else hour_columns(self.data, "stay")
         model = model_class(settings.model)(
-            settings.model, Shape(columns, latent, len(self.labels))
+            settings.model, Shape(columns, (channels, rows, width), len(self.labels))
         )
         for name, run in (("film", settings.start_film), ("record", settings.start_record)):
             if run is not None:
@@ -137,10 +137,8 @@ class FusionTask:
     def losses_of(self, model: nn.Module, batch: AnyBatch[Tensor], at: Moment) -> dict[str, Tensor]:
         """The outcome's cross-entropy, and what the model adds to it."""
         seen = self._seen(batch, self._chosen(batch, at), at.device)
-        wanted = self.outcome.wanted(batch)
-        target = Target(
-            *(flags.to(at.device) for flags in wanted), self.positive_weight.to(at.device)
-        )
+        is_present, is_known = (flags.to(at.device) for flags in self.outcome.wanted(batch))
+        target = Target(is_present, is_known, self.positive_weight.to(at.device))
         answer: Answer = model(seen)
         outcome = outcome_loss(answer.logits, target, seen.is_real)
         inner: FusionModel = extract_model_from_parallel(model, keep_torch_compile=False)

@@ -17,11 +17,10 @@ from torch.nn.functional import pad
 from cxrfuture_data.settings import Settings
 from train.model.event import EventEncoder, EventSettings, pad_events
 from train.model.vision import FilmEncoder, FilmSettings
-from train.settings import Positive
+from train.settings import Fidelity, Positive
 
 Source = Literal["events", "film", "latent"]
 SOURCES: tuple[Source, ...] = ("events", "film", "latent")  # in the order of their slots
-Fidelity = Literal["corrected", "published"]
 
 
 def _each_once(sources: list[Source]) -> list[Source]:

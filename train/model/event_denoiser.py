@@ -14,11 +14,10 @@ from train.model.adaptor import (
     Condition,
     ConditionSettings,
     Context,
-    Fidelity,
     InputSizes,
 )
 from train.model.denoiser import start_at_zero
-from train.settings import UnetSettings
+from train.settings import Fidelity, UnetSettings
 
 
 class EventUnetSettings(UnetSettings):

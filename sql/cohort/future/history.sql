@@ -1,18 +1,15 @@
 -- Grain: one row per (kind, key) of a kept pair or stay: what was known of its patient as_of, when a
 -- pair's window begins or a stay's ends.
--- race: of the admission, null where not recorded. bmi: kg/m2, of outpatient records, the latest; of
+-- bmi: kg/m2, of outpatient records, the latest; of
 -- two of one day the larger seq_num. A record has only a date, so it is known at its end. Comorbidities
 -- are of diagnoses of earlier admissions of the patient, which are coded by their discharge.
 SELECT
     sample.kind
     , sample.key
-    , NULLIF(TRIM(admissions.race), '') AS race
     , body.bmi
     , CAST(COALESCE(coded.admissions, 0) AS BIGINT) AS earlier_admissions
     , COALESCE(coded.comorbidities, CAST([] AS VARCHAR [])) AS comorbidities
 FROM sample_as_of AS sample
-LEFT JOIN admissions
-    ON sample.hadm_id = admissions.hadm_id
 LEFT JOIN (
     SELECT
         sample_as_of.kind

@@ -1,0 +1,60 @@
+"""The commands `cxrfuture study ...`: the stages of train/study/dvc.yaml."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cxrfuture_data.command import import_part
+
+study = typer.Typer(
+    help="The stages of a study of outcomes (docs/study.md); run them by DVC.",
+    no_args_is_help=True,
+)
+StudyFile = Annotated[Path, typer.Option("--study", help="What the study trains.")]
+DEFAULT = Path("study.yaml")
+
+
+def _stage(module: str, name: str, path: Path, *arguments: object) -> None:
+    settings = import_part("train.study.settings", "train").read_study(path)
+    getattr(import_part(f"train.study.{module}", "train"), name)(settings, *arguments)
+
+
+@study.command("fit_generator")
+def fit_generator(name: str, study: StudyFile = DEFAULT) -> None:
+    """Train a generator on all patients, and once without those of each fold."""
+    _stage("run", "fit_generator", study, name)
+
+
+@study.command("generate")
+def generate(name: str, study: StudyFile = DEFAULT) -> None:
+    """Draw the film at the prediction time of every stay."""
+    _stage("run", "generate_stays", study, name)
+
+
+@study.command("fit_first")
+def fit_first(study: StudyFile = DEFAULT) -> None:
+    """Train the encoders that MedFuse begins with."""
+    _stage("run", "fit_first", study)
+
+
+@study.command("fit_fusion")
+def fit_fusion(
+    model: str,
+    seed: Annotated[int, typer.Option(help="Of all that is random.")] = 0,
+    study: StudyFile = DEFAULT,
+) -> None:
+    """Train a model for each outcome, and ask it of the test stays."""
+    _stage("run", "fit_fusion", study, model, seed)
+
+
+@study.command("compare")
+def compare(study: StudyFile = DEFAULT) -> None:
+    """Evaluate all models over the same test stays."""
+    _stage("compare", "compare", study)
+
+
+@study.command("tables")
+def tables(study: StudyFile = DEFAULT) -> None:
+    """Fill DDL-CXR's tables of outcomes and cohort."""
+    _stage("compare", "write_tables", study)
