@@ -3,74 +3,20 @@
 import json
 import re
 import stat
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
-from tiny_build import build_dataset
-from tiny_judge import change_manifest
-from tiny_outcomes import LABELS, SECRETS, make_outcomes
-from tiny_train import vae_config
+from tiny_outcomes import LABELS, SECRETS, make_outcomes, make_short
+from tiny_page import Page
 
-from cxrfuture_data import open_dataset
-from cxrfuture_data.codec import weights_digest
 from cxrfuture_data.schema import ContractError
 from etl.guard_file import find_in_file
 from etl.guard_table import Content
-from train.model.vae import build_autoencoder
-from train.results_example import Source, read_examples
+from train.results_film import Source
 from train.results_page import render_page, write_page
 from train.results_shareable import SMALLEST, Count, choose_hidden, hide_small
 from train.results_table import group_table
 from train.results_text import MINUS, NOTHING
-from train.vae_run import publish_autoencoder
-
-VOID = {"meta", "br", "hr", "img", "link", "input"}
-
-
-class Page(HTMLParser):
-    """What a page holds: elements in order, tables as rows of texts, and what is not closed."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.wrong, self.elements, self.tables = [], [], [], {}
-        self.feed(text)
-        self.close()
-        self.wrong += self.open
-
-    def handle_starttag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == "table":
-            self._caption, self._rows = "", []
-        if tag == "tr":
-            self._rows.append([])
-        if tag in ("td", "th"):
-            self._rows[-1].append("")
-
-    def handle_startendtag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag):
-        if not self.open or self.open.pop() != tag:
-            self.wrong.append(tag)
-        if tag == "table":
-            assert self._caption not in self.tables or self.tables[self._caption] == self._rows
-            self.tables[self._caption] = self._rows
-
-    def handle_data(self, data):
-        if "caption" in self.open:
-            self._caption += data
-        elif "td" in self.open or "th" in self.open:
-            self._rows[-1][-1] += f" {data.strip()}" if "small" in self.open else data
-
-    def all(self, *tags):
-        return [found for tag, found in self.elements if tag in tags]
-
-    def row(self, caption, title):
-        return next(row for row in self.tables[caption] if row[0] == title)
 
 
 @pytest.fixture(scope="module")
@@ -278,15 +224,6 @@ def test_what_is_hidden_never_follows_from_the_total():
 # --- its file
 
 
-def make_short():
-    """Of death alone, which is quicker to draw."""
-    result = make_outcomes()
-    for of in (result["outcomes"], result["ranks"], *result["rows"].values()):
-        del of["phenotypes"]
-    result["compared"] = [one for one in result["compared"] if one["outcome"] == "mortality"]
-    return result
-
-
 def write(tmp_path, result, **more):
     (tmp_path / "outcomes.json").write_text(json.dumps(result))
     write_page(tmp_path / "outcomes.json", tmp_path / "results.html", **more)
@@ -328,54 +265,6 @@ def test_what_is_no_outcomes_json_is_refused(tmp_path):
     source = Source(tmp_path, tmp_path, tmp_path)
     with pytest.raises(ContractError, match="a shareable page shows no stay"):
         write_page(path, tmp_path / "a.html", is_shareable=True, source=source)
-
-
-# --- example stays
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory):
-    """Two test stays, each with a film ten hours after its last; latents drawn of both."""
-    root = tmp_path_factory.mktemp("examples")
-    dataset, codec = build_dataset(root, "ddl_cxr"), root / "codec"
-    publish_autoencoder(build_autoencoder(vae_config(), seed=1), codec, {})
-    change_manifest(dataset, lambda manifest: manifest["weights"].update(vae=weights_digest(codec)))
-    data = open_dataset(dataset)
-    keys = data.split("test", "stay").columns["key"].tolist()
-    (root / "generated").mkdir()
-    path = root / "generated" / "stay-test-0.safetensors"
-    save_file({"latents": np.zeros((len(keys), 4, 4, 4), np.float16)}, path)
-    record = {"keys": keys, "dataset": data.manifest.made_from}
-    path.with_suffix(".json").write_text(json.dumps(record))
-    return Source(dataset, codec, root / "generated")
-
-
-def test_examples_show_previous_generated_and_actual_film(source):
-    made_from = open_dataset(source.dataset).manifest.made_from
-    examples = read_examples(source, "test", made_from)
-    assert len(examples) == 2
-    # Patient 11 (a man of 51) or 12; the last film 38 hours before, the next ten hours after it.
-    assert sorted(found.title.partition(": ")[2] for found in examples) == [
-        "man of 51 years, left hospital alive",
-        "woman of 52 years, left hospital alive",
-    ]
-    for found in examples:
-        assert [film.caption for film in found.films] == [
-            "PA, 38 h before the prediction",
-            "for the prediction, 38 h after the previous film",
-            "AP, 10 h after the previous film, 28 h before the prediction",
-        ]
-        assert "Heart Rate" in found.vitals
-    page = Page(render_page(make_short(), examples=examples))
-    assert page.wrong == []
-    assert len(page.all("img")) == 6
-    ids = [found["id"] for _, found in page.elements if "id" in found]
-    assert len(ids) == len(set(ids))
-
-
-def test_examples_are_of_the_evaluated_dataset(source):
-    with pytest.raises(ContractError, match="not the dataset that was evaluated"):
-        read_examples(source, "test", "0" * 64)
 
 
 def test_every_model_is_in_every_legend(texts):

@@ -65,6 +65,15 @@ def make_outcomes() -> Json:
     )
 
 
+def make_short() -> Json:
+    """Of death alone, which is quicker to draw."""
+    result = make_outcomes()
+    for of in (result["outcomes"], result["ranks"], *result["rows"].values()):
+        del of["phenotypes"]
+    result["compared"] = [one for one in result["compared"] if one["outcome"] == "mortality"]
+    return result
+
+
 def cell(value: float | None, width: float = 0.05) -> Json:
     """With an interval as wide on both sides; of no value, of nothing."""
     ends = {"low": None, "high": None} if value is None else _ends(value, width)

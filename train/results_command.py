@@ -33,5 +33,5 @@ def results(
         raise ContractError("results: --dataset, --codec and --generated go together; give all")
     source = None
     if len(given) == 3:
-        source = import_part("train.results_example", "train").Source(*given)
+        source = import_part("train.results_film", "train").Source(*given)
     page.write_page(outcomes, out, is_shareable=shareable, source=source)

@@ -5,9 +5,7 @@ Shapes: C, h, w of a latent; H, W of a film; T hours, V variables of a window.
 
 import base64
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,6 +18,7 @@ from cxrfuture_data.sample import Array
 from cxrfuture_data.schema import VARIABLE_SETS
 from cxrfuture_data.split import Split
 from train.results_figure import GREY, colour_of, figure, to_svg
+from train.results_film import Example, ShownFilm, Source
 
 EXAMPLES = 4
 VITALS = (
@@ -29,31 +28,6 @@ VITALS = (
     "Oxygen saturation",
     "Temperature",
 )
-
-
-@dataclass(frozen=True)
-class Source:
-    """``generated``: a folder of latents that `cxrfuture generate --kind stay` wrote."""
-
-    dataset: Path
-    codec: Path
-    generated: Path
-
-
-@dataclass(frozen=True)
-class ShownFilm:
-    """``png`` as a data URL."""
-
-    title: str
-    caption: str
-    png: str
-
-
-@dataclass(frozen=True)
-class Example:
-    title: str
-    films: Sequence[ShownFilm]
-    vitals: str | None  # an SVG
 
 
 def read_examples(source: Source, split: str, made_from: str) -> list[Example]:

@@ -22,7 +22,7 @@ from train import results_plot as plot
 from train import results_plot_probability as probability
 from train import results_table as table
 from train.results_cell import GAP, RANKED, Table, groupings_of
-from train.results_example import Example, Source, read_examples
+from train.results_film import Example, Source
 from train.results_shareable import SMALLEST, hide_small
 from train.results_text import METRICS, name_outcome, spell_count
 
@@ -62,6 +62,9 @@ def write_page(
     result = read_outcomes(outcomes)
     examples: Sequence[Example] = ()
     if source is not None:
+        # It loads torch and diffusers, which a page of numbers needs not wait for.
+        from train.results_example import read_examples
+
         examples = read_examples(source, result["data"]["split"], result["data"]["made_from"])
     page = render_page(result, is_shareable=is_shareable, examples=examples)
     with publish(out) as part:
