@@ -9,15 +9,18 @@ from tiny_build import build_dataset
 from tiny_judge import change_manifest
 from tiny_outcomes import make_short
 from tiny_page import Page
+from tiny_predicted import write_run
 from tiny_train import vae_config
 
 from cxrfuture_data import open_dataset
 from cxrfuture_data.codec import weights_digest
 from cxrfuture_data.schema import ContractError
 from train.model.vae import build_autoencoder
+from train.outcome_evaluation import Request, evaluate_outcomes
 from train.results_example import read_examples
 from train.results_film import Source
-from train.results_page import render_page
+from train.results_page import render_page, write_page
+from train.results_text import NOTHING
 from train.vae_run import publish_autoencoder
 
 
@@ -64,3 +67,28 @@ def test_examples_show_previous_generated_and_actual_film(source):
 def test_examples_are_of_the_evaluated_dataset(source):
     with pytest.raises(ContractError, match="not the dataset that was evaluated"):
         read_examples(source, "test", "0" * 64)
+
+
+def test_a_page_of_an_evaluation(source, tmp_path):
+    """Of eight stays, one with the outcome: the numbers are on the page, and none when shared."""
+    columns = open_dataset(source.dataset).split("train", "stay").columns
+    keys = columns["key"].tolist()
+    rows = []
+    for name, logits in (("mmtm", columns["subject_id"]), ("daft", -columns["subject_id"])):
+        run = tmp_path / name / "0"
+        write_run(run, keys, logits, split="train", attention=np.tile([0.25, 0.75], (8, 1)))
+        rows.append(tmp_path / name)
+    request = Request(rows=rows, dataset=source.dataset, split="train", draws=20)
+    found = evaluate_outcomes(request, tmp_path / "out")
+    pages = []
+    for is_shareable in (False, True):
+        out = tmp_path / f"{is_shareable}.html"
+        write_page(tmp_path / "out" / "outcomes.json", out, is_shareable=is_shareable)
+        pages.append(Page(out.read_text()))
+    caption = next(name for name in pages[0].tables if name.startswith("AUPRC and AUROC"))
+    for name, title in (("mmtm", "MMTM"), ("daft", "DAFT")):
+        cell = found["rows"][name]["mortality"]["cells"]["auroc"]
+        ends = f"[{cell['low']:.3f}, {cell['high']:.3f}]"
+        assert pages[0].row(caption, title)[2] == f"{cell['value']:.3f} {ends}"
+        assert set(pages[1].row(caption, title)[1:]) == {NOTHING}
+    assert [page.wrong for page in pages] == [[], []]

@@ -78,7 +78,7 @@ def plot_decision(result: Json, outcome: str) -> str | None:
         style: Any = {"color": INK, "linewidth": 1.2}
         panel.plot(everyone[:, 0], everyone[:, 2], linestyle=(0, (1, 2)), **style)
         panel.axhline(0, **style)
-        top = max(points[:, 1:].max() for points in found.values())
+        top = max(1e-3, *(points[:, 1:].max() for points in found.values()))
         useful = max(
             points[points[:, 1] > 0.04 * top, 0].max(initial=0.3) for points in found.values()
         )
