@@ -202,7 +202,15 @@ def test_stays_left_out_cannot_be_counted():
     result = make_outcomes()
     result["data"]["stays"] = 203
     result["outcomes"]["mortality"]["left_out"] = 3
-    assert hide_small(result)["data"]["stays"] == "about 200"
+    # Of three of the stays nobody knows whether they died, of four whether there was shock.
+    for row in result["rows"].values():
+        row["mortality"]["labels"]["In-hospital death"]["stays"] = 197
+        row["phenotypes"]["labels"]["Shock"]["stays"] = 199
+    shown = hide_small(result)
+    assert shown["data"]["stays"] == "about 200"
+    labels = {name: found["labels"] for name, found in shown["rows"]["mmtm"].items()}
+    assert labels["mortality"]["In-hospital death"]["stays"] == "about 200"
+    assert labels["phenotypes"]["Shock"]["stays"] == "about 200"
 
 
 def test_what_is_hidden_never_follows_from_the_total():

@@ -6,6 +6,7 @@ too, as a hidden number would be the total less those that are shown.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from train.results_text import HIDDEN, SMALL
@@ -63,8 +64,10 @@ def hide_small(result: Mapping[str, Any]) -> Json:
         },
         "rows": {
             row: {
-                outcome: _hide_row(found, labels[outcome], groups, is_gone=outcome in gone)
-                for outcome, found in of.items()
+                name: _hide_row(
+                    found, _Hidden(labels[name], groups, name in gone, _stays(result, name))
+                )
+                for name, found in of.items()
             }
             for row, of in rows.items()
         },
@@ -163,18 +166,29 @@ def _hide_count(count: Count, *, is_hidden: bool) -> Json:
     }
 
 
-def _hide_row(
-    found: Mapping[str, Any], labels: set[str], groups: Mapping[str, set[str]], *, is_gone: bool
-) -> Json:
+@dataclass(frozen=True)
+class _Hidden:
+    """Of an outcome: labels, groups by grouping, or all; ``stays`` it has."""
+
+    labels: set[str]
+    groups: Mapping[str, set[str]]
+    is_gone: bool
+    stays: int
+
+
+def _stays(result: Mapping[str, Any], outcome: str) -> int:
+    return int(result["data"]["stays"] - result["outcomes"][outcome].get("left_out", 0))
+
+
+def _hide_row(found: Mapping[str, Any], hidden: _Hidden) -> Json:
+    is_gone = hidden.is_gone
     shown: Json = {
         "runs": [{"seed": run["seed"], "steps": run["steps"]} for run in found["runs"]],
         "cells": {name: None if is_gone else cell for name, cell in found["cells"].items()},
-        "labels": {
-            name: _hide_label(of) if name in labels else of for name, of in found["labels"].items()
-        },
+        "labels": {name: _hide_label(of, name, hidden) for name, of in found["labels"].items()},
         "groups": {
             grouping: {
-                name: dict.fromkeys(of) if is_gone or name in groups[grouping] else of
+                name: dict.fromkeys(of) if is_gone or name in hidden.groups[grouping] else of
                 for name, of in all_groups.items()
             }
             for grouping, all_groups in found["groups"].items()
@@ -182,13 +196,17 @@ def _hide_row(
         "attention": None if is_gone else found["attention"],
     }
     for name in OF_LABELS:
-        kept = {label: of for label, of in found[name].items() if label not in labels}
+        kept = {label: of for label, of in found[name].items() if label not in hidden.labels}
         is_bins = name.startswith("reliability")
         shown[name] = {label: hide_bins(of) for label, of in kept.items()} if is_bins else kept
     return shown
 
 
-def _hide_label(of: Mapping[str, Any]) -> Json:
+def _hide_label(of: Mapping[str, Any], name: str, hidden: _Hidden) -> Json:
+    """How many of the stays are not known to have it or not is a count too."""
+    if name not in hidden.labels:
+        is_few = 0 < hidden.stays - of["stays"] < SMALLEST
+        return dict(of) | ({"stays": _about(of["stays"])} if is_few else {})
     return dict.fromkeys(of) | _hide_count(Count(of["stays"], of["positives"]), is_hidden=True)
 
 
