@@ -153,6 +153,16 @@ def test_the_same_seed_gives_the_same_bytes_and_replaces_the_old_ones(inputs, tm
     assert json.loads((tmp_path / "a" / "metrics.json").read_text())["steps"] == 3  # 14 // 4
 
 
+def test_what_is_fitted_is_not_fitted_again(inputs, tmp_path, capfd):
+    fit(inputs, tmp_path / "vae", length=steps(2))
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "vae").iterdir()}
+    fit(inputs, tmp_path / "vae", length=steps(2))
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "vae").iterdir()} == before
+    assert "is up to date" in capfd.readouterr().err
+    fit(inputs, tmp_path / "vae", length=steps(3))
+    assert len((tmp_path / "vae" / "loss.jsonl").read_text().splitlines()) == 3
+
+
 def test_every_term_is_trained_with_and_named(inputs, tmp_path, tmp_path_factory):
     weights = write_perceptual(tmp_path / "lpips.safetensors")
     given = VaeInputs(inputs.images, inputs.cohort, [weights])

@@ -38,7 +38,7 @@ from train.settings import VaeConfig, read_config
 from train.stop import agree, leave_together, remember_sigterm
 from train.vae_loss import TERMS, Critics, generator_terms, hinge_loss
 from train.vae_plan import VaePlan, draw_noise, read_crops
-from train.vae_run import VaeTrained, load, new_trained, publish_autoencoder, save
+from train.vae_run import METRICS_FILE, VaeTrained, load, new_trained, publish_autoencoder, save
 from train.vae_valid import valid_errors
 
 LOSS_FILE = "loss.jsonl"
@@ -75,6 +75,10 @@ def fit_vae(inputs: VaeInputs, out: Path, config: VaeConfig, seed: int) -> None:
     """Train, from the newest checkpoint on if there is one, and publish ``out`` for load_codec."""
     run = open_run(inputs, out, config, seed)
     is_first = run.accelerator.is_main_process
+    if read_done(out / METRICS_FILE, run.made_from) is not None:
+        if is_first:
+            say(f"fit_vae: {out} is up to date")
+        return
     if is_first:
         set_aside(run)
         run.folder.mkdir(parents=True, exist_ok=True)
@@ -280,6 +284,7 @@ def publish_run(run: Run, out: Path) -> None:
         "l1_last": float(np.mean([row["l1"] for row in rows[-10:]])),
         "rec_valid": trained.best_rec,
         "published_step": trained.best_steps if trained.best else len(rows),
+        "made_from": run.made_from,
     }
     beside = (run.folder / LOSS_FILE, run.folder / CONFIG_FILE)
     publish_autoencoder(trained.vae.autoencoder, out, metrics, *beside)

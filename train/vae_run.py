@@ -18,6 +18,7 @@ from train.settings import AdamWSettings, VaeConfig
 
 VAE_FILE, OPTIMISER_FILE = "vae.safetensors", "optimiser.safetensors"
 CRITIC_FILE, CRITIC_OPTIMISER_FILE = "critic.safetensors", "critic_optimiser.safetensors"
+METRICS_FILE = "metrics.json"
 BEST_FILE = "best.safetensors"
 
 
@@ -112,4 +113,4 @@ def publish_autoencoder(
     autoencoder: AutoencoderKL, out: Path, metrics: dict[str, Any], *beside: Path
 ) -> None:
     """The folder that load_codec reads, with the run's metrics and copies of the files beside."""
-    publish_pretrained(autoencoder, out, metrics, *beside, record="metrics.json")
+    publish_pretrained(autoencoder, out, metrics, *beside, record=METRICS_FILE)
