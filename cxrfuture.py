@@ -30,6 +30,7 @@ from etl.cache_command import cache
 from train import command as training
 from train import evaluation_command as evaluation
 from train.outcome_command import outcomes
+from train.results_command import results
 from train.study.command import study
 
 app = typer.Typer(
@@ -51,6 +52,7 @@ for command in (
     evaluation.generate,
     evaluation.predict,
     outcomes,
+    results,
     evaluation.evaluate,
     evaluation.table,
     evaluation.anomaly,
