@@ -19,7 +19,7 @@ from cxrfuture_data import ContractError, Dataset, Split, View
 from cxrfuture_data.batch import AnyBatch, ImageBatch, StayBatch
 from cxrfuture_data.collate import hour_columns
 from train.draw import draw_timestep, generators
-from train.fold import share_of
+from train.fold import out_of_fold, share_of
 from train.fusion.models import ModelSettings, begin_with, model_class
 from train.fusion.seen import Answer, FusionModel, Seen, Shape, Target, class_weights, outcome_loss
 from train.outcome import OUTCOMES, Outcome
@@ -130,7 +130,8 @@ class FusionTask:
         """(K,), of the training stays."""
         if not self.settings.class_weights:
             return torch.ones(len(self.labels))
-        chosen = self.select(self.data.split("train", self.outcome.kind))
+        stays = self.select(self.data.split("train", self.outcome.kind))
+        chosen = out_of_fold(stays, self.settings.fold)
         present, known = self.outcome.of_columns(chosen.columns)
         return class_weights(torch.from_numpy(present), torch.from_numpy(known))
 
