@@ -206,13 +206,24 @@ def test_what_cannot_be_compared_is_refused(dataset, stays, tmp_path):
     other = write_run(tmp_path / "b", ["a" * 16, *keys[1:]], range(8), split="train")
     with pytest.raises(ContractError, match=r"b: predictions of other samples"):
         evaluate(dataset, tmp_path, other)
-    with pytest.raises(ContractError, match=r"another row is called so too"):
-        evaluate(
-            dataset,
-            tmp_path,
-            write_run(tmp_path / "c", keys, range(8), split="train"),
-            tmp_path / "c",
-        )
+    first = write_run(tmp_path / "0" / "c", keys, range(8), split="train")
+    second = write_run(tmp_path / "1" / "c", keys, range(8), split="train")
+    with pytest.raises(ContractError, match=r"1/c: of the seed of .*0/c"):
+        evaluate(dataset, tmp_path, first, second)
+
+
+def test_folders_of_one_name_are_one_row_and_runs_moved_aside_are_none(dataset, stays, tmp_path):
+    keys = stays["key"].tolist()
+    folders = [
+        write_run(tmp_path / str(seed) / "c", keys, range(8), split="train", seed=seed)
+        for seed in (0, 1)
+    ]
+    aside = write_run(tmp_path / "1" / "c" / "old", keys, range(8), split="train", seed=1)
+    (aside / "moved_aside").touch()
+    found = evaluate(dataset, tmp_path, *folders)
+    assert list(found["rows"]) == ["c"]
+    (row,) = found["rows"]["c"].values()
+    assert [run["seed"] for run in row["runs"]] == [0, 1]
 
 
 def test_p_values_by_hand():

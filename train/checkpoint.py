@@ -28,6 +28,7 @@ AVERAGE_FILE = "average.safetensors"
 OPTIMISER_FILE = "optimiser.safetensors"
 STATE_FILE = "state.json"
 BEST = "best"
+ASIDE_FILE = "moved_aside"  # in a run that another one took the place of
 KEPT = 2  # the newest; a run of the paper's size writes 2 GB each
 
 
@@ -128,10 +129,12 @@ def read_record(kind: type[S], folder: Path) -> S:
 
 
 def move_aside(title: str, out: Path) -> None:
-    """Move a run of other settings or data out of the way; nothing trained is deleted."""
+    """Move a run of other settings or data out of the way; nothing trained is deleted. ASIDE_FILE
+    in it keeps it out of evaluations."""
     names = (out.with_name(f"{out.name}-{number}") for number in count(1))
     kept = next(path for path in names if not path.exists())
     say(f"{title}: the run in {out} had other settings or data; moved it to {kept}")
+    (out / ASIDE_FILE).touch()
     out.replace(kept)
 
 

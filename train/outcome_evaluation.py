@@ -64,13 +64,13 @@ def evaluate_outcomes(request: Request, out: Path) -> dict[str, Any]:
     }
     scored = {"seeds": sorted(seeds), "draws": request.draws, "level": LEVEL, "bins": BINS}
     result: dict[str, Any] = {"data": _describe_data(data, split), "scored": scored}
-    result |= {"outcomes": {}, "rows": {name.name: {} for name in request.rows}}
+    result |= {"outcomes": {}, "rows": {folder.name: {} for folder in request.rows}}
     result |= {"compared": [], "ranks": {}}
     for outcome, table in tables.items():
         _add_outcome(result, outcome, table, _truth(outcome, table, split, request.draws))
     write_json(out / OUTCOMES_FILE, result)
     _write_for_dvc(result, out)
-    say(f"outcomes: {len(request.rows)} rows of {', '.join(tables)} in {out / OUTCOMES_FILE}")
+    say(f"outcomes: {len(result['rows'])} rows of {', '.join(tables)} in {out / OUTCOMES_FILE}")
     return result
 
 

@@ -16,6 +16,7 @@ from scipy.special import expit
 from cxrfuture_data import ContractError
 from cxrfuture_data.sample import Array
 from cxrfuture_data.split import Split
+from train.checkpoint import ASIDE_FILE
 from train.predicted import Predicted, read_predicted
 from train.run_log import CONFIG_FILE
 
@@ -60,21 +61,22 @@ class Table:
 
 
 def read_tables(folders: Sequence[Path], split: Split) -> dict[str, Table]:
-    """By outcome."""
-    found: dict[str, dict[str, list[Run]]] = {}
+    """By outcome. Folders of one name are one row: a study has one a seed and model."""
+    named: dict[str, list[Path]] = {}
     for folder in folders:
-        if any(folder.name in rows for rows in found.values()):
-            raise ContractError(f"{folder}: another row is called so too; rename a folder")
-        for run in _read_runs(folder, split.name):
-            rows = found.setdefault(run.predicted.outcome, {})
-            rows.setdefault(folder.name, []).append(run)
+        named.setdefault(folder.name, []).append(folder)
+    found: dict[str, dict[str, list[Run]]] = {}
+    for name, same in named.items():
+        for run in _read_runs(same, split.name):
+            found.setdefault(run.predicted.outcome, {}).setdefault(name, []).append(run)
     return {outcome: _join(rows, split) for outcome, rows in sorted(found.items())}
 
 
-def _read_runs(folder: Path, split: str) -> list[Run]:
-    paths = sorted(path.parent for path in folder.rglob(CONFIG_FILE))
+def _read_runs(folders: Sequence[Path], split: str) -> list[Run]:
+    configs = [path for folder in folders for path in sorted(folder.rglob(CONFIG_FILE))]
+    paths = [path.parent for path in configs if not (path.parent / ASIDE_FILE).exists()]
     if not paths:
-        raise ContractError(f"{folder}: no run below it; a row is a folder of runs of `train`")
+        raise ContractError(f"{folders[0]}: no run below it; a row is a folder of runs of `train`")
     runs = [Run(path, read_predicted(path, split)) for path in paths]
     first: dict[str, Run] = {}
     seen: dict[tuple[str, int], Path] = {}

@@ -40,12 +40,14 @@ def fit_first(study: StudyFile = DEFAULT) -> None:
 
 @study.command("fit_fusion")
 def fit_fusion(
-    model: str,
     seed: Annotated[int, typer.Option(help="Of all that is random.")] = 0,
+    model: Annotated[
+        list[str] | None, typer.Option(help="One of the study's; repeatable. Without: all.")
+    ] = None,
     study: StudyFile = DEFAULT,
 ) -> None:
-    """Train a model for each outcome, and ask it of the test stays."""
-    _stage("run", "fit_fusion", study, model, seed)
+    """Train models for each outcome, and ask them of the test stays."""
+    _stage("run", "fit_fusion", study, seed, model or [])
 
 
 @study.command("compare")

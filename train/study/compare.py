@@ -13,7 +13,7 @@ OF_GENERATION = ("ddl_cxr.4",)  # `cxrfuture evaluate` fills it
 
 def compare(study: Study) -> None:
     """Evaluate all models of the study over the same test stays."""
-    rows = [study.row(model) for model in study.models]
+    rows = [study.row(model, seed) for model in study.models for seed in study.seeds]
     request = Request(rows=rows, dataset=study.dataset, draws=study.draws)
     evaluate_outcomes(request, study.outcomes_folder)
 

@@ -1,9 +1,12 @@
-"""The stages of a study, each for one generator, model or seed.
+"""The stages of a study, each for one generator or seed.
 
 Every one goes on where it was stopped, and runs on any number of ranks. A stage is one process:
 on a laptop the start of a process takes as long as the training of a small model.
 """
 
+from collections.abc import Sequence
+
+import torch
 from accelerate import PartialState
 
 from cxrfuture_data.schema import SPLITS
@@ -45,18 +48,27 @@ def fit_first(study: Study) -> None:
         fit(study.dataset, study.first_run(name, outcome), settings, SEED)
 
 
-def fit_fusion(study: Study, model: str, seed: int) -> None:
-    """Train a model for each outcome, and ask it of the test stays."""
+def fit_fusion(study: Study, seed: int, models: Sequence[str]) -> None:
+    """Train models for each outcome, all of the study's if none is named, and ask them of the test
+    stays."""
+    if study.threads:
+        torch.set_num_threads(study.threads)
+    for model in models or study.models:
+        for outcome in study.outcomes:
+            fit_model(study, model, outcome, seed)
+
+
+def fit_model(study: Study, model: str, outcome: str, seed: int) -> None:
+    """One run, and what it says of the test stays."""
     described = study.model(model)
-    for outcome in study.outcomes:
-        changes = {"outcome": outcome}
-        if described.generated is not None:
-            changes["generated"] = str(study.generator_run(described.generated) / FOLDER)
-        if described.first:
-            changes["start_film"] = str(study.first_run("film_findings", "findings"))
-            changes["start_record"] = str(study.first_run("record", outcome))
-        out = study.fusion_run(model, outcome, seed)
-        fit(study.dataset, out, study.settings_of(described, changes), seed)
-        if PartialState().is_main_process:
-            predict_split(out, study.dataset, "test")
-        PartialState().wait_for_everyone()
+    changes = {"outcome": outcome}
+    if described.generated is not None:
+        changes["generated"] = str(study.generator_run(described.generated) / FOLDER)
+    if described.first:
+        changes["start_film"] = str(study.first_run("film_findings", "findings"))
+        changes["start_record"] = str(study.first_run("record", outcome))
+    out = study.fusion_run(model, outcome, seed)
+    fit(study.dataset, out, study.settings_of(described, changes), seed)
+    if PartialState().is_main_process:
+        predict_split(out, study.dataset, "test")
+    PartialState().wait_for_everyone()

@@ -1,7 +1,7 @@
 """What a study trains: train/study/study.yaml."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -37,6 +37,7 @@ class Study(Settings):
     build: Path
     dataset: Path
     launch: str
+    threads: Annotated[int, Field(ge=0)]
     size: str
     outcomes: list[str]
     seeds: list[int]
@@ -71,12 +72,12 @@ class Study(Settings):
         return self.build / "first" / name / outcome
 
     def fusion_run(self, model: str, outcome: str, seed: int) -> Path:
-        """A model's runs lie below one folder, a row of the tables."""
-        return self.row(model) / outcome / str(seed)
+        """Where a model's run lies."""
+        return self.row(model, seed) / outcome
 
-    def row(self, model: str) -> Path:
-        """The folder of all runs of a model."""
-        return self.build / "fusion" / model
+    def row(self, model: str, seed: int) -> Path:
+        """The folder of a model's runs of a seed; those of all seeds are a row of the tables."""
+        return self.build / "seed" / str(seed) / model
 
     @property
     def outcomes_folder(self) -> Path:
