@@ -15,7 +15,7 @@ from etl.guard_table import Content
 from train.results_film import Source
 from train.results_page import render_page, write_page
 from train.results_shareable import SMALLEST, Count, choose_hidden, hide_small
-from train.results_table import group_table
+from train.results_table import compared_table, group_table
 from train.results_text import MINUS, NOTHING
 
 
@@ -93,7 +93,8 @@ def test_numbers_are_those_of_the_outcomes(pages):
         "0.800 ± 0.011 [0.750, 0.850]",
     ] * len(LABELS)
     assert [row[0] for row in page.tables[caption][2:]] == ["DDL-CXR", "MMTM", "Age and sex"]
-    assert page.row("What was predicted", "Phenotypes") == ["Phenotypes", "3", "200", "4 to 60"]
+    few = "4 to 60 1 of 3 with fewer\nthan 10: says little"
+    assert page.row("What was predicted", "Phenotypes") == ["Phenotypes", "3", "200", few]
     assert page.row("Phenotypes: AUROC of each label", "Shock") == [
         "Shock", "200", "60", "0.800 ± 0.011 [0.750, 0.850]", "0.750 ± 0.011 [0.700, 0.800]",
         "0.600 ± 0.011 [0.550, 0.650]",
@@ -104,6 +105,29 @@ def test_numbers_are_those_of_the_outcomes(pages):
         "0.093 ± 0.011 [0.083, 0.103]",
         "0.031 ± 0.011 [0.021, 0.041]",
     ]
+
+
+def test_scores_of_few_positives_are_not_marked():
+    result = make_outcomes()
+    (label,) = result["outcomes"]["mortality"]["labels"]
+    marks = [count_marks(result)]
+    for row in result["rows"].values():
+        row["mortality"]["labels"][label]["positives"] = 9
+    for groups in result["outcomes"]["mortality"]["groups"].values():
+        for of in groups.values():
+            of["positives"] = 9
+    marks.append(count_marks(result))
+    assert marks[0] > 0
+    assert marks[1] == 0
+
+
+def count_marks(result):
+    """Of the tables of deaths."""
+    tables = [compared_table(result, "mortality", "auroc")]
+    for grouping in result["outcomes"]["mortality"]["groups"]:
+        tables.append(group_table(result, "mortality", grouping, "auroc"))
+    cells = [cell for table in tables for line in table.lines for cell in line.cells]
+    return sum(cell.mark in ("higher", "lower", "apart") for cell in cells)
 
 
 def test_differences_are_mirrored_and_marked(pages):

@@ -18,6 +18,7 @@ from train.results_cell import (
     rows_of,
     score,
 )
+from train.results_shareable import SMALLEST
 from train.results_text import (
     METRICS,
     NOTHING,
@@ -41,9 +42,20 @@ def data_table(result: Json) -> Table:
         labels = next(iter(rows_of(result, outcome).values()))["labels"].values()
         cells = [spell_count(len(found["labels"]))]
         cells += [_range([of[name] for of in labels]) for name in ("stays", "positives")]
-        lines.append(Line(name_outcome(outcome), [Cell(text) for text in cells]))
+        few = sum(is_few(of) for of in labels if isinstance(of["positives"], int))
+        note = f"{few} of {len(labels)} with fewer\nthan {SMALLEST}: says little" if few else ""
+        shown = [Cell(text) for text in cells[:-1]]
+        lines.append(Line(name_outcome(outcome), [*shown, Cell(cells[-1], note)]))
     heads = [Head("Labels"), Head("Stays"), Head("Positives of a label")]
     return Table("What was predicted", "Outcome", heads, lines)
+
+
+def is_few(of: Json) -> bool:
+    """Whether so few have or lack a label that a score of it, and its interval, say little."""
+    stays, positives = of["stays"], of["positives"]
+    if not isinstance(stays, int) or not isinstance(positives, int):
+        return True
+    return min(positives, stays - positives) < SMALLEST
 
 
 def _range(counts: list[int | str]) -> str:
@@ -107,14 +119,18 @@ def group_table(result: Json, outcome: str, grouping: str, metric: str) -> Table
     names = {group: name_group(group, is_hours=grouping == GAP) for group in groups}
     # AUPRC depends on the share of positives, which differs between groups: nothing is marked.
     is_marked = metric != "auprc"
+    is_one = len(result["outcomes"][outcome]["labels"]) == 1
+    is_thin = {group: is_one and is_few(of) for group, of in groups.items()}
     lines = []
     for name, row in rows_of(result, outcome).items():
         overall, cells = row["cells"].get(metric), row["groups"][grouping]
         found = {names[group]: cells.get(group, {}).get(metric) for group in groups}
-        shown = [_beside(cell, overall, is_marked=is_marked) for cell in found.values()]
-        gap = _gap(found, is_marked=is_marked)
+        shown = [
+            _beside(cell, overall, is_marked=is_marked and not is_thin[group])
+            for group, cell in zip(groups, found.values(), strict=True)
+        ]
+        gap = _gap(found, is_marked=is_marked and not any(is_thin.values()))
         lines.append(Line(title_of(name), [score(overall), gap, *shown]))
-    is_one = len(result["outcomes"][outcome]["labels"]) == 1
     heads = [Head(names[group], _count(of, is_one=is_one)) for group, of in groups.items()]
     return Table(
         caption=f"{name_grouping(grouping)}: {METRICS[metric]} of {name_outcome(outcome).lower()}",
@@ -139,11 +155,15 @@ def compared_table(result: Json, outcome: str, metric: str) -> Table | None:
     ]
     if not wanted:
         return None
-    names = list(rows_of(result, outcome))
+    rows = rows_of(result, outcome)
+    names = list(rows)
+    # As a score of few positives, a difference of two is not marked.
+    labels = next(iter(rows.values()))["labels"].values()
+    is_marked = not all(is_few(of) for of in labels)
     cells = {}
     for found in wanted:
-        cells[found["first"], found["second"]] = _difference(found, 1)
-        cells[found["second"], found["first"]] = _difference(found, -1)
+        cells[found["first"], found["second"]] = _difference(found, 1, is_marked=is_marked)
+        cells[found["second"], found["first"]] = _difference(found, -1, is_marked=is_marked)
     return Table(
         caption=f"{name_outcome(outcome)}: difference in {METRICS[metric]}, row less column",
         corner="Model",
@@ -243,12 +263,12 @@ def _gap(cells: Mapping[str, Json | None], *, is_marked: bool) -> Cell:
     return Cell(gap, f"{order[-1]}\nover {order[0]}", "apart" if is_apart else "")
 
 
-def _difference(found: Json, sign: int) -> Cell:
+def _difference(found: Json, sign: int, *, is_marked: bool) -> Cell:
     values = [found[name] for name in ("difference", "low", "high")]
     less, low, high = [None if value is None else sign * value for value in values]
     ends = (low, high) if sign > 0 else (high, low)
     cell = {"value": less, "low": ends[0], "high": ends[1]}
-    is_clear = found["p"] is not None and found["p"] < SIGNIFICANT and less
+    is_clear = is_marked and found["p"] is not None and found["p"] < SIGNIFICANT and less
     mark: Mark = ("higher" if less > 0 else "lower") if is_clear and less is not None else ""
     below = f"{spell_interval(cell, signed=True)}\n{spell_p(found['p'])}".strip()
     return Cell(spell(less, signed=True), below, mark)
