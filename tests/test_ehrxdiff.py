@@ -279,6 +279,7 @@ def test_encoders_begin_with_those_of_a_clip_run(data, tmp_path):
     folder = tmp_path / "best"
     folder.mkdir()
     save_file(clip.state_dict(), folder / "model.safetensors")
+    save_file({}, folder / "average.safetensors")
     (folder / "state.json").write_text(json.dumps({}))
     for attend in (["film"], ["events", "film", "latent"]):
         task = row_task(data, attend, concatenate=False, clip=str(tmp_path))

@@ -186,7 +186,10 @@ def load_encoders(module: nn.Module, prefixes: tuple[str, ...], run: Path, hint:
     ``hint`` is the next step where they do not fit.
     """
     folder = choose_checkpoint(run)
-    weights = load_file(folder / MODEL_FILE) | load_file(folder / AVERAGE_FILE)
+    try:
+        weights = load_file(folder / MODEL_FILE) | load_file(folder / AVERAGE_FILE)
+    except (SafetensorError, OSError) as error:
+        raise ContractError(f"{folder}: cannot be read ({error}); name another run") from None
     for name, own in module.state_dict().items():
         if not name.startswith(prefixes):
             continue
