@@ -193,6 +193,12 @@ def test_workers_import_nothing_from_the_folder_one_is_in(pairs, whole, tmp_path
     loader.close()
 
 
+def read_on(batches, found):
+    """On a busy machine the worker may have made all of them before it was stopped."""
+    found.extend(batches)
+    time.sleep(5)
+
+
 def test_an_interrupted_wait_for_a_worker_loses_and_mixes_up_nothing(pairs, whole):
     """As Ctrl-C in a notebook: the cell is run again with the same loader."""
     loader = pairs.loader(STEP_SAMPLES, VIEW, seed=3, workers=1)
@@ -203,8 +209,9 @@ def test_an_interrupted_wait_for_a_worker_loses_and_mixes_up_nothing(pairs, whol
     threading.Timer(1, os.kill, (worker, signal.SIGCONT)).start()
     threading.Timer(0.5, signal.raise_signal, (signal.SIGINT,)).start()
     with pytest.raises(KeyboardInterrupt):
-        found.extend(batches)
-    assert [*found, *iterate(loader)] == whole[:7]
+        read_on(batches, found)
+    rest = [] if len(found) == 7 else iterate(loader)
+    assert [*found, *rest] == whole[:7]
     assert list(iterate(loader)) == whole[7:]
     loader.close()
 
