@@ -95,6 +95,16 @@ def hour_columns(dataset: Dataset, kind: str) -> int:
     return hourly_rule(dataset, kind).columns
 
 
+def require_hours(dataset: Dataset, task: str) -> None:
+    """Refuse a dataset of a recipe that keeps none, for a task that is conditioned on them."""
+    recipe = dataset.manifest.recipe
+    if not recipe.body["window"]["hourly"]:
+        raise ContractError(
+            f"recipe {recipe.name!r} keeps no hourly record, on which {task} is conditioned; "
+            "train on a dataset of ddl_cxr, or another task"
+        )
+
+
 def film_size(dataset: Dataset, view: View) -> int:
     """s: pixels a side of the view's films, 0 where it has none."""
     if not view.films:

@@ -165,15 +165,9 @@ def load_newest(out: Path, trained: Trained) -> int:
 
 def load_averaged(folder: Path, model: nn.Module) -> None:
     """Put a checkpoint's weights into a model, and the averaged ones over them."""
+    weights = _read_averaged(folder)
     try:
-        weights = load_file(folder / MODEL_FILE)
-        average = load_file(folder / AVERAGE_FILE)
-    except (SafetensorError, OSError) as error:
-        raise ContractError(
-            f"{folder}: cannot be read ({error}); name another checkpoint"
-        ) from None
-    try:
-        model.load_state_dict(weights | average)
+        model.load_state_dict(weights)
     except RuntimeError as error:
         problem = str(error).splitlines()[1].strip()
         raise ContractError(f"{folder}: not of this dataset's model: {problem}") from None
@@ -186,10 +180,7 @@ def load_encoders(module: nn.Module, prefixes: tuple[str, ...], run: Path, hint:
     ``hint`` is the next step where they do not fit.
     """
     folder = choose_checkpoint(run)
-    try:
-        weights = load_file(folder / MODEL_FILE) | load_file(folder / AVERAGE_FILE)
-    except (SafetensorError, OSError) as error:
-        raise ContractError(f"{folder}: cannot be read ({error}); name another run") from None
+    weights = _read_averaged(folder)
     for name, own in module.state_dict().items():
         if not name.startswith(prefixes):
             continue
@@ -226,6 +217,16 @@ def put_moments(
         state.setdefault(number[name], {})[field] = value
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _read_averaged(folder: Path) -> dict[str, Tensor]:
+    """A checkpoint's weights by name, averaged where they are."""
+    try:
+        return load_file(folder / MODEL_FILE) | load_file(folder / AVERAGE_FILE)
+    except (SafetensorError, OSError) as error:
+        raise ContractError(
+            f"{folder}: cannot be read ({error}); name another checkpoint"
+        ) from None
 
 
 def _trained_names(model: nn.Module) -> list[str]:

@@ -14,9 +14,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from cxrfuture_data import VIEWS, ContractError, Dataset, Split, View
+from cxrfuture_data import VIEWS, Dataset, Split, View
 from cxrfuture_data.batch import AnyBatch, PairBatch, WindowBatch
-from cxrfuture_data.collate import hour_columns
+from cxrfuture_data.collate import hour_columns, require_hours
 from cxrfuture_data.settings import Settings
 from train import diffusion
 from train.draw import draw_normal, draw_rows, draw_timestep, generators
@@ -68,11 +68,7 @@ class DdlCxr:
     losses: Sequence[str] = ("loss", "simple", "contrast", "findings")
 
     def __post_init__(self) -> None:
-        if not self.data.manifest.recipe.body["window"]["hourly"]:
-            raise ContractError(
-                f"recipe {self.data.manifest.recipe.name!r} keeps no hourly record, on which "
-                "ddl_cxr is conditioned; train on a dataset of ddl_cxr, or another task"
-            )
+        require_hours(self.data, self.settings.task)
 
     @property
     def view(self) -> View:

@@ -5,7 +5,7 @@ Shapes: B samples; C, h, w of a latent; L findings, K of their changes.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -74,13 +74,7 @@ class Future:
     @property
     def view(self) -> View:
         """Modalities that are not used are not read."""
-        use = self.settings.use
-        return replace(
-            VIEWS["future.pair"],
-            hours=use.hours,
-            events="vectors" if use.events else "none",
-            max_events=self.settings.max_events,
-        )
+        return used_view("future.pair", self.settings.use, self.settings.max_events)
 
     @property
     def losses(self) -> Sequence[str]:
@@ -158,6 +152,12 @@ class Future:
         """Of samples to be drawn: the previous latent is its posterior's mean."""
         previous = self.standardise(pairs.previous[:, 0].float())
         return Known.of(pairs, previous, used_of(self.settings.use, len(previous))).to(device)
+
+
+def used_view(name: str, use: Use, max_events: int | None) -> View:
+    """A view by name, without the hours or events that are not used."""
+    events: Literal["vectors", "none"] = "vectors" if use.events else "none"
+    return replace(VIEWS[name], hours=use.hours, events=events, max_events=max_events)
 
 
 def data_shape(data: Dataset, kind: str, patch: int, use: Use) -> DataShape:

@@ -34,7 +34,7 @@ from torch import Tensor, nn
 
 from cxrfuture_data import VIEWS, ContractError, Dataset, Split, View
 from cxrfuture_data.batch import AnyBatch, PairBatch, StayBatch
-from cxrfuture_data.collate import hour_columns
+from cxrfuture_data.collate import hour_columns, require_hours
 from cxrfuture_data.settings import Settings
 from train.diffusion import posterior_sample
 from train.draw import draw_normal, draw_uniform, generators
@@ -74,11 +74,7 @@ class GanTask:
     averaged: Sequence[str] = ("generator.",)
 
     def __post_init__(self) -> None:
-        if not self.data.manifest.recipe.body["window"]["hourly"]:
-            raise ContractError(
-                f"recipe {self.data.manifest.recipe.name!r} keeps no hourly record, on which gan "
-                "is conditioned; train on a dataset of ddl_cxr, or another task"
-            )
+        require_hours(self.data, self.settings.task)
 
     @property
     def view(self) -> View:

@@ -16,6 +16,7 @@ from scipy.special import expit
 from cxrfuture_data import ContractError
 from cxrfuture_data.sample import Array
 from cxrfuture_data.split import Split
+from train.calibrate import Platt
 from train.checkpoint import ASIDE_FILE
 from train.predicted import Predicted, read_predicted
 from train.run_log import CONFIG_FILE
@@ -128,7 +129,7 @@ def _answers(runs: Sequence[Run], keys: Array, split: str) -> Answers:
         order = np.argsort(said.keys)
         row = order[np.searchsorted(said.keys, keys, sorter=order)]
         logits.append(said.logits[row].astype(np.float64))  # (N, K)
-        probability.append(expit(said.slope * logits[-1] + said.offset))
+        probability.append(Platt(said.slope, said.offset).probability(logits[-1]))
         if said.attention is not None:
             attention.append(said.attention[row])
     return Answers(

@@ -7,7 +7,7 @@ Shapes: B stays; C, h, w of a latent; K labels.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from cxrfuture_data import Dataset
 from cxrfuture_data.batch import AnyBatch, StayBatch
 from cxrfuture_data.split import Split
-from cxrfuture_data.view import VIEWS, View
+from cxrfuture_data.view import View
 from train import draw
 from train.diffusion import posterior_sample
 from train.fold import out_of_fold
 from train.fusion.seen import Target, class_weights, outcome_loss
-from train.future import Drop, Use, data_shape, draw_given, standardise, used_of
+from train.future import Drop, Use, data_shape, draw_given, standardise, used_of, used_view
 from train.model.context import ContextEncoder
 from train.model.known import Known
 from train.model.shape import ContextSettings, DataShape
@@ -66,13 +66,7 @@ class FutureFusion:
     @property
     def view(self) -> View:
         """Modalities that are not used are not read, but the latent."""
-        use = self.settings.use
-        return replace(
-            VIEWS["future.stay"],
-            hours=use.hours,
-            events="vectors" if use.events else "none",
-            max_events=self.settings.max_events,
-        )
+        return used_view("future.stay", self.settings.use, self.settings.max_events)
 
     @property
     def losses(self) -> Sequence[str]:
