@@ -21,8 +21,8 @@ from etl.ingest import require_table
 from etl.ledger import Drop
 from etl.mimic_schema import OPTIONAL_TABLES, RECIPE_TABLES
 from etl.params import Params
+from etl.radiology_report import write_reports
 from etl.recipe import FutureRecipe, Recipe, Value
-from etl.report import write_reports
 from etl.source_text import TEXT_TABLES, UNIT, write_cells
 from etl.sqlfile import (
     Counted,

@@ -26,6 +26,15 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Headless Chromium for a file of tests."""
+    from browser import run_browser
+
+    with run_browser() as running:
+        yield running
+
+
 @pytest.fixture
 def new_accelerator() -> None:
     """As in one process a run."""

@@ -19,7 +19,7 @@ from train.model.vae import build_autoencoder
 from train.outcome_evaluation import Request, evaluate_outcomes
 from train.results_example import read_examples
 from train.results_film import Source
-from train.results_page import render_page, write_page
+from train.results_page import render_page, write_results
 from train.results_text import NOTHING
 from train.vae_run import publish_autoencoder
 
@@ -83,7 +83,7 @@ def test_a_page_of_an_evaluation(source, tmp_path):
     pages = []
     for is_shareable in (False, True):
         out = tmp_path / f"{is_shareable}.html"
-        write_page(tmp_path / "out" / "outcomes.json", out, is_shareable=is_shareable)
+        write_results(tmp_path / "out" / "outcomes.json", out, is_shareable=is_shareable)
         pages.append(Page(out.read_text()))
     caption = next(name for name in pages[0].tables if name.startswith("AUPRC and AUROC"))
     for name, title in (("mmtm", "MMTM"), ("daft", "DAFT")):

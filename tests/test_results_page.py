@@ -9,12 +9,13 @@ import pytest
 from tiny_outcomes import LABELS, SECRETS, make_outcomes, make_short
 from tiny_page import Page
 
+from cxrfuture_data.page.shareable import SMALLEST, Count, choose_hidden
 from cxrfuture_data.schema import ContractError
 from etl.guard_file import find_in_file
 from etl.guard_table import Content
 from train.results_film import Source
-from train.results_page import render_page, write_page
-from train.results_shareable import SMALLEST, Count, choose_hidden, hide_small
+from train.results_page import render_page, write_results
+from train.results_shareable import hide_small
 from train.results_table import compared_table, group_table
 from train.results_text import MINUS, NOTHING
 
@@ -258,7 +259,7 @@ def test_what_is_hidden_never_follows_from_the_total():
 
 def write(tmp_path, result, **more):
     (tmp_path / "outcomes.json").write_text(json.dumps(result))
-    write_page(tmp_path / "outcomes.json", tmp_path / "results.html", **more)
+    write_results(tmp_path / "outcomes.json", tmp_path / "results.html", **more)
     return tmp_path / "results.html"
 
 
@@ -290,13 +291,13 @@ def test_an_outcome_of_small_labels_alone_is_hidden(tmp_path):
 def test_what_is_no_outcomes_json_is_refused(tmp_path):
     path = tmp_path / "outcomes.json"
     with pytest.raises(ContractError, match=r"outcomes\.json: cannot be read"):
-        write_page(path, tmp_path / "a.html")
+        write_results(path, tmp_path / "a.html")
     path.write_text("{}")
     with pytest.raises(ContractError, match="no data in it"):
-        write_page(path, tmp_path / "a.html")
+        write_results(path, tmp_path / "a.html")
     source = Source(tmp_path, tmp_path, tmp_path)
     with pytest.raises(ContractError, match="a shareable page shows no stay"):
-        write_page(path, tmp_path / "a.html", is_shareable=True, source=source)
+        write_results(path, tmp_path / "a.html", is_shareable=True, source=source)
 
 
 def test_every_model_is_in_every_legend(texts):

@@ -1,51 +1,16 @@
-"""Cells and tables of the results page, and what its tables and figures share."""
+"""What tables and figures of the results page share."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
+from cxrfuture_data.page.table import Cell
 from train.results_text import GROUPINGS, spell_interval, spell_mean
 
 Json = Mapping[str, Any]
-# best: of its column; lower, higher: than among all stays; apart: intervals that do not overlap.
-Mark = Literal["", "best", "lower", "higher", "apart"]
 RANKED = ("auprc", "auroc")
 LOWER_IS_BETTER = ("brier", "ece")
 BEFORE = "_uncalibrated"
 GAP = "gap"  # the grouping by hours since the last film
-
-
-@dataclass(frozen=True)
-class Cell:
-    """``below``: a second line in small letters."""
-
-    text: str
-    below: str = ""
-    mark: Mark = ""
-
-
-@dataclass(frozen=True)
-class Head:
-    text: str
-    below: str = ""
-    span: int = 1
-
-
-@dataclass(frozen=True)
-class Line:
-    title: str
-    cells: Sequence[Cell]
-
-
-@dataclass(frozen=True)
-class Table:
-    """``corner``: what the first column names; ``above``: heads of several columns."""
-
-    caption: str
-    corner: str
-    heads: Sequence[Head]
-    lines: Sequence[Line]
-    above: Sequence[Head] = field(default=())
 
 
 def order_rows(result: Json) -> list[str]:

@@ -34,4 +34,4 @@ def results(
     source = None
     if len(given) == 3:
         source = import_part("train.results_film", "train").Source(*given)
-    page.write_page(outcomes, out, is_shareable=shareable, source=source)
+    page.write_results(outcomes, out, is_shareable=shareable, source=source)

@@ -14,10 +14,10 @@ from PIL import Image
 from cxrfuture_data import ContractError, Dataset, PairSample, StaySample, open_dataset
 from cxrfuture_data.codec import Codec, load_codec, weights_digest
 from cxrfuture_data.generated import GeneratedLatents, open_generated
+from cxrfuture_data.page.figure import GREY, colour_of, figure, to_svg
 from cxrfuture_data.sample import Array
 from cxrfuture_data.schema import VARIABLE_SETS
 from cxrfuture_data.split import Split
-from train.results_figure import GREY, colour_of, figure, to_svg
 from train.results_film import Example, ShownFilm, Source
 
 EXAMPLES = 4

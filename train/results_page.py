@@ -12,23 +12,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from cxrfuture_data.console import say
-from cxrfuture_data.publish import publish
+from cxrfuture_data.page.shareable import SMALLEST
+from cxrfuture_data.page.table import Table
+from cxrfuture_data.page.write import render, write_page
 from cxrfuture_data.schema import ContractError
 from train import results_plot as plot
 from train import results_plot_probability as probability
 from train import results_table as table
-from train.results_cell import GAP, RANKED, Table, groupings_of
+from train.results_cell import GAP, RANKED, groupings_of
 from train.results_film import Example, Source
-from train.results_shareable import SMALLEST, hide_small
+from train.results_shareable import hide_small
 from train.results_text import METRICS, name_outcome, spell_count
 
 TEMPLATES = Path(__file__).parent / "templates"
 PARTS = ("data", "scored", "outcomes", "rows", "compared", "ranks")
-OWN_MODE, SHARED_MODE = 0o600, 0o644
 
 Json = Mapping[str, Any]
 
@@ -53,7 +53,7 @@ class OutcomeView:
     attention: Markup | None
 
 
-def write_page(
+def write_results(
     outcomes: Path, out: Path, *, is_shareable: bool = False, source: Source | None = None
 ) -> None:
     """Publish the page; readable by its owner alone unless it is shareable."""
@@ -67,10 +67,7 @@ def write_page(
 
         examples = read_examples(source, result["data"]["split"], result["data"]["made_from"])
     page = render_page(result, is_shareable=is_shareable, examples=examples)
-    with publish(out) as part:
-        part.unlink(missing_ok=True)
-        part.touch(mode=SHARED_MODE if is_shareable else OWN_MODE)
-        part.write_text(page, encoding="utf-8")
+    write_page(page, out, is_shareable=is_shareable)
     say(f"results: {len(page) / 1e6:.1f} MB in {out}")
 
 
@@ -94,16 +91,10 @@ def render_page(
     """The page's text."""
     if is_shareable:
         result = hide_small(result)
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
     data, scored = result["data"], result["scored"]
-    return environment.get_template("results.html").render(
+    return render(
+        TEMPLATES,
+        "results.html",
         data=data,
         scored=scored,
         is_shareable=is_shareable,

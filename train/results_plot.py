@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cxrfuture_data.page.figure import GREY, colour_of, figure, key_line, to_svg
 from train.results_cell import GAP, RANKED, Json, groupings_of, number_rows, order_rows, rows_of
-from train.results_figure import GREY, colour_of, figure, key_line, to_svg
 from train.results_text import METRICS, name_group, name_grouping, name_outcome, title_of
 
 Points = Sequence[Sequence[float]]

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from cxrfuture_data.page.figure import FAINT, GREY, INK, ON_SERIES, SERIES, figure, key_line, to_svg
 from train.results_cell import BEFORE, Json, number_rows
-from train.results_figure import FAINT, GREY, INK, ON_SERIES, SERIES, figure, key_line, to_svg
 from train.results_plot import WIDTH, draw_line, put_legend
 from train.results_text import title_of
 

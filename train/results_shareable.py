@@ -1,40 +1,22 @@
-"""What of outcomes.json may be shown to others: no small cell, and none that follows from others.
-
-A group is small with fewer than SMALLEST stays, positives or negatives. What is hidden of a
-grouping is never one group alone, nor groups that together are small: the next smallest is hidden
-too, as a hidden number would be the total less those that are shown.
-"""
+"""What of outcomes.json may be shown to others (cxrfuture_data/page/shareable.py has the rule)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-from train.results_text import HIDDEN, SMALL
+from cxrfuture_data.page.shareable import (
+    HIDDEN,
+    SMALL,
+    SMALLEST,
+    Count,
+    choose_hidden,
+    hide_count,
+    round_count,
+)
 
-SMALLEST = 10
 OF_LABELS = ("curves", "reliability", "reliability_uncalibrated", "decision")
 
 Json = dict[str, Any]
-
-
-class Count(NamedTuple):
-    """Of a group, a label or a bin. ``positives`` None: of a group, where there are several
-    labels; the page tells none."""
-
-    stays: int
-    positives: int | None
-
-    @property
-    def least(self) -> int:
-        if self.positives is None:
-            return self.stays
-        return min(self.stays, self.positives, self.stays - self.positives)
-
-    @staticmethod
-    def of_all(counts: Sequence["Count"]) -> "Count":
-        """Their sum."""
-        positives = [one.positives for one in counts if one.positives is not None]
-        return Count(sum(one.stays for one in counts), sum(positives) if positives else None)
 
 
 def hide_small(result: Mapping[str, Any]) -> Json:
@@ -76,41 +58,6 @@ def hide_small(result: Mapping[str, Any]) -> Json:
     }
 
 
-def choose_hidden(counts: Sequence[Mapping[str, Count]], *, is_partition: bool = True) -> set[str]:
-    """Names to hide, given the counts of the same names for each outcome.
-
-    ``is_partition``: the counts add up to a total that is known, so the hidden must together be
-    large; else only none may be hidden alone.
-    """
-    names = {name for of in counts for name in of}
-    hidden = {name for name in names if any(_least(of, name) < SMALLEST for of in counts)}
-    order = sorted(names - hidden, key=lambda name: (min(_least(of, name) for of in counts), name))
-    for name in order:
-        if not hidden or not _follows(hidden, counts, is_partition=is_partition):
-            break
-        hidden.add(name)
-    return hidden
-
-
-def _follows(
-    hidden: set[str], counts: Sequence[Mapping[str, Count]], *, is_partition: bool
-) -> bool:
-    """Whether what is hidden could be told from what is shown."""
-    if len(hidden) == 1:
-        return True
-    if not is_partition:
-        return False
-    for of in counts:
-        chosen = [of[name] for name in hidden if name in of]
-        if chosen and Count.of_all(chosen).least < SMALLEST:
-            return True
-    return False
-
-
-def _least(of: Mapping[str, Count], name: str) -> int:
-    return of[name].least if name in of else SMALLEST
-
-
 def _hidden_groups(outcomes: Mapping[str, Any]) -> dict[str, set[str]]:
     """By grouping. The groups of all outcomes are of the same stays: what one hides, all do."""
     groupings = {grouping for found in outcomes.values() for grouping in found["groups"]}
@@ -145,17 +92,8 @@ def _hide_totals(result: Mapping[str, Any]) -> Json:
     left_out = [found.get("left_out", 0) for found in result["outcomes"].values()]
     if any(0 < count < SMALLEST for count in left_out):
         # The stays left out are all less those of the groups.
-        shown["stays"] = _about(data["stays"])
+        shown["stays"] = round_count(data["stays"])
     return shown
-
-
-def hide_count(count: int) -> int | str:
-    """A count, or that it is small."""
-    return count if count >= SMALLEST else SMALL
-
-
-def _about(count: int) -> str:
-    return f"about {round(count, -1):,}" if count >= SMALLEST else SMALL
 
 
 def _hide_count(count: Count, *, is_hidden: bool) -> Json:
@@ -206,7 +144,7 @@ def _hide_label(of: Mapping[str, Any], name: str, hidden: _Hidden) -> Json:
     """How many of the stays are not known to have it or not is a count too."""
     if name not in hidden.labels:
         is_few = 0 < hidden.stays - of["stays"] < SMALLEST
-        return dict(of) | ({"stays": _about(of["stays"])} if is_few else {})
+        return dict(of) | ({"stays": round_count(of["stays"])} if is_few else {})
     return dict.fromkeys(of) | _hide_count(Count(of["stays"], of["positives"]), is_hidden=True)
 
 

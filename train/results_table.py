@@ -3,22 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from cxrfuture_data.page.shareable import SMALLEST
+from cxrfuture_data.page.table import Cell, Head, Line, Mark, Table
 from train.results_cell import (
     BEFORE,
     GAP,
     RANKED,
-    Cell,
-    Head,
     Json,
-    Line,
-    Mark,
-    Table,
     best_of,
     order_rows,
     rows_of,
     score,
 )
-from train.results_shareable import SMALLEST
 from train.results_text import (
     METRICS,
     NOTHING,

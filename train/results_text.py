@@ -36,7 +36,6 @@ GROUPINGS = {
     "view": "View of the last film",
     "devices": "Support devices on the last film",
 }
-HIDDEN, SMALL = "hidden", "<10"
 NOTHING = DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from etl.report import report_path
+from etl.radiology_report import report_path
 
 # Finding -> what is said of it: absent (None: nothing), slight, moderate, marked.
 SENTENCES: dict[str, tuple[str | None, str, str, str]] = {

@@ -1,5 +1,5 @@
 -- Grain: one row per study of an admission with films, dropped ones with a reason.
--- Its report, as etl/report.py found it. When it was written is not recorded: it counts as known
+-- Its report, as etl/radiology_report.py found it. When it was written is not recorded: it counts as known
 -- $report_after_hours after the last film of its study, so that of a target film is in no window
 -- that ends with it.
 -- Text: the table, then findings and impression, CHR(31) between the parts.

@@ -11,8 +11,8 @@ from tiny_mimic import tiny_params
 from tiny_stages import HADM, SUBJECT, Built, at, build, film
 
 from cxrfuture_data.schema import ContractError
+from etl.radiology_report import open_reports, read_sections, report_path
 from etl.recipe import read_recipe
-from etl.report import open_reports, read_sections, report_path
 from etl.simulate.report import SENTENCES, report_text, write_report_tree
 
 REPORT = """                                 FINAL REPORT
