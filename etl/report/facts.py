@@ -113,7 +113,7 @@ class Words:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of the Counts or Numbers of ``key``. ``shows``: what it shows and what to look for."""
+    """Of the Counts or Numbers of ``key``; ``shows``: what is seen, and what to look for."""
 
     key: str
     form: Form
