@@ -125,7 +125,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _is_record(entry: Any) -> bool:
     """True for what DVC writes of a stage: its command, and paths with their hashes."""
-    if not isinstance(entry, dict) or not isinstance(entry.get("params", {}), dict):
+    if not isinstance(entry, dict) or not isinstance(entry.get("params") or {}, dict):
         return False
     places = [*(entry.get("deps") or ()), *(entry.get("outs") or ())]
     return all(isinstance(place, dict) and "path" in place for place in places)

@@ -102,19 +102,19 @@ class Judge:
         """What is other than when the stage was last made."""
         if entry.get("cmd") != stage.command:
             yield f"its command in {PIPELINE}"
-        made_with = entry.get("params", {}).get(PARAMS, {})
+        made_with = (entry.get("params") or {}).get(PARAMS) or {}
         for key in stage.params:
             was, now = made_with.get(key), value_of(self.params, key)
             if was != now:
                 yield from _differences(key, was, now)
-        recorded = {dep["path"]: dep for dep in entry.get("deps", ())}
+        recorded = {dep["path"]: dep for dep in entry.get("deps") or ()}
         for dep in stage.deps:
             said = self._change_of(dep, recorded.get(dep, {}).get("md5"))
             if said:
                 yield said
         if stage.word == "ingest":
             yield from self._other_sources(stage)
-        for out in entry.get("outs", ()):
+        for out in entry.get("outs") or ():
             recorded_files = out.get("nfiles", 1)
             if recorded_files > MOST_FILES:
                 continue
@@ -125,16 +125,16 @@ class Judge:
     def _change_of(self, dep: str, was: str | None) -> str:
         if was is None:
             return f"{dep} is new to it"
-        path = self.root / dep
-        if not path.exists():
-            return f"{dep} is gone"
         for stage in self.stages:
-            for out in self.lock.get(stage.name, {}).get("outs", ()):
+            for out in self.lock.get(stage.name, {}).get("outs") or ():
                 if out["path"] == dep:
                     return "" if out.get("md5") == was else f"{dep} was made again since"
+        path = self.root / dep
         is_built = any(_lies_in(dep, out) for stage in self.stages for out in stage.outs)
-        if is_built and (path.is_dir() or path.stat().st_size > MOST_BYTES):
-            return ""
+        if is_built and (not path.is_file() or path.stat().st_size > MOST_BYTES):
+            return ""  # the stage that makes it says more
+        if not path.exists():
+            return f"{dep} is gone"
         return "" if self.sums.of(dep) == was else f"{dep} changed"
 
     def _other_sources(self, stage: Stage) -> Iterator[str]:
