@@ -18,6 +18,7 @@ from cxrfuture_data.command import (
     OWN_PACKAGES,
     import_part,
 )
+from cxrfuture_data.console import watched
 from cxrfuture_data.reader_command import reader
 from cxrfuture_data.schema import ContractError
 from etl.bench_command import bench
@@ -35,6 +36,7 @@ from train.study.command import study
 
 NAME = "cxrfuture"
 INTERRUPTED = 130
+SPEAK_FOR_THEMSELVES = ("browse", "study")  # one serves until it is stopped, one starts commands
 
 app = typer.Typer(
     help="MIMIC-IV and MIMIC-CXR to sharded datasets, and models trained on them. Without a"
@@ -58,8 +60,11 @@ app.add_typer(bench, name="bench", rich_help_panel=CARE)
 
 @app.callback()
 def begin(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
+    name = context.invoked_subcommand
+    if name is None:
         import_part("etl.flow_print", "etl").run_flow(DEFAULT_PARAMS, Console())
+    elif name not in SPEAK_FOR_THEMSELVES:
+        context.with_resource(watched(name))
 
 
 def main() -> None:

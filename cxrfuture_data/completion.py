@@ -65,5 +65,6 @@ def _shipped(package: str, folder: str) -> list[str]:
 
 
 def _names_or_files(package: str, folder: str, incomplete: str) -> list[str]:
-    files = map(str, Path(incomplete).parent.glob("*.yaml")) if "/" in incomplete else ()
+    head = incomplete.rpartition("/")[0] if "/" in incomplete else "."
+    files = (str(path) for path in Path(head or "/").glob("*.yaml"))
     return _matching([*_shipped(package, folder), *files], incomplete)

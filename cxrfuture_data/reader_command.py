@@ -16,7 +16,7 @@ from cxrfuture_data.command import (
     example,
     import_part,
 )
-from cxrfuture_data.completion import complete_dataset
+from cxrfuture_data.completion import complete_dataset, complete_kind, complete_split
 
 reader = typer.Typer()
 
@@ -67,28 +67,48 @@ def show_sample(
     epilog=example(f"cxrfuture browse {SHARD}", f"cxrfuture browse {SHARD} --split test --no-open"),
 )
 def browse(
-    dataset: Dataset,
-    split: SplitName = "train",
-    kind: KindName = "pair",
-    key: Annotated[
-        str | None, typer.Option(help="Begin at the sample of this key. Default: the first.")
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            help="build/<recipe>/shard, or the URL of a pushed dataset.",
+            autocompletion=complete_dataset,
+        ),
+    ],
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Begin in train, valid or test. Default: the first with samples.",
+            autocompletion=complete_split,
+        ),
     ] = None,
-    port: Annotated[int, typer.Option(help="Of 127.0.0.1; 0: a free one.")] = 0,
-    is_opened: Annotated[
-        bool, typer.Option("--open/--no-open", help="Open the browser, or print the address.")
-    ] = True,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            help="Begin with a pair, stay or image. Default: the first there is.",
+            autocompletion=complete_kind,
+        ),
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(help="Begin with the sample of this key. Default: the first.")
+    ] = None,
+    port: Annotated[int, typer.Option(help="Of 127.0.0.1; 0: any that is free.")] = 0,
+    no_open: Annotated[
+        bool, typer.Option("--no-open", help="Open no browser, only print the address.")
+    ] = False,
     generated: Annotated[
-        Path | None, typer.Option(help="RUN/generated: show these films too. Default: none.")
+        Path | None,
+        typer.Option(help="RUN/generated: films that `cxrfuture generate` drew. Default: none."),
     ] = None,
     anomaly: Annotated[
-        Path | None, typer.Option(help="RUN/anomaly: show these maps too. Default: none.")
+        Path | None,
+        typer.Option(help="RUN/anomaly: maps that `cxrfuture anomaly` drew. Default: none."),
     ] = None,
     autoencoder: Annotated[
         Path | None,
-        typer.Option(help="Of the dataset's latents, to decode what is generated. Default: none."),
+        typer.Option(help="Decodes what is generated: build/<recipe>/fit_vae. Default: none."),
     ] = None,
 ) -> None:
-    """Look at samples in a browser: films, events between them, hourly values, labels."""
+    """Look at samples in a browser on this machine: films, events, hours, labels."""
     module = import_part("cxrfuture_data.browse.command", "browse")
     module.browse(
         dataset,
@@ -96,7 +116,7 @@ def browse(
         kind=kind,
         key=key,
         port=port,
-        no_open=not is_opened,
+        no_open=no_open,
         generated=generated,
         anomaly=anomaly,
         autoencoder=autoencoder,
