@@ -101,7 +101,12 @@ def chains_table(chains: Chains) -> Table:
             lines.append(Line(f"{step.stage}: {'; '.join(step.reasons)}", cells))
             before = step.after
     heads = [Head("before"), Head("removed"), Head("after")]
-    return Table(f"{chains.unit}: what each filter removed", "Filter", heads, lines)
+    return Table(name_unit(chains), "Filter", heads, lines)
+
+
+def name_unit(chains: Chains) -> str:
+    """The caption of a flow."""
+    return f"{chains.unit[:1].upper()}{chains.unit[1:]}: what each filter removed"
 
 
 def _share_removed(removed: int | Hidden, before: int | Hidden) -> str:
