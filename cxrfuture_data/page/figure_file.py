@@ -42,12 +42,12 @@ def to_svg_file(svg: str) -> str:
 
 
 def to_png(drawn: Figure) -> bytes:
-    """Its colours are changed for good, so that the SVG must be made before."""
+    """To be made after the figure's SVG, as its colours are changed for good: that one laid it out
+    and made its ticks."""
     stream = io.BytesIO()
     with matplotlib.rc_context(STYLE):
         canvas: Any = FigureCanvasAgg(drawn)
-        # Labels of ticks exist once they have been drawn.
-        canvas.draw()
+        drawn.set_layout_engine("none")
         for artist in drawn.findobj():
             _colour(artist)
         drawn.set_facecolor("#ffffff")

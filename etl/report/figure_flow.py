@@ -17,10 +17,10 @@ from etl.report.shown import Chain, Chains, Hidden, Step
 from etl.report.shown_table import MINUS, spell_count, spell_percent
 
 STAGE, KEPT, REMOVED = 0.1, 1.15, 5.0  # left edges
-KEPT_WIDTH, KEPT_HEIGHT = 3.3, 0.42
-REMOVED_WIDTH, NUMBER_WIDTH = 5.9, 1.45
+KEPT_WIDTH, KEPT_HEIGHT, FOOT = 3.3, 0.44, 0.06
+REMOVED_WIDTH, NUMBER_WIDTH = 5.9, 1.3
 PITCH, LINE, MARGIN = 0.82, 0.175, 0.12
-LETTERS = 54  # of a reason's line
+LETTERS = 56  # of a reason's line
 NOTE_LETTERS = 112
 
 
@@ -117,18 +117,16 @@ def _share(part: int | Hidden, whole: int | Hidden) -> float | None:
 def _draw_kept(
     panel: Axes, count: int | Hidden, unit: str, top: float, share: float | None
 ) -> None:
-    """As full as what is left of the first."""
+    """The bar at its foot: what is left of the first."""
+    frame = Rectangle((KEPT, top), KEPT_WIDTH, KEPT_HEIGHT, fc=SERIES[0], alpha=0.1, lw=0)
+    panel.add_patch(frame)
     if share:
-        panel.add_patch(
-            Rectangle((KEPT, top), KEPT_WIDTH * share, KEPT_HEIGHT, fc=SERIES[0], alpha=0.16, lw=0)
-        )
-    panel.add_patch(
-        Rectangle((KEPT, top), KEPT_WIDTH, KEPT_HEIGHT, fc="none", ec=SERIES[0], lw=1.3)
-    )
+        foot = (KEPT, top + KEPT_HEIGHT - FOOT)
+        panel.add_patch(Rectangle(foot, KEPT_WIDTH * share, FOOT, fc=SERIES[0], lw=0))
     words = f"{spell_count(count)} {unit}"
     panel.text(
         KEPT + KEPT_WIDTH / 2,
-        top + KEPT_HEIGHT / 2,
+        top + (KEPT_HEIGHT - FOOT) / 2,
         words,
         ha="center",
         va="center_baseline",

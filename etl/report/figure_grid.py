@@ -22,7 +22,7 @@ from etl.report.shown import Grid, Hidden
 from etl.report.shown_table import share_of, spell_bytes, spell_count, spell_percent, spell_short
 
 WIDTH = 11.0  # inches: at the page's width a letter of 11 points is some 15 pixels
-LABEL = 34  # letters of a row's name on one line
+LABEL = 42, 28  # letters of a row's name on one line, with one panel and two
 MANY_ROWS = 26  # more are shown in two panels side by side
 MARKERS = "osD^vPX*"
 HATCH = "////"
@@ -43,7 +43,8 @@ class Plot:
 
     @property
     def rows(self) -> list[str]:
-        return [fold(name, LABEL) for name in self.grid.rows]
+        letters = LABEL[len(self.grid.rows) > MANY_ROWS]
+        return [fold(name, letters) for name in self.grid.rows]
 
     @property
     def columns(self) -> list[str]:

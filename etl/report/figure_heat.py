@@ -10,6 +10,7 @@ from etl.report.figure_grid import HATCH, Plot, add_legend, frame_values, hidden
 
 MANY_COLUMNS = 14  # more have no room for a number in each cell
 DARK = 0.55  # of a cell's ink: letters on it take the paper's colour
+GAP = 0.002  # between cells, of the figure's width
 LABELS = 24  # names of bins that fit below an axis
 
 
@@ -62,19 +63,24 @@ def _ink(plot: Plot) -> np.ndarray:
 def _draw_cell(
     panel: Axes, plot: Plot, cell: tuple[int, int], y: int, ink: float, has_numbers: bool
 ) -> None:
-    x, is_hidden, value = cell[1], plot.is_hidden[cell], plot.values[cell]
-    place = (x - 0.48, y - 0.47)
-    if is_hidden:
-        panel.add_patch(
-            Rectangle(place, 0.96, 0.94, facecolor="none", edgecolor=GREY, hatch=HATCH, lw=0)
-        )
+    x, value = cell[1], plot.values[cell]
+    gap = GAP * len(plot.grid.columns) * len(split_panels(plot))
+    place = Rectangle((x - 0.5 + gap / 2, y - 0.47), 1 - gap, 0.94, lw=0)
+    if plot.is_hidden[cell]:
+        place.set(facecolor="none", edgecolor=GREY, hatch=HATCH)
+        panel.add_patch(place)
     elif np.isfinite(value):
-        panel.add_patch(Rectangle(place, 0.96, 0.94, facecolor=SERIES[0], alpha=0.04 + 0.96 * ink))
+        place.set(facecolor=SERIES[0], alpha=_alpha(ink))
+        panel.add_patch(place)
         if has_numbers:
             color = ON_SERIES if ink > DARK else INK
             panel.text(
                 x, y, plot.spell(float(value)), ha="center", va="center", fontsize=9, color=color
             )
+
+
+def _alpha(ink: float) -> float:
+    return round(0.05 + 0.95 * ink, 2)
 
 
 def _frame_heat(panel: Axes, plot: Plot, part: slice, rows: int) -> None:
@@ -100,7 +106,7 @@ def _add_scale(drawn: Drawn, plot: Plot) -> None:
     sizes = np.expm1(steps * np.log1p(top - low)) if plot.is_logarithmic else steps * (top - low)
     handles = [
         Rectangle(
-            (0, 0), 1, 1, facecolor=SERIES[0], alpha=0.04 + 0.96 * step, label=plot.spell(low + size)
+            (0, 0), 1, 1, facecolor=SERIES[0], alpha=_alpha(step), label=plot.spell(low + size)
         )
         for step, size in zip(steps.tolist(), sizes.tolist(), strict=True)
     ]
