@@ -144,8 +144,8 @@ def describe_quality(material: Material) -> Section | None:
         "film-quality",
         "Film quality",
         [
-            "Every film of the cohort was read once. One that is missing or broken takes its samples"
-            " with it; what merely looks odd stays, and is counted here.",
+            "Every film of the cohort was read once. One that is missing or broken takes its"
+            " samples with it; what merely looks odd stays, and is counted here.",
             "Look for missing films (an incomplete download) and for suspicions that are common:"
             " they are guesses from a small image, so look at some of the films before you act.",
         ],

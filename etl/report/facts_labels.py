@@ -41,8 +41,9 @@ def describe_findings(material: Material) -> Section | None:
             "What the labeler read in the report of the target (of a stay: of its last film), for"
             " each split. Uncertain and not mentioned are kept as they are: what they mean for a"
             " loss is the model's choice.",
-            "Look for findings with few positives in the split you judge by, and for how much is not"
-            " mentioned: taking that as absent is a choice. A stay without a film mentions nothing.",
+            "Look for findings with few positives in the split you judge by, and for how much is"
+            " not mentioned: taking that as absent is a choice. Of a stay without a film nothing is"
+            " mentioned.",
         ],
     )
     for kind in material.kinds:

@@ -21,6 +21,9 @@ MOMENTS = {
     "after_end": "after the end",
 }
 TRAIN = "train"
+LOOK = "Look for marked numbers: each is worth a look at its sample."
+WITH_END = f"Windows of this recipe include their very end, so events at it are right. {LOOK}"
+WITHOUT_END = f"Windows of this recipe leave out their very end, so none may be at it. {LOOK}"
 
 
 def describe_leakage(
@@ -28,17 +31,14 @@ def describe_leakage(
 ) -> Section | None:
     """``times``, ``latest``: the rows of report/event_time and report/window_latest."""
     recipe = material.recipe
-    includes_end = bool(recipe.parameters["includes_end"])
     draft = Draft(
         "leakage",
         "Leakage audit",
         [
             _says_of_availability(material),
-            f"This recipe's windows {'include' if includes_end else 'leave out'} their very end"
-            f"{', so events at it are right' if includes_end else ', so none may be at it'}. Look for"
-            " marked numbers: each is worth a look at its sample.",
-            "Patients and films in two splits must be 0. Statistics that scale a model's inputs must"
-            " come from training patients alone, which their counts show.",
+            WITH_END if recipe.parameters["includes_end"] else WITHOUT_END,
+            "Patients and films in two splits must be 0. Statistics that scale a model's inputs"
+            " must come from training patients alone, which their counts show.",
         ],
     )
     if latest.height:

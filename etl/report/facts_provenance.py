@@ -39,9 +39,9 @@ def describe_provenance(material: Material) -> Section | None:
         "provenance",
         "Provenance",
         [
-            "What this build was made from. With the same sources, settings, models and versions the"
-            " shards come out the same, byte for byte: compare digests to know that two builds are"
-            " one.",
+            "What this build was made from. With the same sources, settings, models and versions"
+            " the shards come out the same, byte for byte: compare digests to know that two builds"
+            " are one.",
         ],
     )
     manifest = material.manifest

@@ -12,10 +12,10 @@ from etl.report.length_of_stay import stay_days
 from etl.report.material import KIND_WORDS, Material, as_floats
 from etl.report.tally import (
     NOT_KNOWN,
+    Bins,
     BySplit,
     Draft,
     Heading,
-    bins_of,
     count_bins,
     count_true,
     count_words,
@@ -33,7 +33,20 @@ GRAVER = {
     "malignancy": "metastatic solid tumour",
 }
 OLDEST = 90  # MIMIC gives all older patients one age
-AGES = bins_of((0, 18, 30, 40, 50, 60, 70, 80, OLDEST), "years")
+AGES = Bins(
+    (0, 18, 30, 40, 50, 60, 70, 80, OLDEST),
+    (
+        "under 18",
+        "18-29",
+        "30-39",
+        "40-49",
+        "50-59",
+        "60-69",
+        "70-79",
+        "80-89",
+        f"{OLDEST} or more",
+    ),
+)
 
 
 def describe_samples(material: Material) -> Section | None:

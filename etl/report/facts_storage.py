@@ -19,8 +19,8 @@ def describe_storage(material: Material) -> Section | None:
         "storage",
         "Storage",
         [
-            "Bytes of each stage's folder, of the shards of each split, and of the rows of the cache"
-            " that this build reads, which other builds may share.",
+            "Bytes of each stage's folder, of the shards of each split, and of the rows of the"
+            " cache that this build reads, which other builds may share.",
             "A training machine needs the shard folder alone.",
         ],
     )

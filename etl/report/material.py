@@ -145,7 +145,7 @@ def open_windows(material: Material) -> Iterator[DuckDBPyConnection]:
 def select(connection: DuckDBPyConnection, name: str) -> pl.DataFrame:
     """The rows of a file of sql/report."""
     sql = read_sql(f"report/{name}")
-    return connection.execute(f"{sql.body}\nORDER BY {sql.order}").pl()
+    return connection.sql(f"{sql.body}\nORDER BY {sql.order}").pl()
 
 
 def as_floats(columns: BySplit, null: float | None = None) -> dict[str, Array]:

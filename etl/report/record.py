@@ -65,8 +65,13 @@ def write_plots(report: Report, folder: Path) -> None:
 
 
 def _cells(item: Counts | Numbers) -> Iterator[tuple[object, ...]]:
-    of = item.of if isinstance(item, Counts) else None
     for at, (row, values) in enumerate(zip(item.rows, item.values, strict=True)):
         for number, (column, value) in enumerate(zip(item.columns, values, strict=True)):
-            total = of[at][number] if of is not None else 0
-            yield row, column, value, f"{value / total:.6f}" if total else ""
+            yield row, column, value, _share(item, at, number)
+
+
+def _share(item: Counts | Numbers, row: int, column: int) -> str:
+    """Of what a count is a share of; "" of nothing."""
+    if isinstance(item, Numbers) or item.of is None or not item.of[row][column]:
+        return ""
+    return f"{item.values[row][column] / item.of[row][column]:.6f}"

@@ -6,6 +6,7 @@ Shapes: N samples of a split; R rows, C columns (a split each) of a table.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -65,8 +66,7 @@ class Draft:
 
 def bins_of(edges: Sequence[float], unit: str, last: str = "or more") -> Bins:
     """Titles such as ``6-12 h``."""
-    pairs = zip(edges, edges[1:], strict=False)
-    titles = [f"{low:g}-{high:g} {unit}" for low, high in pairs]
+    titles = [f"{low:g}-{high:g} {unit}" for low, high in pairwise(edges)]
     return Bins(edges, [*titles, f"{edges[-1]:g} {unit} {last}"])
 
 
