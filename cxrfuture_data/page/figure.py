@@ -55,7 +55,7 @@ STYLE: Any = {
 }
 _SVG = "http://www.w3.org/2000/svg"
 _HREF = "{http://www.w3.org/1999/xlink}href"
-_NUMBER = re.compile(r"(?<!opacity: )-?\b\d+\.\d{2,}")
+_NUMBER = re.compile(r"(?<!opacity: )-?\d+\.\d{2,}")
 _REFERENCE = re.compile(r"#([\w-]+)")
 _FAMILY = re.compile(r"font-family:[^;]*;?")
 _LEFT_OUT = (f"{{{_SVG}}}metadata", f"{{{_SVG}}}style")

@@ -76,13 +76,13 @@ def write_report(report: Report, folder: Path, *, is_shareable: bool) -> Path:
     out = folder / ("shareable.html" if is_shareable else "report.html")
     if not is_shareable:
         _write_figures(sections, folder / FIGURES)
-    write_page(render_page(shown, sections, is_shareable=is_shareable), out, is_shareable=is_shareable)
+    write_page(
+        render_page(shown, sections, is_shareable=is_shareable), out, is_shareable=is_shareable
+    )
     return out
 
 
-def render_page(
-    shown: ShownReport, sections: Sequence[SectionView], *, is_shareable: bool
-) -> str:
+def render_page(shown: ShownReport, sections: Sequence[SectionView], *, is_shareable: bool) -> str:
     """The page's text."""
     return render(
         TEMPLATES,

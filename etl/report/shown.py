@@ -125,7 +125,10 @@ def show_all(report: Report) -> ShownReport:
         report.origin,
         report.is_simulated,
         report.headline,
-        [with_items(section, [_show(item) for item in section.items]) for section in report.sections],
+        [
+            with_items(section, [_show(item) for item in section.items])
+            for section in report.sections
+        ],
     )
 
 
@@ -158,9 +161,7 @@ def show_counts(
     of: Sequence[Sequence[int | Hidden]] | None,
 ) -> Grid:
     """With these values, and shares of these."""
-    return Grid(
-        item.key, item.caption, item.corner, item.unit, item.rows, item.columns, values, of
-    )
+    return Grid(item.key, item.caption, item.corner, item.unit, item.rows, item.columns, values, of)
 
 
 def show_numbers(item: Numbers, values: Sequence[Sequence[Cell]]) -> Grid:
@@ -186,9 +187,7 @@ def split_chains(flow: Flow) -> list[Flow]:
         if i == 0 or flow.filters[i - 1].after != one.before:
             stretches.append([])
         stretches[-1].append(i)
-    return [
-        Flow(flow.key, flow.unit, [flow.filters[i] for i in stretch]) for stretch in stretches
-    ]
+    return [Flow(flow.key, flow.unit, [flow.filters[i] for i in stretch]) for stretch in stretches]
 
 
 def _show_chain(flow: Flow) -> Chain:
