@@ -106,7 +106,7 @@ def draw_points(drawn: Drawn, plot: Plot) -> None:
                 values[known], at[known], marker_of(c), color=color_of(c), markersize=6, alpha=0.9
             )
         for r in at[plot.is_hidden[part].any(axis=1)]:
-            hidden = np.flatnonzero(plot.is_hidden[part][r])
+            hidden = np.flatnonzero(plot.is_hidden[part][r]).tolist()
             names = ", ".join(plot.grid.columns[c] for c in hidden)
             words = "hidden" if len(hidden) == len(plot.grid.columns) else f"hidden: {names}"
             _say_beside(panel, words, int(r))
@@ -114,10 +114,6 @@ def draw_points(drawn: Drawn, plot: Plot) -> None:
     if not plot.is_logarithmic:
         _frame_points(drawn.axes[0], plot)
     handles = [marker_line(c, name) for c, name in enumerate(plot.columns)]
-    add_legend_of_points(drawn, plot, handles)
-
-
-def add_legend_of_points(drawn: Drawn, plot: Plot, handles: list) -> None:  # type: ignore
     if len(plot.grid.columns) > 1:
         drawn.legend(handles=handles, loc="outside upper left", ncols=6, fontsize=10)
 
@@ -146,7 +142,7 @@ def draw_shares(drawn: Drawn, plot: Plot) -> None:
     known = np.nan_to_num(plot.values)
     total = known.sum(axis=1, keepdims=True)
     shares = np.divide(known, total, out=np.zeros_like(known), where=total > 0)
-    is_hidden = plot.is_hidden.any(axis=1)
+    is_hidden = np.any(plot.is_hidden, axis=1)
     for panel, part in add_panels(drawn, plot):
         for r in range(part.start, part.stop):
             y = r - part.start

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawn
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Patch, Rectangle
 
 from cxrfuture_data.page.figure import GREY, INK, ON_SERIES, SERIES, colour_of, key_line
 from etl.report.figure_grid import HATCH, Plot, add_legend, frame_values, hidden_patch, split_panels
@@ -104,7 +104,7 @@ def _add_scale(drawn: Drawn, plot: Plot) -> None:
     low = min(0.0, float(np.nanmin(plot.values)))
     steps = np.linspace(0, 1, 5)
     sizes = np.expm1(steps * np.log1p(top - low)) if plot.is_logarithmic else steps * (top - low)
-    handles = [
+    handles: list[Patch] = [
         Rectangle(
             (0, 0), 1, 1, facecolor=SERIES[0], alpha=_alpha(step), label=plot.spell(low + size)
         )
@@ -131,10 +131,10 @@ def draw_histogram(drawn: Drawn, plot: Plot) -> None:
         total = np.nansum(values)
         if is_share and not plot.is_share:
             values = 100 * values / total if total else values
-        panel.stairs(values, label=name, linewidth=1.8, baseline=None, **_line(c))
+        panel.stairs(values, label=name, linewidth=1.8, baseline=None, **colour_of(c))
         if len(plot.columns) == 1:
             panel.stairs(values, fill=True, color=SERIES[0], alpha=0.25)
-    for r in np.flatnonzero(plot.is_hidden.any(axis=1)):
+    for r in np.flatnonzero(plot.is_hidden.any(axis=1)).tolist():
         panel.axvspan(r, r + 1, ymax=0.06, facecolor="none", edgecolor=GREY, hatch=HATCH, lw=0)
     share = Plot(plot.grid, plot.values, plot.is_hidden, is_share, plot.is_logarithmic)
     frame_values(panel, share, "y")
@@ -142,10 +142,6 @@ def draw_histogram(drawn: Drawn, plot: Plot) -> None:
         panel.set_ylim(bottom=0)
     _name_bins(panel, plot)
     add_legend(drawn, plot, [key_line(c, name) for c, name in enumerate(plot.columns)])
-
-
-def _line(column: int) -> dict[str, object]:
-    return colour_of(column)
 
 
 def _name_bins(panel: Axes, plot: Plot) -> None:

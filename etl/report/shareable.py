@@ -134,7 +134,7 @@ def hide_spread(spread: Spread) -> Spreads:
     return Spreads(spread.key, spread.caption, spread.corner, spread.rows, spread.columns, values)
 
 
-def _hide_rows(item: Numbers) -> list[list[float | int | str | None | Hidden]]:
+def _hide_rows(item: Numbers) -> list[list[float | int | str | Hidden | None]]:
     """Numbers of a row that rests on few; and whole numbers that are few, if it rests on any."""
     return [
         [

@@ -25,7 +25,7 @@ Fact = tuple[str, str, int]
 
 @dataclass(frozen=True)
 class Secrets:
-    """What other tables hide: sums by name, cells by both names, and numbers whatever their name."""
+    """What other tables hide: sums by name, cells by both names, numbers whatever their name."""
 
     sums: frozenset[Fact] = frozenset()
     cells: frozenset[tuple[str, str, str, int]] = frozenset()
@@ -155,11 +155,11 @@ def hide_cells(sheet: Sheet, secrets: Secrets) -> None:
 def _find_shared(sheet: Sheet, secrets: Secrets) -> Iterator[int]:
     """Arcs of what other tables hide."""
     item, arcs = sheet.item, sheet.network.arcs
-    for (r, c), i in np.ndenumerate(sheet.cells):
-        value = arcs[i].value
+    for r, c in np.ndindex(sheet.cells.shape):
+        value = item.values[r][c]
         names = (item.unit, item.rows[r], item.columns[c], value)
         if value >= SMALLEST and (names in secrets.cells or value in secrets.numbers):
-            yield int(i)
+            yield int(sheet.cells[r, c])
     for i, name in sheet.sums.items():
         value = arcs[i].value
         is_told = (item.unit, name, value) in secrets.sums or value in secrets.numbers

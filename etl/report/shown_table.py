@@ -4,8 +4,8 @@ import math
 
 from cxrfuture_data.page.table import Cell, Head, Line, Table
 from etl.report.facts import Summary
-from etl.report.shown import Chains, Grid, Hidden, Spreads
 from etl.report.shown import Cell as Value
+from etl.report.shown import Chains, Grid, Hidden, Spreads
 
 NOTHING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
