@@ -1,11 +1,10 @@
 """Events and hourly values: how many samples have any, of which table, and when."""
 
 import polars as pl
-from duckdb import DuckDBPyConnection
 
 from cxrfuture_data.schema import EVENT_TABLES, VARIABLE_SETS
 from etl.report.facts import Counts, Section
-from etl.report.material import KIND_WORDS, Material, select
+from etl.report.material import KIND_WORDS, Material, WindowFacts
 from etl.report.tally import Draft, Heading, count_shares
 
 BIN_HOURS, BINS = 4, 13
@@ -15,10 +14,8 @@ BIN_TITLES = [
 ]
 
 
-def describe_events(
-    material: Material, connection: DuckDBPyConnection, times: pl.DataFrame
-) -> Section | None:
-    """``times``: the rows of report/event_time."""
+def describe_events(material: Material, found: WindowFacts) -> Section | None:
+    times, coverage = found.times, found.coverage
     if not times.height:
         return None
     draft = Draft(
@@ -31,7 +28,6 @@ def describe_events(
             " none), and for events that thin out towards the end where results come late.",
         ],
     )
-    coverage = select(connection, "event_coverage")
     for kind in material.windowed:
         of_kind = times.filter(pl.col("kind") == kind)
         tables = sorted(set(of_kind["event_table"]))
@@ -83,7 +79,7 @@ def _heat(kind: str, times: pl.DataFrame, tables: list[int]) -> Counts:
     )
 
 
-def describe_hours(material: Material, connection: DuckDBPyConnection) -> Section | None:
+def describe_hours(material: Material, found: WindowFacts) -> Section | None:
     if not material.recipe.window.hourly:
         return None
     draft = Draft(
@@ -97,9 +93,7 @@ def describe_hours(material: Material, connection: DuckDBPyConnection) -> Sectio
             " filled in. What is measured often is measured because someone was worried.",
         ],
     )
-    measured = select(connection, "hourly_count").join(
-        material.samples(), on=["kind", "key"], how="inner"
-    )
+    measured = found.hours.join(material.samples(), on=["kind", "key"], how="inner")
     names = [variable.name for variable in VARIABLE_SETS[material.recipe.window.variables]]
     for kind in material.windowed:
         of_kind = measured.filter(pl.col("kind") == kind)

@@ -1,13 +1,12 @@
 """Labels: findings of films, their change, outcomes and phenotypes."""
 
-import csv
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
 from cxrfuture_data.labels import (
     ABSENT,
+    ATTRIBUTES,
     CHANGE_ATTRIBUTES,
     CHANGES,
     FINDING_CHANGES,
@@ -20,17 +19,17 @@ from cxrfuture_data.labels import (
 )
 from cxrfuture_data.sample import Array
 from cxrfuture_data.schema import FINDINGS, PHENOTYPES
-from etl.report.facts import Counts, Numbers, Section
+from etl.report.facts import Counts, Section
+from etl.report.facts_paper import describe_prevalences
 from etl.report.facts_samples import count_flags
 from etl.report.material import KIND_WORDS, Material
 from etl.report.tally import NOT_KNOWN, Draft, Heading, count_true
-from etl.reproduction import TABLE_FILE
 
 # The film whose labels are learnt, by kind.
 LABELLED = {"pair": "target", "stay": "previous", "image": "image"}
 STATES = ("present", "absent", "uncertain", "not mentioned")
+ATTRIBUTE_STATES = ("present", "absent", "not said")
 UNKNOWN = "unknown"
-PREVALENCE = "/prevalence/"
 
 
 def describe_findings(material: Material) -> Section | None:
@@ -54,12 +53,30 @@ def describe_findings(material: Material) -> Section | None:
             states = _states(columns[f"{role}.labels"], columns[f"{role}.label_known"])
             caption = f"Findings of {KIND_WORDS[kind]}, {split}: {role} film"
             draft.draw(
-                _count_states(f"{kind}_{split}_findings", caption, "finding", STATES, states),
+                _count_states(
+                    Heading(f"{kind}_{split}_findings", caption, "finding"),
+                    STATES,
+                    FINDINGS,
+                    states,
+                ),
                 "shares",
                 f"Of the {KIND_WORDS[kind]} of {split}, the share in which each finding is present,"
                 " absent, uncertain or not mentioned.",
             )
+        _add_attributes(draft, material, kind)
     return draft.finish()
+
+
+def _add_attributes(draft: Draft, material: Material, kind: str) -> None:
+    """Of Chest ImaGenome, all splits together, where it was given."""
+    tables = material.of(kind, f"{LABELLED[kind]}.attributes")
+    codes = np.concatenate(list(tables.values()))
+    if not (codes != NOT_SAID).any():
+        return
+    caption = f"Chest ImaGenome's attributes of {KIND_WORDS[kind]}, all splits"
+    states = np.select([codes == PRESENT, codes == ABSENT], [0, 1], 2)
+    heading = Heading(f"{kind}_attributes", caption, "attribute")
+    draft.add(_count_states(heading, ATTRIBUTE_STATES, ATTRIBUTES, states), is_folded=True)
 
 
 def _states(labels: Array, known: Array) -> Array:
@@ -70,20 +87,20 @@ def _states(labels: Array, known: Array) -> Array:
 
 
 def _count_states(
-    key: str, caption: str, corner: str, states: Sequence[str], codes: Array
+    heading: Heading, states: Sequence[str], rows: Sequence[str], codes: Array
 ) -> Counts:
-    """``codes`` (N, 14), indices in ``states``: every sample is in one state of each finding."""
+    """``codes`` (N, R), indices in ``states``: every sample is in one state of each row."""
     return Counts(
-        key=key,
-        caption=caption,
-        corner=corner,
-        unit="samples",
-        rows=FINDINGS,
+        key=heading.key,
+        caption=heading.caption,
+        corner=heading.corner,
+        unit=heading.unit,
+        rows=rows,
         columns=states,
         values=[
-            np.bincount(codes[:, at], minlength=len(states)).tolist() for at in range(len(FINDINGS))
+            np.bincount(codes[:, at], minlength=len(states)).tolist() for at in range(len(rows))
         ],
-        of=[[len(codes)] * len(states) for _ in FINDINGS],
+        of=[[len(codes)] * len(states) for _ in rows],
         rows_add_up=False,
     )
 
@@ -107,10 +124,12 @@ def describe_changes(material: Material) -> Section | None:
         [_change_codes(material, split) for split in material.splits] or [np.zeros((0, 14), int)]
     )
     if len(codes):
-        states = (*FINDING_CHANGES, UNKNOWN)
         draft.draw(
             _count_states(
-                "pair_changes", "Change of findings, all splits", "finding", states, codes
+                Heading("pair_changes", "Change of findings, all splits", "finding"),
+                (*FINDING_CHANGES, UNKNOWN),
+                FINDINGS,
+                codes,
             ),
             "shares",
             "Share of pairs in which each finding is new, worse, unchanged, better, resolved or not"
@@ -163,7 +182,9 @@ def describe_outcomes(material: Material) -> Section | None:
             if any((column != NOT_SAID).any() for column in flags.values()):
                 draft.add(count_flags(Heading(f"stay_{name}", title, "outcome"), flags))
         _add_phenotypes(draft, material)
-    _add_paper(draft, material)
+    prevalences = describe_prevalences(material)
+    if prevalences is not None:
+        draft.add(prevalences)
     return draft.finish()
 
 
@@ -183,106 +204,3 @@ def _add_phenotypes(draft: Draft, material: Material) -> None:
         "points",
         "Share of stays with each group of diagnoses, a dot a split. Look for dots far apart.",
     )
-
-
-@dataclass(frozen=True)
-class PaperRow:
-    """A line of check/reproduction.csv."""
-
-    measure: str
-    source: str
-    paper: float
-    ours: float | None
-    within: str
-
-
-def read_paper(material: Material) -> list[PaperRow]:
-    with material.path("check", TABLE_FILE).open(newline="") as handle:
-        return [
-            PaperRow(
-                line["measure"],
-                line["source"],
-                float(line["paper"]),
-                float(line["ours"]) if line["ours"] else None,
-                line["within"],
-            )
-            for line in csv.DictReader(handle)
-        ]
-
-
-def _add_paper(draft: Draft, material: Material) -> None:
-    rows = [row for row in read_paper(material) if PREVALENCE in row.measure]
-    caption = "Share of stays with an outcome: the paper's and ours"
-    numbers = paper_numbers(material, Heading("paper_prevalence", caption, "outcome"), rows)
-    if numbers is not None:
-        draft.add(numbers)
-
-
-def describe_paper(material: Material) -> Section | None:
-    """What else a paper says of its cohort."""
-    rows = [row for row in read_paper(material) if PREVALENCE not in row.measure]
-    heading = Heading("paper", "The paper's numbers and ours", "number")
-    numbers = paper_numbers(material, heading, rows)
-    if numbers is None:
-        return None
-    return Section(
-        "paper",
-        "Beside the paper",
-        [
-            f"What {material.recipe.paper} says of its cohort, and what this build has. Marked is"
-            " what is outside the tolerance; of simulated data, or a part of a release, none can be"
-            " expected to agree, and nothing is marked.",
-            "`cxrfuture reproduction` gives the section and the known reason of every difference.",
-        ],
-        [numbers],
-    )
-
-
-def paper_numbers(material: Material, heading: Heading, rows: Sequence[PaperRow]) -> Numbers | None:
-    """Paper, ours, and ours less the paper's; None of nothing. A number of this build rests on the
-    least of all of one table, for the others of a table may tell it."""
-    known = [row for row in rows if row.ours is not None]
-    if not known:
-        return None
-    least = _least_of_sources(material, read_paper(material))
-    return Numbers(
-        key=heading.key,
-        caption=heading.caption,
-        corner=heading.corner,
-        rows=[row.measure.replace("/", " ").replace("prevalence ", "") for row in known],
-        columns=["paper", "ours", "difference"],
-        values=[[row.paper, row.ours, (row.ours or 0.0) - row.paper] for row in known],
-        rests_on=[least[row.source] for row in known],
-        digits=3,
-        marked=[(at, 1) for at, row in enumerate(known) if row.within == "False"],
-    )
-
-
-def _least_of_sources(material: Material, rows: Sequence[PaperRow]) -> Mapping[str, int]:
-    """Of each table of the paper, the fewest samples that a number of it, or its complement, is
-    of."""
-    least: dict[str, int] = {}
-    for row in rows:
-        if row.ours is not None:
-            found = _rests_on(material, row)
-            least[row.source] = min(found, least.get(row.source, found))
-    return least
-
-
-def _rests_on(material: Material, row: PaperRow) -> int:
-    ours = row.ours or 0.0
-    parts = row.measure.split("/")
-    splits = material.splits if parts[1:2] == ["total"] else [p for p in parts[1:2]]
-    known = parts[0] in material.kinds and set(splits) <= set(material.splits)
-    samples = sum(material.dataset.columns(s, parts[0]).samples for s in splits) if known else 0
-    if PREVALENCE in row.measure:
-        return min(round(ours * samples), round((1 - ours) * samples))
-    is_of_part = parts[-1] in ("deaths", "with film") or parts[-1].startswith("last film")
-    if is_of_part:
-        return min(int(ours), samples - int(ours))
-    is_count = parts[-1] in ("samples", "patients", "admissions", "stays", "before films")
-    if is_count:
-        return int(ours)
-    if parts[-1] == "men percent":
-        return min(round(ours * samples / 100), round((100 - ours) * samples / 100))
-    return samples

@@ -9,7 +9,7 @@ from cxrfuture_data.manifest import WindowStatistics
 from cxrfuture_data.schema import EVENT_TABLES, FILMS_OF_KIND
 from etl.check import CHECK_FILE
 from etl.report.facts import Counts, Numbers, Section
-from etl.report.material import KIND_WORDS, WINDOWED, Material
+from etl.report.material import KIND_WORDS, WINDOWED, Material, WindowFacts
 from etl.report.tally import Draft
 
 MICROSECONDS = 3_600_000_000  # of an hour
@@ -26,10 +26,7 @@ WITH_END = f"Windows of this recipe include their very end, so events at it are 
 WITHOUT_END = f"Windows of this recipe leave out their very end, so none may be at it. {LOOK}"
 
 
-def describe_leakage(
-    material: Material, times: pl.DataFrame, latest: pl.DataFrame
-) -> Section | None:
-    """``times``, ``latest``: the rows of report/event_time and report/window_latest."""
+def describe_leakage(material: Material, found: WindowFacts) -> Section | None:
     recipe = material.recipe
     draft = Draft(
         "leakage",
@@ -41,10 +38,11 @@ def describe_leakage(
             " must come from training patients alone, which their counts show.",
         ],
     )
-    if latest.height:
-        _add_latest(draft, latest, as_known=recipe.availability == "known")
-    if times.height:
-        _add_events(draft, times, as_known=recipe.availability == "known")
+    as_known = recipe.availability == "known"
+    if found.latest.height:
+        _add_latest(draft, found.latest, as_known=as_known)
+    if found.times.height:
+        _add_events(draft, found, as_known=as_known)
     draft.add(_shared(material))
     statistics = _statistics(material)
     if statistics.rows:
@@ -75,11 +73,13 @@ def _add_latest(draft: Draft, latest: pl.DataFrame, *, as_known: bool) -> None:
     draft.add(_margins("latest_margin", rows, latest, as_known=as_known))
 
 
-def _add_events(draft: Draft, times: pl.DataFrame, *, as_known: bool) -> None:
+def _add_events(draft: Draft, found: WindowFacts, *, as_known: bool) -> None:
     sums = [pl.col(name).sum() for name in MOMENTS]
+    of_tables = found.times.group_by("event_table")
+    windows = found.coverage.group_by("event_table").agg(pl.col("windows").sum())
     tables = (
-        times.group_by("event_table")
-        .agg(*sums, *(pl.col(name).min() for name in MARGINS), windows=pl.col("events").sum())
+        of_tables.agg(*sums, *(pl.col(name).min() for name in MARGINS))
+        .join(windows, on="event_table")
         .sort("event_table")
     )
     rows = [EVENT_TABLES[table] for table in tables["event_table"]]

@@ -14,6 +14,10 @@ from etl.shard_facts import read_json
 PACKAGES = ("cxrfuture", "duckdb", "numpy", "pillow", "polars", "pyarrow", "pydicom", "torch")
 NAMES = {"mimic_iv": "MIMIC-IV", "mimic_cxr_jpg": "MIMIC-CXR-JPG"}
 NONE = "none"
+# Settings that may name a file of the user's.
+PLACED = (("cohort", "index"), ("split", "lists"), ("window", "text"))
+NOT_PLACES = ("", "plain")
+OWN_PLACE = "a file of one's own"
 
 
 def origin_of(material: Material) -> str:
@@ -53,14 +57,12 @@ def describe_provenance(material: Material) -> Section | None:
             [
                 *((NAMES[key], _title(source[key])) for key in NAMES),
                 ("Licence", manifest.licence),
-                ("Attestation", manifest.attestation or NONE),
                 ("Digest of the ingested tables", manifest.input_digest),
                 ("Digest of the params", manifest.params_digest),
                 ("Digest of all that the shards are made from", manifest.made_from),
                 ("Commit of the code", manifest.git_commit or "not known"),
                 ("Autoencoder's weights", manifest.weights.vae),
                 ("Embedder's weights", manifest.weights.embedder or NONE),
-                ("Embedder", manifest.embeddings.model or NONE),
             ],
         )
     )
@@ -69,12 +71,22 @@ def describe_provenance(material: Material) -> Section | None:
     if corrections:
         draft.add(Words("corrections", "Corrections of what was published", corrections))
     draft.add(Words("versions", "Versions", list(_versions(material))))
-    places = [
-        ("Build", str(material.params.build(material.recipe.name))),
-        *((NAMES[key], str(source[key]["root"])) for key in NAMES),
-    ]
-    draft.add(Words("places", "Places", places, is_shareable=False))
+    draft.add(Words("places", "Places", list(_places(material)), is_shareable=False))
     return draft.finish()
+
+
+def _places(material: Material) -> Iterator[tuple[str, str]]:
+    """And what a user wrote or named in his own words."""
+    source = _source(material)
+    yield "Build", str(material.params.build(material.recipe.name))
+    for key in NAMES:
+        yield NAMES[key], str(source[key]["root"])
+    for section, name in PLACED:
+        value = getattr(getattr(material.recipe, section), name, "")
+        if value not in NOT_PLACES:
+            yield f"{section}.{name}", value
+    yield "Embedder", material.manifest.embeddings.model or NONE
+    yield "Attestation", material.manifest.attestation or NONE
 
 
 def _title(source: Mapping[str, Any]) -> str:
@@ -90,7 +102,8 @@ def _settings(material: Material) -> Iterator[tuple[str, str]]:
     for name in ("cohort", "split", "window", "labels", "image"):
         body = getattr(recipe, name).model_dump(mode="json")
         for key, value in body.items():
-            yield f"{name}.{key}", _spell(value)
+            is_place = (name, key) in PLACED and value not in NOT_PLACES
+            yield f"{name}.{key}", OWN_PLACE if is_place else _spell(value)
     rule = getattr(recipe, "events", None)
     if rule is not None:
         for key, value in rule.model_dump(mode="json").items():

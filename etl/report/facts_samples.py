@@ -215,9 +215,11 @@ def count_flags(heading: Heading, flags: BySplit) -> Counts:
 
 def group_race(race: Array) -> Array:
     """``WHITE - RUSSIAN`` and ``WHITE`` are White, ``BLACK/AFRICAN AMERICAN`` is Black."""
+    if not len(race):
+        return race
     known, at = np.unique(race, return_inverse=True)
     first = [re.split(r" - |/| OR ", text)[0].strip().capitalize() for text in known.tolist()]
-    return np.array(first, dtype=object if not first else None)[at] if len(race) else race
+    return np.array(first)[at]
 
 
 def _add_history(draft: Draft, material: Material, kind: str) -> None:
@@ -271,4 +273,5 @@ def _numbers(material: Material, kind: str) -> dict[str, BySplit]:
     return numbers | {
         "Hours since the last film": material.of(kind, "hours_since_previous"),
         "Hours left in hospital": material.of(kind, "remaining_hours"),
+        "Label of the index": material.of(kind, "label"),
     }

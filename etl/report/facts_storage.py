@@ -66,19 +66,23 @@ def _cached(material: Material, stage: str) -> int:
     return _bytes_below(material.path(stage) / rows)
 
 
-def _shards(material: Material) -> Counts:
-    """Of tars; what indices and embeddings take is in the stage's folder."""
-    return Counts(
+def _shards(material: Material) -> Numbers:
+    """Of tars; what indices and embeddings take is in the stage's folder. Bytes of a split tell how
+    many samples it has, so they rest on the fewest that one has."""
+    counts = [
+        [columns.samples for columns in material.columns(kind).values()] for kind in material.kinds
+    ]
+    return Numbers(
         key="shard_bytes",
         caption="Bytes of the shards",
         corner="kind",
-        unit="bytes",
         rows=[KIND_WORDS[kind] for kind in material.kinds],
         columns=material.splits,
         values=[
             [_size(material, split, kind) for split in material.splits] for kind in material.kinds
         ],
-        is_private=False,
+        rests_on=[min((count for count in row if count), default=0) for row in counts],
+        digits=0,
     )
 
 

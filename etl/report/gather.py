@@ -11,36 +11,33 @@ from etl.report.facts_labels import (
     describe_changes,
     describe_findings,
     describe_outcomes,
-    describe_paper,
 )
 from etl.report.facts_leakage import describe_leakage
+from etl.report.facts_paper import describe_paper
 from etl.report.facts_provenance import describe_provenance, origin_of
 from etl.report.facts_samples import describe_people, describe_samples, headline
 from etl.report.facts_storage import describe_storage
-from etl.report.material import open_material, open_windows, select
+from etl.report.material import open_material, read_windows
 
 
 def gather(params: Params, recipe: Recipe) -> Report:
     """Read once what the stages have built; a section that has nothing to say is left out."""
     material = open_material(params, recipe)
-    with open_windows(material) as connection:
-        times, latest = select(connection, "event_time"), select(connection, "window_latest")
-        events = describe_events(material, connection, times)
-        hours = describe_hours(material, connection)
+    windows = read_windows(material)
     sections = [
         describe_samples(material),
         describe_attrition(material),
         *(describe_people(material, kind) for kind in material.kinds),
         describe_gaps(material),
         describe_views(material),
-        events,
-        hours,
+        describe_events(material, windows),
+        describe_hours(material, windows),
         describe_findings(material),
         describe_outcomes(material),
         describe_changes(material),
         describe_paper(material),
         describe_distances(material),
-        describe_leakage(material, times, latest),
+        describe_leakage(material, windows),
         describe_quality(material),
         describe_storage(material),
         describe_provenance(material),

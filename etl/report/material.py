@@ -127,6 +127,16 @@ def open_material(params: Params, recipe: Recipe) -> Material:
     return Material(params, recipe, open_dataset(params.build(recipe.name, "shard")))
 
 
+@dataclass(frozen=True)
+class WindowFacts:
+    """The rows of files of sql/report, which say their columns."""
+
+    times: pl.DataFrame  # event_time
+    coverage: pl.DataFrame  # event_coverage
+    latest: pl.DataFrame  # window_latest
+    hours: pl.DataFrame  # hourly_count
+
+
 @contextmanager
 def open_windows(material: Material) -> Iterator[DuckDBPyConnection]:
     """DuckDB with the tables ``hourly``, ``window_event`` and ``sample_window``: the windows of
@@ -142,7 +152,18 @@ def open_windows(material: Material) -> Iterator[DuckDBPyConnection]:
         yield connection
 
 
-def select(connection: DuckDBPyConnection, name: str) -> pl.DataFrame:
+def read_windows(material: Material) -> WindowFacts:
+    """One pass over each table."""
+    with open_windows(material) as connection:
+        return WindowFacts(
+            times=_select(connection, "event_time"),
+            coverage=_select(connection, "event_coverage"),
+            latest=_select(connection, "window_latest"),
+            hours=_select(connection, "hourly_count"),
+        )
+
+
+def _select(connection: DuckDBPyConnection, name: str) -> pl.DataFrame:
     """The rows of a file of sql/report."""
     sql = read_sql(f"report/{name}")
     return connection.sql(f"{sql.body}\nORDER BY {sql.order}").pl()
