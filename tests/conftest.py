@@ -3,6 +3,7 @@
 The longest files go first, so that the other worker has something to do meanwhile.
 """
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,8 +36,33 @@ if has_room(MEMORY):
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
+# By seconds, half a minute and more; a new one is put in its place.
+LONGEST = (
+    "test_pipeline.py",
+    "test_cluster.py",
+    "test_fit_vae.py",
+    "test_fit.py",
+    "test_loader_processes.py",
+    "test_offline.py",
+    "test_fidelity.py",
+    "test_bench_etl.py",
+    "test_film_tree.py",
+    "test_version.py",
+    "test_fusion_task.py",
+    "test_postgres.py",
+    "test_diff3m.py",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
+def pytest_collection_finish() -> None:
+    """What all modules made on import lives to the end: garbage is not looked for in it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="module")
