@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import polars as pl
 import pytest
-from tiny_report import cells, facts_of, items, keep_builds, tally
+from tiny_gathered import cells, facts_of, items, keep_builds, tally
 
 from cxrfuture_data.labels import FINDING_CHANGES, FINDING_OF_ATTRIBUTE
 from cxrfuture_data.manifest import DropRow

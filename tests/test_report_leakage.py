@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import polars as pl
 import pytest
-from tiny_report import (
+from tiny_gathered import (
     build,
     cells,
     facts_of,

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, replace
 
 import pytest
-from tiny_report import (
+from tiny_gathered import (
     RECIPES,
     facts_of,
     items,
