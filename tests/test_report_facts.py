@@ -142,7 +142,11 @@ def test_events_and_hours_by_hand(builds):
     # stay's 48. Heart rate in two hours of each window.
     found = items(builds("future")[2])
     pairs = {"train": 15, "valid": 4, "test": 4}
-    assert cells(found["pair_coverage"]) == {"labevents": pairs, "prescriptions": pairs}
+    coverage = cells(found["pair_coverage"])
+    assert coverage.pop("labevents") == coverage.pop("prescriptions") == pairs
+    # A table that the recipe reads and that has no event is told too.
+    assert set(coverage) == set(builds("future")[1].events.tables) - {"labevents", "prescriptions"}
+    assert all(not any(row.values()) for row in coverage.values())
     of_pairs = cells(found["pair_event_hours"])
     assert {c: n for c, n in of_pairs["labevents"].items() if n} == {"8-12 h": 46}
     assert {c: n for c, n in of_pairs["prescriptions"].items() if n} == {"4-8 h": 23}
