@@ -13,6 +13,7 @@ from tiny_gathered import (
 )
 
 from cxrfuture_data import ContractError
+from etl import report as stage
 from etl.report.facts import Counts, Numbers, Words
 from etl.report.gather import gather
 from etl.report.material import NEEDED
@@ -127,3 +128,16 @@ def test_a_broken_record_is_refused_by_name(tmp_path, text):
     path.write_text(text)
     with pytest.raises(ContractError, match="not a report; run `cxrfuture report"):
         read_report(path)
+
+
+def test_the_stage_writes_pages_figures_and_plots_and_forgets_what_it_wrote_before(builds):
+    params, recipe, _ = builds("diff3m")
+    folder = params.build(recipe.name, "report")
+    (folder / "plots").mkdir(parents=True)
+    (folder / "plots" / "old.csv").write_text("")
+    stage.run(params, recipe)
+    written = {path.name for path in folder.iterdir()}
+    assert written == {"report.json", "report.html", "plots", "figures"}
+    assert not (folder / "plots" / "old.csv").exists()
+    stage.run_shareable(params, recipe)
+    assert (folder / "shareable.html").stat().st_size > 0
