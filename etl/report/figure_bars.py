@@ -1,5 +1,7 @@
 """Bars, dots and stacked shares, a line of them a row: as tall as there are rows."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawn
@@ -21,13 +23,13 @@ from etl.report.shown_table import spell_percent
 
 FEW_CELLS = 60  # so many can carry their number
 BAR = 0.155  # inches
+APART = 0.62  # of a row: the dots of its columns
 ROOM = 0.08  # of a share's axis: what a number inside a bar needs
 
 
 def _height(plot: Plot, row: float) -> float:
-    folded = sum("\n" in name for name in plot.rows) / max(1, len(plot.rows))
-    rows = split_panels(plot)[0].stop
-    return 1.15 + rows * max(row, 0.24 + 0.16 * folded)
+    least = 0.36 if any("\n" in name for name in plot.rows) else 0.24
+    return 1.15 + split_panels(plot)[0].stop * max(row, least)
 
 
 def bars_height(plot: Plot) -> float:
@@ -37,7 +39,7 @@ def bars_height(plot: Plot) -> float:
 
 def points_height(plot: Plot) -> float:
     """In inches."""
-    return _height(plot, 0.27)
+    return _height(plot, 0.22 + 0.03 * min(5, len(plot.grid.columns)))
 
 
 def shares_height(plot: Plot) -> float:
@@ -99,12 +101,13 @@ def draw_points(drawn: Drawn, plot: Plot) -> None:
     for panel, part in add_panels(drawn, plot):
         at = np.arange(part.stop - part.start)
         panel.hlines(at, 0, 1, transform=panel.get_yaxis_transform(), color=FAINT, linewidth=0.8)
-        for c in range(len(plot.grid.columns)):
+        columns = len(plot.grid.columns)
+        for c in range(columns):
             values = plot.values[part, c]
             known = np.isfinite(values)
-            panel.plot(
-                values[known], at[known], marker_of(c), color=color_of(c), markersize=6, alpha=0.9
-            )
+            # Beside one another, as splits that are alike would cover each other.
+            y = at[known] + (c - (columns - 1) / 2) * APART / columns
+            panel.plot(values[known], y, marker_of(c), color=color_of(c), markersize=5.5)
         for r in at[plot.is_hidden[part].any(axis=1)]:
             hidden = np.flatnonzero(plot.is_hidden[part][r]).tolist()
             names = ", ".join(plot.grid.columns[c] for c in hidden)
@@ -129,8 +132,10 @@ def _say_beside(panel: Axes, words: str, row: int) -> None:
         words,
         (1, row),
         xycoords=("axes fraction", "data"),
+        xytext=(4, 0),
+        textcoords="offset points",
         va="center",
-        ha="right",
+        annotation_clip=False,
         fontsize=8,
         fontstyle="italic",
         color=GREY,
@@ -152,7 +157,7 @@ def draw_shares(drawn: Drawn, plot: Plot) -> None:
                 )
                 panel.text(50, y, "hidden", va="center", ha="center", fontsize=9, color=INK)
             else:
-                _stack(panel, shares[r], y)
+                _stack(panel, shares[r], plot.grid.columns, y)
                 _say_total(panel, plot, float(total[r, 0]), y)
         panel.set_xlim(0, 100)
         panel.set_xlabel(f"% of {plot.grid.unit or 'the row'}")
@@ -165,10 +170,11 @@ def draw_shares(drawn: Drawn, plot: Plot) -> None:
     )
 
 
-def _stack(panel: Axes, shares: np.ndarray, y: int) -> None:
+def _stack(panel: Axes, shares: np.ndarray, names: Sequence[str], y: int) -> None:
     left = 0.0
     for c, share in enumerate(shares):
-        panel.barh(y, 100 * share, left=left, height=0.72, color=color_of(c))
+        color = color_of(c, names[c])
+        panel.barh(y, 100 * share, left=left, height=0.72, color=color)
         if share >= ROOM:
             panel.text(
                 left + 50 * share,

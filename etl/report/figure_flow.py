@@ -14,7 +14,7 @@ from matplotlib.patches import FancyBboxPatch, Rectangle
 from cxrfuture_data.page.figure import FAINT, GREY, INK, SERIES, figure
 from etl.report.figure_grid import WIDTH
 from etl.report.shown import Chain, Chains, Hidden, Step
-from etl.report.shown_table import MINUS, spell_count, spell_percent
+from etl.report.shown_table import MINUS, name_many, spell_count, spell_percent
 
 STAGE, KEPT, REMOVED = 0.1, 1.15, 5.0  # left edges
 KEPT_WIDTH, KEPT_HEIGHT, FOOT = 3.3, 0.44, 0.06
@@ -75,18 +75,20 @@ def _name_idle(reasons: list[str]) -> str:
 def _draw_chain(
     panel: Axes, chain: Chain, unit: str, top: float, placed: list[Placed], notes: list[str]
 ) -> None:
-    stage = chain.steps[0].stage
+    stage = None
     _draw_kept(panel, chain.before, unit, top, 1.0)
-    _name_stage(panel, stage, top)
+    if not placed:
+        _name_stage(panel, chain.steps[0].stage, top + KEPT_HEIGHT / 2)
     above = top
     for one, before in zip(placed, _befores(chain, placed), strict=True):
         at = top + one.top
         _draw_arrow(panel, above + KEPT_HEIGHT, at)
-        _draw_removed(panel, one, before, (above + KEPT_HEIGHT + at) / 2)
+        middle = (above + KEPT_HEIGHT + at) / 2
+        _draw_removed(panel, one, before, middle)
         _draw_kept(panel, one.step.after, unit, at, _share(one.step.after, chain.before))
         if one.step.stage != stage:
             stage = one.step.stage
-            _name_stage(panel, stage, at)
+            _name_stage(panel, stage, middle)
         above = at
     if notes:
         panel.text(
@@ -123,7 +125,7 @@ def _draw_kept(
     if share:
         foot = (KEPT, top + KEPT_HEIGHT - FOOT)
         panel.add_patch(Rectangle(foot, KEPT_WIDTH * share, FOOT, fc=SERIES[0], lw=0))
-    words = f"{spell_count(count)} {unit}"
+    words = f"{spell_count(count)} {name_many(unit)}"
     panel.text(
         KEPT + KEPT_WIDTH / 2,
         top + (KEPT_HEIGHT - FOOT) / 2,
@@ -135,8 +137,8 @@ def _draw_kept(
     )
 
 
-def _name_stage(panel: Axes, stage: str, top: float) -> None:
-    panel.text(STAGE, top + KEPT_HEIGHT / 2, stage, va="center_baseline", fontsize=10, color=GREY)
+def _name_stage(panel: Axes, stage: str, middle: float) -> None:
+    panel.text(STAGE, middle, stage, va="center_baseline", fontsize=10, color=GREY)
 
 
 def _draw_arrow(panel: Axes, top: float, bottom: float) -> None:

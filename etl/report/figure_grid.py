@@ -26,6 +26,7 @@ LABEL = 42, 28  # letters of a row's name on one line, with one panel and two
 MANY_ROWS = 26  # more are shown in two panels side by side
 MARKERS = "osD^vPX*"
 HATCH = "////"
+NOT_KNOWN = ("not known", "unknown", "not mentioned")
 
 Numbers: TypeAlias = NDArray[np.float64]
 
@@ -92,8 +93,9 @@ def fold(name: str, letters: int) -> str:
     return "\n".join(lines[:2]) + ("…" if len(lines) > 2 else "")
 
 
-def color_of(column: int) -> str:
-    return SERIES[column % len(SERIES)]
+def color_of(column: int, name: str = "") -> str:
+    """Grey of what is not known."""
+    return GREY if name in NOT_KNOWN else SERIES[column % len(SERIES)]
 
 
 def split_panels(plot: Plot) -> list[slice]:
@@ -158,7 +160,7 @@ def hidden_patch() -> Patch:
 
 def color_patch(column: int, title: str) -> Patch:
     """For a legend."""
-    return Patch(facecolor=color_of(column), label=title)
+    return Patch(facecolor=color_of(column, title), label=title)
 
 
 def marker_line(column: int, title: str) -> Line2D:

@@ -3,13 +3,24 @@
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawn
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from cxrfuture_data.page.figure import GREY, INK, ON_SERIES, SERIES, colour_of, key_line
-from etl.report.figure_grid import HATCH, Plot, add_legend, frame_values, hidden_patch, split_panels
+from cxrfuture_data.page.figure import DASHES, GREY, INK, ON_SERIES, SERIES
+from etl.report.figure_grid import (
+    HATCH,
+    Plot,
+    add_legend,
+    color_of,
+    fold,
+    frame_values,
+    hidden_patch,
+    split_panels,
+)
 
 MANY_COLUMNS = 14  # more have no room for a number in each cell
 DARK = 0.55  # of a cell's ink: letters on it take the paper's colour
+LETTERS = 105  # of columns' names beside one another
 GAP = 0.002  # between cells, of the figure's width
 LABELS = 24  # names of bins that fit below an axis
 
@@ -23,14 +34,23 @@ def heat_height(plot: Plot) -> float:
 def _names_height(plot: Plot) -> float:
     """Of the columns' names above the cells."""
     if not _is_turned(plot):
-        return 0.25 + 0.15 * max(name.count("\n") for name in plot.columns)
+        return 0.25 + 0.15 * max(name.count("\n") for name in _names(plot))
     return 0.2 + 0.075 * min(24, max(len(name) for name in plot.grid.columns))
 
 
+def _letters(plot: Plot) -> int:
+    """That a column has room for."""
+    return min(24, LETTERS // (len(plot.grid.columns) * len(split_panels(plot))))
+
+
+def _names(plot: Plot) -> list[str]:
+    return [fold(name, max(1, _letters(plot))) for name in plot.grid.columns]
+
+
 def _is_turned(plot: Plot) -> bool:
-    columns = len(plot.grid.columns) * len(split_panels(plot))
-    longest = max(len(line) for name in plot.columns for line in name.split("\n"))
-    return columns * longest > 80
+    """Whether words do not fit above their columns."""
+    longest = max(len(word) for name in plot.grid.columns for word in name.split() or [""])
+    return longest > _letters(plot) or any("…" in name for name in _names(plot))
 
 
 def draw_heat(drawn: Drawn, plot: Plot) -> None:
@@ -95,7 +115,7 @@ def _frame_heat(panel: Axes, plot: Plot, part: slice, rows: int) -> None:
         names = [name if len(name) <= 24 else f"{name[:23]}…" for name in plot.grid.columns]
         panel.set_xticks(range(len(names)), names, rotation=90)
     else:
-        panel.set_xticks(range(len(plot.columns)), plot.columns)
+        panel.set_xticks(range(len(plot.grid.columns)), _names(plot))
 
 
 def _add_scale(drawn: Drawn, plot: Plot) -> None:
@@ -126,12 +146,15 @@ def draw_histogram(drawn: Drawn, plot: Plot) -> None:
     """A step line a column; of several columns in percent of each, so that shapes compare."""
     panel = drawn.subplots()
     is_share = plot.is_share or len(plot.grid.columns) > 1
+    handles = []
     for c, name in enumerate(plot.columns):
         values = plot.values[:, c]
         total = np.nansum(values)
         if is_share and not plot.is_share:
             values = 100 * values / total if total else values
-        panel.stairs(values, label=name, linewidth=1.8, baseline=None, **colour_of(c))
+        line = {"color": color_of(c), "linestyle": DASHES[c % len(DASHES)], "linewidth": 1.8}
+        panel.stairs(values, baseline=None, **line)
+        handles.append(Line2D([], [], label=name, **line))
         if len(plot.columns) == 1:
             panel.stairs(values, fill=True, color=SERIES[0], alpha=0.25)
     for r in np.flatnonzero(plot.is_hidden.any(axis=1)).tolist():
@@ -141,7 +164,7 @@ def draw_histogram(drawn: Drawn, plot: Plot) -> None:
     if not plot.is_logarithmic:
         panel.set_ylim(bottom=0)
     _name_bins(panel, plot)
-    add_legend(drawn, plot, [key_line(c, name) for c, name in enumerate(plot.columns)])
+    add_legend(drawn, plot, handles)
 
 
 def _name_bins(panel: Axes, plot: Plot) -> None:

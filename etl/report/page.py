@@ -31,7 +31,8 @@ from etl.report.shown_table import (
 )
 
 TEMPLATES = Path(__file__).parent / "templates"
-LONG = 12  # rows: a longer table below a figure is folded
+LONG = 12  # rows or columns: a larger table below a figure is folded
+SMALL_TABLE = 4  # columns
 FIGURES = "figures"
 
 
@@ -63,7 +64,7 @@ class SectionView:
     id: str
     title: str
     says: Sequence[str]
-    items: Sequence[ItemView]
+    groups: Sequence[Sequence[ItemView]]
 
 
 def write_report(report: Report, folder: Path, *, is_shareable: bool) -> Path:
@@ -103,17 +104,35 @@ def view_sections(shown: ShownReport, *, has_files: bool) -> list[SectionView]:
             section.id,
             section.title,
             section.says,
-            [_view(item, section, has_files=has_files) for item in section.items],
+            _join_tables([_view(item, section, has_files=has_files) for item in section.items]),
         )
         for section in shown.sections
     ]
+
+
+def _join_tables(items: Sequence[ItemView]) -> list[list[ItemView]]:
+    """Small tables that follow one another stand side by side, where there is room."""
+    groups: list[list[ItemView]] = []
+    for item in items:
+        if groups and is_small_table(item) and is_small_table(groups[-1][-1]):
+            groups[-1].append(item)
+        else:
+            groups.append([item])
+    return groups
+
+
+def is_small_table(item: ItemView) -> bool:
+    """And nothing else."""
+    if item.table is None or item.picture is not None or item.is_folded:
+        return False
+    return len(item.table.heads) <= SMALL_TABLE and len(item.table.lines) <= LONG
 
 
 def _view(item: Shown, section: ShownSection, *, has_files: bool) -> ItemView:
     shape = next((figure for figure in section.figures if figure.key == item.key), None)
     picture = _draw(item, shape, has_files=has_files)
     table = _table(item)
-    lines = 0 if table is None else len(table.lines)
+    is_large = table is not None and (len(table.lines) > LONG or len(table.heads) > LONG)
     return ItemView(
         key=item.key,
         title=_title(item),
@@ -121,7 +140,7 @@ def _view(item: Shown, section: ShownSection, *, has_files: bool) -> ItemView:
         table=table,
         words=item if isinstance(item, Words) else None,
         is_folded=item.key in section.folded,
-        is_table_folded=picture is not None and (lines > LONG or isinstance(item, Chains)),
+        is_table_folded=picture is not None and (is_large or isinstance(item, Chains)),
     )
 
 
@@ -163,7 +182,8 @@ def _draw(item: Shown, shape: Figure | None, *, has_files: bool) -> Picture | No
 
 def _write_figures(sections: Sequence[SectionView], folder: Path) -> None:
     """Files of earlier reports go."""
-    pictures = [item.picture for section in sections for item in section.items if item.picture]
+    items = [item for section in sections for group in section.groups for item in group]
+    pictures = [item.picture for item in items if item.picture]
     folder.mkdir(parents=True, exist_ok=True)
     kept = {f"{picture.key}.{kind}" for picture in pictures for kind in ("svg", "png")}
     for old in folder.iterdir():

@@ -1,6 +1,7 @@
 """Tables of the report's page, and how it spells numbers."""
 
 import math
+import re
 
 from cxrfuture_data.page.table import Cell, Head, Line, Table
 from etl.report.facts import Summary
@@ -106,7 +107,14 @@ def chains_table(chains: Chains) -> Table:
 
 def name_unit(chains: Chains) -> str:
     """The caption of a flow."""
-    return f"{chains.unit[:1].upper()}{chains.unit[1:]}: what each filter removed"
+    many = name_many(chains.unit)
+    return f"{many[:1].upper()}{many[1:]}: what each filter removed"
+
+
+def name_many(unit: str) -> str:
+    """``film of a stay`` -> ``films of a stay``."""
+    word, link, more = re.match(r"(.*?)( of | with |$)(.*)", unit).groups()  # type: ignore
+    return f"{word}{'' if word.endswith('s') else 's'}{link}{more}"
 
 
 def _share_removed(removed: int | Hidden, before: int | Hidden) -> str:
