@@ -4,29 +4,31 @@ from collections.abc import Sequence
 
 from cxrfuture_data.page.shareable import HIDDEN, SMALL, SMALLEST
 from etl.report.facts import Filter, Flow
-from etl.report.sheet import is_small
+from etl.report.sheet import Counted, are_alike, is_small
 from etl.report.shown import Chain, Chains, Hidden, Step, split_chains
 
 
 def hide_flows(
-    flows: Sequence[Flow], numbers: frozenset[int]
-) -> tuple[list[Chains], frozenset[int]]:
-    """The flows without what is small; and numbers that other tables must hide with them.
+    flows: Sequence[Flow], counted: frozenset[Counted]
+) -> tuple[list[Chains], frozenset[Counted]]:
+    """The flows without what is small; and what other tables must hide with them.
 
-    ``numbers`` are hidden elsewhere, and so they are here.
+    What is ``counted`` is hidden elsewhere, and so it is here.
     """
     chains = {flow.key: split_chains(flow) for flow in flows}
     starts = frozenset(
-        one.filters[0].before
+        (one.unit, one.filters[0].before)
         for found in chains.values()
         for one in found
         if is_small(_removed(one.filters)) and one.filters[0].before >= SMALLEST
     )
-    gone = numbers | starts
-    shown = [
-        Chains(flow.key, flow.unit, [hide_chain(one, gone) for one in chains[flow.key]])
-        for flow in flows
-    ]
+    shown = []
+    for flow in flows:
+        known = counted | starts
+        gone = frozenset(value for unit, value in known if are_alike(unit, flow.unit))
+        shown.append(
+            Chains(flow.key, flow.unit, [hide_chain(one, gone) for one in chains[flow.key]])
+        )
     return shown, starts
 
 

@@ -2,13 +2,15 @@
 
 A count is small from 1 to SMALLEST - 1, or where so many are left to what it is a share of. It is
 hidden, and with it as many others as are needed for the sums of rows and columns to leave it open:
-whoever does the sums learns no more of a small count than that it is 1 to SMALLEST - 1.
+to whoever does the sums OPEN numbers or more are possible, the largest small one among them.
 
 Shapes: R rows, C columns.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,18 +20,29 @@ from etl.report.facts import Counts
 from etl.report.network import MUCH, Arc, Network, State
 
 LARGEST_SMALL = SMALLEST - 1
+OPEN = 5
 
 # The same number of one thing in two tables: unit, name of its row or column, value.
-Fact = tuple[str, str, int]
+Fact: TypeAlias = tuple[str, str, int]
+Counted: TypeAlias = tuple[str, int]  # unit and value
 
 
 @dataclass(frozen=True)
 class Secrets:
-    """What other tables hide: sums by name, cells by both names, numbers whatever their name."""
+    """What is hidden elsewhere: sums by name, cells by both names, and of flows by unit alone."""
 
     sums: frozenset[Fact] = frozenset()
     cells: frozenset[tuple[str, str, str, int]] = frozenset()
-    numbers: frozenset[int] = frozenset()
+    flows: frozenset[Counted] = frozenset()
+
+    def has(self, unit: str, value: int) -> bool:
+        """Whether a flow hides it."""
+        return any(value == hidden and are_alike(unit, of) for of, hidden in self.flows)
+
+    @property
+    def counted(self) -> frozenset[Counted]:
+        """Whatever its name."""
+        return self.flows | {(unit, value) for unit, _, value in self.sums}
 
 
 @dataclass
@@ -62,6 +75,12 @@ class Sheet:
         return is_open
 
 
+def are_alike(unit: str, other: str) -> bool:
+    """Whether counts of both may be of one thing: pairs, stays and images are samples too."""
+    words = {re.split(" of | with ", one)[0].lower().removesuffix("s") for one in (unit, other)}
+    return len(words) == 1 or "sample" in words
+
+
 def is_small(count: int) -> bool:
     return 0 < count < SMALLEST
 
@@ -80,10 +99,17 @@ def needs(arc: Arc) -> tuple[int, int]:
     rest = arc.top - arc.value
     up = down = 0
     if is_small(arc.value):
-        up, down = LARGEST_SMALL - arc.value, arc.value - 1
+        up, down = _reach(arc.value)
     if _has_small_rest(arc):
-        up, down = max(min(up, rest), rest - 1), max(down, LARGEST_SMALL - rest)
+        less, more = _reach(rest)
+        up, down = max(up, more), max(down, less)
     return min(up, rest), down
+
+
+def _reach(small: int) -> tuple[int, int]:
+    """How far up to the largest small count, and how far down that it has OPEN numbers."""
+    up = LARGEST_SMALL - small
+    return up, max(0, OPEN - 1 - up)
 
 
 def read_sheet(item: Counts) -> Sheet:
@@ -147,9 +173,10 @@ def hide_cells(sheet: Sheet, secrets: Secrets) -> None:
             network.arcs[i].state = "hidden"
     for i in sorted(secret, key=lambda i: (network.arcs[i].value, i)):
         if not network.protect(i, *secret[i]):
-            _hide_zeros(sheet, i)
+            _hide_zeros(sheet, {network.arcs[i].tail, network.arcs[i].head})
             if not network.protect(i, *secret[i]):
                 network.hide(cells)
+                _hide_zeros(sheet, set(range(network.nodes)))
 
 
 def _find_shared(sheet: Sheet, secrets: Secrets) -> Iterator[int]:
@@ -158,28 +185,26 @@ def _find_shared(sheet: Sheet, secrets: Secrets) -> Iterator[int]:
     for r, c in np.ndindex(sheet.cells.shape):
         value = item.values[r][c]
         names = (item.unit, item.rows[r], item.columns[c], value)
-        if value >= SMALLEST and (names in secrets.cells or value in secrets.numbers):
+        if value >= SMALLEST and (names in secrets.cells or secrets.has(item.unit, value)):
             yield int(sheet.cells[r, c])
     for i, name in sheet.sums.items():
         value = arcs[i].value
-        is_told = (item.unit, name, value) in secrets.sums or value in secrets.numbers
+        is_told = (item.unit, name, value) in secrets.sums or secrets.has(item.unit, value)
         if value >= SMALLEST and is_told:
             yield i
 
 
-def _hide_zeros(sheet: Sheet, index: int) -> None:
-    """Those of the count's sums: then what is hidden may be nothing."""
+def _hide_zeros(sheet: Sheet, lines: set[int]) -> None:
+    """Those of rows and columns: then what is hidden may be nothing."""
     network = sheet.network
-    ends = {network.arcs[index].tail, network.arcs[index].head}
-    network.floor = 0
-    network.hide(
-        int(i)
-        for i in sheet.cells.ravel()
-        if network.arcs[i].value == 0 and ends & {network.arcs[i].tail, network.arcs[i].head}
-    )
+    for i in sheet.cells.ravel().tolist():
+        arc = network.arcs[i]
+        if arc.value == 0 and lines & {arc.tail, arc.head}:
+            arc.state = "hidden"
+            network.floor = 0
 
 
-def tell_secrets(sheets: Sequence[Sheet], numbers: frozenset[int]) -> Secrets:
+def tell_secrets(sheets: Sequence[Sheet], flows: frozenset[Counted]) -> Secrets:
     """What tables hide that is more than small, as other tables may tell it."""
     sums: set[Fact] = set()
     cells: set[tuple[str, str, str, int]] = set()
@@ -190,13 +215,13 @@ def tell_secrets(sheets: Sequence[Sheet], numbers: frozenset[int]) -> Secrets:
             if value >= SMALLEST:
                 sums |= {(item.unit, item.rows[r], value), (item.unit, item.columns[c], value)}
                 cells.add((item.unit, item.rows[r], item.columns[c], value))
-    return Secrets(frozenset(sums), frozenset(cells), numbers)
+    return Secrets(frozenset(sums), frozenset(cells), flows)
 
 
-def hide_sheets(sheets: Sequence[Sheet], numbers: frozenset[int]) -> Secrets:
-    """Hide in each table until none tells what another hides; ``numbers`` are hidden elsewhere."""
+def hide_sheets(sheets: Sequence[Sheet], flows: frozenset[Counted]) -> Secrets:
+    """Hide in each table until none tells what another hides, or a flow."""
     told = None
-    while (secrets := tell_secrets(sheets, numbers)) != told:
+    while (secrets := tell_secrets(sheets, flows)) != told:
         for sheet in sheets:
             hide_cells(sheet, secrets)
         told = secrets
