@@ -69,7 +69,7 @@ class Catalogue:
         """Split, kind and key of the first sample there is, of those that are named; None: there
         are no samples."""
         manifest = self.dataset.manifest
-        for name in manifest.splits if split is None else [split]:
+        for name in [s for s in SPLITS if s in manifest.splits] if split is None else [split]:
             kinds = manifest.kinds(name)
             for found in [k for k in KINDS if k in kinds] if kind is None else [kind]:
                 if not manifest.kind(name, found).samples:
