@@ -6,7 +6,6 @@ from typing import Any, Literal
 from bokeh.models import (
     BoxZoomTool,
     HoverTool,
-    InlineStyleSheet,
     PanTool,
     ResetTool,
     WheelZoomTool,
@@ -105,14 +104,9 @@ def hover(renderers: list[Any], html: str, colours: Colours) -> HoverTool:
     return HoverTool(renderers=renderers, tooltips=box, point_policy="follow_mouse")
 
 
-def sheet(colours: Colours) -> InlineStyleSheet:
-    """For what bokeh draws as HTML: toolbar and hover boxes."""
-    return InlineStyleSheet(
-        css=(
-            f":host {{ --tooltip-color: {colours.panel}; --tooltip-text: {colours.ink};"
-            f" --tooltip-border: {colours.grey}; }}"
-        )
-    )
+def describe(plot: Any, words: str) -> None:
+    """What those hear who do not see the chart."""
+    plot.html_attributes = {"role": "group", "aria-label": words}
 
 
 def new_figure(**options: Any) -> Any:
