@@ -63,7 +63,7 @@ def _draw(variable: Variable, clock: Clock, shared: Range1d, colours: Colours) -
         y_range=_range(variable),
         min_border_left=LEFT,
         min_border_right=8,
-        **tools(),
+        **tools(wheel_zooms=False),
     )
     style(plot, colours)
     describe(plot, f"{variable['variable']}{unit}: measured in {variable['measured']} hours")

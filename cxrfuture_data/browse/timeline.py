@@ -60,7 +60,7 @@ def draw_timeline(events: Sequence[Event], clock: Clock, theme: Theme) -> Any:
         x_range=Range1d(first - margin, last + margin),
         y_range=FactorRange(factors=[*reversed(lanes.names.values()), _ABOVE]),
         x_axis_label=f"hours since the {zero}",
-        **tools(),
+        **tools(wheel_zooms=True),
     )
     style(plot, colours)
     describe(plot, f"{title} by table, over {clock.end - clock.start:.1f} hours")
