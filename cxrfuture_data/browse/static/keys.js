@@ -1,0 +1,24 @@
+// Keys. None while something is typed, chosen or dragged along, and none once they are turned off.
+
+import { byId } from "./element.js";
+
+const TYPED = "input:not([type=checkbox]), select, textarea, [contenteditable]";
+
+// `acts`: what a key does, by the key.
+export function followKeys(acts) {
+  addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    if (byId("help").open || !byId("keys-on").checked) return;
+    if (event.target.closest(TYPED)) {
+      if (event.key === "Escape") event.target.blur();
+      return;
+    }
+    const isInList = byId("list").contains(event.target);
+    const listKeys = { ArrowDown: "j", ArrowUp: "k" };
+    const key = isInList && listKeys[event.key] ? listKeys[event.key] : event.key;
+    const act = acts[key.length === 1 ? key.toLowerCase() : key];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  });
+}
