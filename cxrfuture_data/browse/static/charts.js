@@ -24,7 +24,7 @@ export function createChart(element, name) {
   return {
     show: (address, theme, signal) => showChart(chart, address, theme, signal),
     clear: (text = "") => clearChart(chart, text),
-    find: (model) => findModel(chart, model),
+    mark: (hours) => markHours(chart, hours),
   };
 }
 
@@ -44,6 +44,7 @@ async function showChart(chart, address, theme, signal) {
     if (turn !== chart.turn) return;
     const place = make("div", { id: `chart-${chart.name}` });
     chart.manager?.clear();
+    chart.mark = null;
     chart.element.replaceChildren(place);
     chart.manager = await bokeh.embed.embed_item(item, place.id);
   } catch (error) {
@@ -54,11 +55,16 @@ async function showChart(chart, address, theme, signal) {
   }
 }
 
-// A model of the chart by its name.
-function findModel(chart, name) {
-  for (const view of chart.manager ?? []) {
-    const found = view.model.document?.get_model_by_name(name);
-    if (found) return found;
+// A line across the chart at some hours; null: none.
+function markHours(chart, hours) {
+  const [view] = chart.manager ?? [];
+  if (!view) return;
+  if (!chart.mark) {
+    const ink = getComputedStyle(chart.element).getPropertyValue("color");
+    const look = { line_color: ink, line_width: 2, level: "overlay", dimension: "height" };
+    chart.mark = new (window.Bokeh.Models.get("Span"))({ ...look, location: 0, visible: false });
+    view.model.add_layout(chart.mark);
   }
-  return null;
+  chart.mark.location = hours ?? 0;
+  chart.mark.visible = hours !== null;
 }

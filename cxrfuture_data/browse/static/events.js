@@ -4,7 +4,7 @@ import { byId, make, sayNumber } from "./element.js";
 
 const SHOWN = 200;
 
-// `mark`: called with the number of the event that is marked, or null.
+// `mark`: called with the event that is marked, or null.
 export function createEvents(mark) {
   const root = byId("events");
   const search = make("input", {
@@ -31,7 +31,6 @@ export function createEvents(mark) {
   more.addEventListener("click", () => drawEvents(Object.assign(events, { limit: events.limit + SHOWN })));
   return {
     show: (sample) => showEvents(events, sample),
-    markNumber: (number) => markEvent(events, number, true),
   };
 }
 
@@ -75,30 +74,26 @@ function drawEvents(events) {
   events.scroll.hidden = !found.length;
 }
 
+const sayHours = (hours) => hours.toFixed(2).replace("-", "−");
+
 function makeRow(events, event) {
   const isMarked = event.number === events.marked;
-  const end = event.is_open ? "still runs" : event.end_hours === null ? "" : event.end_hours.toFixed(2);
+  const end = event.is_open ? "still runs" : event.end_hours === null ? "" : sayHours(event.end_hours);
   const button = make("button", {
     type: "button", class: "mark", "aria-pressed": String(isMarked),
     text: event.text ?? "(the dataset keeps no texts)",
   });
-  const cells = [event.hours.toFixed(2), end, event.table].map((text) => make("td", { text }));
+  const cells = [sayHours(event.hours), end, event.table].map((text) => make("td", { text }));
   const row = make("tr", { class: isMarked ? "marked" : "", data: { number: event.number } }, ...cells,
     make("td", { class: "words" }, button));
-  row.addEventListener("click", () => markEvent(events, isMarked ? null : event.number));
+  row.addEventListener("click", () => markEvent(events, event.number, isMarked ? null : event.number));
   return row;
 }
 
-function markEvent(events, number, isFromTimeline = false) {
+function markEvent(events, number, marked) {
   const hadFocus = events.body.contains(document.activeElement);
-  events.marked = number;
-  if (isFromTimeline && number !== null) {
-    const place = chooseEvents(events).findIndex((event) => event.number === number);
-    events.limit = Math.max(events.limit, place + 1);
-  }
+  events.marked = marked;
   drawEvents(events);
-  const row = events.body.querySelector(`[data-number="${number}"]`);
-  if (row && isFromTimeline) row.scrollIntoView({ block: "nearest" });
-  if (row && hadFocus) row.querySelector("button").focus();
-  if (!isFromTimeline) events.mark(number);
+  if (hadFocus) events.body.querySelector(`[data-number="${number}"] button`).focus();
+  events.mark(marked === null ? null : events.all[marked]);
 }

@@ -2,7 +2,9 @@
 
 import { fetchAnswer } from "./api.js";
 import { make } from "./element.js";
-import { createPaints, drawPicture, listFilms, makePane, planPanes, ROLE_WORDS } from "./panes.js";
+import {
+  createPaints, drawPicture, findCompared, isGrey, listFilms, makePane, planPanes, ROLE_WORDS,
+} from "./panes.js";
 import { fitWindow, FULL, readFilm } from "./pixels.js";
 import { createToolbar } from "./toolbar.js";
 import { followPointer } from "./pointer.js";
@@ -75,7 +77,7 @@ function createActs(stage) {
 }
 
 function choosePreset(stage, name) {
-  const films = stage.films.filter((film) => film.levels && film.role !== "anomaly");
+  const films = stage.films.filter(isGrey);
   if (!name || (name !== "full" && !films.length)) return;
   const window_ = name === "full" ? FULL : fitWindow(films, ...SHARES[name]);
   Object.assign(stage.view, window_, { preset: name });
@@ -112,7 +114,7 @@ async function loadFilm(film, signal) {
 
 // A difference is taken pixel by pixel, so films of other sizes take the target's.
 async function matchSize(film, like) {
-  if (!film.levels || film.role === "anomaly" || film.width === like.width) return film;
+  if (!isGrey(film) || film.width === like.width) return film;
   return { ...film, ...(await readFilm(film.blob, [like.width, like.height])) };
 }
 
@@ -178,14 +180,16 @@ function drawPane(stage, pane) {
   const context = pane.canvas.getContext("2d");
   context.fillStyle = "black";
   context.fillRect(0, 0, side, side);
-  const find = (role) => stage.films.find((film) => film.role === role);
-  const draw = (role) => drawPicture(context, paints.film(find(role), view), side, view);
+  const draw = (name) => {
+    const film = stage.films.find((one) => one.name === name);
+    drawPicture(context, paints.film(film, view), side, view);
+  };
   if (pane.name === "both") drawBoth(stage, pane, context, draw);
   else if (pane.name === "difference") {
-    const [minuend, subtrahend] = view.compared.split("-");
+    const [minuend, subtrahend] = findCompared(stage.films, view.compared);
     pane.figure.querySelector(".low").textContent = `−${view.reach} darker`;
     pane.figure.querySelector(".high").textContent = `brighter +${view.reach}`;
-    drawPicture(context, paints.difference(find(minuend), find(subtrahend), view), side, view);
+    drawPicture(context, paints.difference(minuend, subtrahend, view), side, view);
   } else draw(pane.name);
 }
 

@@ -39,6 +39,8 @@ async function openList(list, query, columns) {
   Object.assign(list, { query, columns, pages: new Map(), matching: 0, chosen: null });
   list.root.setAttribute("aria-busy", "true");
   list.root.scrollTop = 0;
+  list.ground.replaceChildren();
+  byId("count").textContent = "Reading the list";
   try {
     const answer = await fetchPage(list, 0);
     list.matching = answer.matching;
@@ -58,7 +60,10 @@ function sayCount({ split, kind }, { total, matching }) {
 
 async function fetchPage(list, number) {
   if (!list.pages.has(number)) {
-    const query = listQuery(list.query, { offset: number * PAGE, limit: PAGE });
+    const sorted = list.query.sort.replace(/^-/, "");
+    const more = { offset: number * PAGE, limit: PAGE };
+    if (sorted && sorted !== "key") more.show = sorted;
+    const query = listQuery(list.query, more);
     const page = fetchJson(`/api/samples?${query}`);
     list.pages.set(number, page);
     page.then((answer) => (page.rows = answer.rows), () => list.pages.delete(number));

@@ -35,13 +35,15 @@ function stop(error) {
 }
 
 function showDataset(dataset) {
-  const { name, recipe, origin, licence, made_from: madeFrom } = dataset;
-  document.title = `${name}: samples`;
-  byId("dataset-name").textContent = name;
-  byId("dataset-facts").textContent = [name === recipe ? "" : `recipe ${recipe}`, madeFrom].filter(Boolean).join(" · ");
+  const { folder, recipe, origin, licence } = dataset;
+  document.title = `${recipe}: samples`;
+  byId("dataset-name").textContent = recipe;
+  byId("dataset-facts").textContent = folder.split("/").slice(-3).join("/");
+  byId("dataset-facts").title = folder;
   byId("origin").textContent = origin;
   byId("origin").hidden = !origin;
-  byId("licence").textContent = licence;
+  byId("origin").classList.toggle("simulated", origin.includes("SIMULATED"));
+  byId("licence").textContent = `Licence: ${licence}`;
 }
 
 // Another sample, or another list: a step that the back button takes back.
@@ -84,6 +86,7 @@ async function follow() {
 
 async function openList(state) {
   page.hasList = true;
+  byId("main").setAttribute("aria-busy", "true");
   page.filters.show(page.dataset, state);
   try {
     await page.list.open(state, page.dataset.columns[state.kind] ?? []);
@@ -105,8 +108,9 @@ async function showFirst(signal) {
   }
   const { split, kind, where, find } = page.state;
   const isFiltered = where.length > 0 || find !== "";
-  const words = isFiltered ? "No sample matches these filters" : `${split} has no ${kind} samples: this split is empty`;
-  page.sample.empty(words);
+  const words = isFiltered ? "No sample matches these filters" : `This split is empty: ${split} has no ${kind} samples`;
+  byId("main").removeAttribute("aria-busy");
+  page.sample.empty(words, isFiltered ? "Take a filter away, above the list." : "Choose another split, or another kind.");
   setNeighbours({});
   byId("key").textContent = "";
   say(words, "");

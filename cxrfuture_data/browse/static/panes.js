@@ -7,7 +7,8 @@ import {
 } from "./pixels.js";
 
 export const ROLE_WORDS = {
-  previous: "Previous", target: "Target", image: "Film", generated: "Generated", anomaly: "Anomaly map",
+  previous: "Previous", target: "Target", image: "Film", generated: "Generated",
+  reconstruction: "Reconstruction", anomaly: "Anomaly map",
 };
 const EXPECTED = { pair: ["previous", "target"], stay: ["previous"], image: ["image"] };
 const ABSENT = {
@@ -17,11 +18,12 @@ const ABSENT = {
 
 // The films of a sample with those that its kind should have, and why one cannot be shown.
 export function listFilms(sample, kind) {
-  const found = new Map(sample.films.map((film) => [film.role, film]));
-  const roles = [...new Set([...EXPECTED[kind], ...found.keys()])];
-  return roles.map((role) => {
-    const film = found.get(role);
-    if (!film) return { role, why: ABSENT[kind] ?? ABSENT.other };
+  const named = sample.films.map((film) => ({ ...film, name: nameFilm(film) }));
+  const found = new Map(named.map((film) => [film.name, film]));
+  const names = [...new Set([...EXPECTED[kind], ...found.keys()])];
+  return names.map((name) => {
+    const film = found.get(name);
+    if (!film) return { name, role: name, why: ABSENT[kind] ?? ABSENT.other };
     if (!film.url) {
       return { ...film, why: `This film cannot be shown: ${film.reason ?? "it is not kept"}.` };
     }
@@ -29,8 +31,15 @@ export function listFilms(sample, kind) {
   });
 }
 
-export function describeFilm({ role, view, hours }) {
-  if (role === "generated") return "by a model, not taken";
+// Of generated films there may be several, by seed.
+const nameFilm = ({ role, seed }) => (typeof seed === "number" ? `${role}-${seed}` : role);
+
+// Whether a film holds grey levels that the window is for.
+export const isGrey = (film) => Boolean(film.levels) && film.role !== "anomaly";
+
+export function describeFilm({ role, view, hours, seed }) {
+  if (role === "generated") return `by a model${typeof seed === "number" ? `, seed ${seed}` : ""}`;
+  if (role === "reconstruction") return "by a model of normal films";
   if (role === "anomaly") return "brighter: less like a normal film";
   const facts = [view];
   if (hours !== null && hours !== undefined) facts.push(sayHours(hours));
@@ -44,8 +53,8 @@ function sayHours(hours) {
 
 // Which panes are seen: {name, roles, title, facts, why}.
 export function planPanes(films, view) {
-  const byRole = Object.fromEntries(films.map((film) => [film.role, film]));
-  const isBoth = byRole.previous?.levels && byRole.target?.levels;
+  const byName = Object.fromEntries(films.map((film) => [film.name, film]));
+  const isBoth = byName.previous?.levels && byName.target?.levels;
   const plan = [];
   for (const film of films) {
     const isJoined = isBoth && view.mode !== "side" && (film.role === "previous" || film.role === "target");
@@ -53,18 +62,23 @@ export function planPanes(films, view) {
     plan.push(
       isJoined
         ? { name: "both", title: "", facts: "", why: null }
-        : { name: film.role, title: ROLE_WORDS[film.role], facts: describeFilm(film), why: film.why },
+        : { name: film.name, title: ROLE_WORDS[film.role], facts: describeFilm(film), why: film.why },
     );
   }
-  if (view.isDifference) plan.push(planDifference(byRole, view));
+  if (view.isDifference) plan.push(planDifference(byName, view));
   return plan;
 }
 
-function planDifference(byRole, { compared }) {
-  const [minuend, subtrahend] = compared.split("-");
+// The films of a choice of the toolbar, as in "target-previous"; of generated ones the first.
+export function findCompared(films, compared) {
+  return compared.split("-").map((role) => films.find((film) => film.role === role));
+}
+
+function planDifference(byName, { compared }) {
+  const [minuend, subtrahend] = findCompared(Object.values(byName), compared);
   const title = "Difference";
-  const facts = `${ROLE_WORDS[minuend]} − ${ROLE_WORDS[subtrahend]}`.toLowerCase();
-  const isThere = byRole[minuend]?.levels && byRole[subtrahend]?.levels;
+  const facts = `${ROLE_WORDS[minuend?.role]} − ${ROLE_WORDS[subtrahend?.role]}`.toLowerCase();
+  const isThere = minuend?.levels && subtrahend?.levels;
   return { name: "difference", title, facts, why: isThere ? null : "A difference takes two films." };
 }
 
@@ -109,10 +123,10 @@ export function createPaints() {
   return {
     forget: () => kept.clear(),
     film(film, view) {
-      if (film.role === "anomaly") return once(film.role, 0, () => paint(film, film.levels, ANOMALY_COLOURS));
+      if (film.role === "anomaly") return once(film.name, 0, () => paint(film, film.levels, ANOMALY_COLOURS));
       const stamp = [view.centre, view.width, view.isInverted].join();
       const colours = () => greysOf(windowTable(view, view.isInverted));
-      return once(film.role, stamp, () => paint(film, film.levels, colours()));
+      return once(film.name, stamp, () => paint(film, film.levels, colours()));
     },
     difference(minuend, subtrahend, view) {
       const stamp = [view.centre, view.width, view.reach, view.compared].join();

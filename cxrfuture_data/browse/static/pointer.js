@@ -1,6 +1,6 @@
 // The pointer on the films: drag sets window and level, Shift and drag moves, Ctrl and wheel zooms.
 
-import { placeOf, ROLE_WORDS } from "./panes.js";
+import { isGrey, placeOf, ROLE_WORDS } from "./panes.js";
 
 const DRAGGED = 255 / 400;  // levels a pixel
 
@@ -35,6 +35,7 @@ export function followPointer(stage, act) {
   });
 }
 
+const sayName = (name) => (ROLE_WORDS[name] ?? name.replace("-", " ")).toLowerCase();
 const clamp = (value, low) => Math.min(Math.max(value, low), 255);
 
 // The place under the pointer, as shares of the square that holds a film.
@@ -52,16 +53,16 @@ function sayLevels(stage, event) {
   const levels = {};
   let where = null;
   for (const film of stage.films) {
-    if (!film.levels || film.role === "anomaly") continue;
+    if (!isGrey(film)) continue;
     const { left, top, wide, high } = placeOf(film, side, stage.view);
     const column = Math.floor(((event.offsetX - left) / wide) * film.width);
     const row = Math.floor(((event.offsetY - top) / high) * film.height);
     if (column < 0 || row < 0 || column >= film.width || row >= film.height) return;
     where ??= `column ${column}, row ${row}`;
-    levels[film.role] = film.levels[row * film.width + column];
+    levels[film.name] = film.levels[row * film.width + column];
   }
   if (!where) return;
-  const words = Object.entries(levels).map(([role, level]) => `${ROLE_WORDS[role].toLowerCase()} ${level}`);
+  const words = Object.entries(levels).map(([name, level]) => `${sayName(name)} ${level}`);
   if ("target" in levels && "previous" in levels) {
     const change = levels.target - levels.previous;
     words.push(`target − previous ${change > 0 ? "+" : change < 0 ? "−" : ""}${Math.abs(change)}`);

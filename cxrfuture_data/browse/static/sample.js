@@ -16,13 +16,13 @@ export function createSample(theme) {
     timeline: createChart(byId("timeline"), "timeline"),
     hourly: createChart(byId("hourly"), "hourly"),
   };
-  panels.events = createEvents((number) => markOnTimeline(panels, number));
+  panels.events = createEvents((event) => panels.timeline.mark(event ? event.hours : null));
   byId("show-ids").addEventListener("click", () => showIds(byId("ids").hidden));
   return {
     act: panels.stage.act,
     show: (address, signal) => showSample(panels, address, signal),
     redraw: () => panels.last && showCharts(panels, ...panels.last),
-    empty: (text) => showEmpty(panels, text),
+    empty: (text, hint) => showEmpty(panels, text, hint),
   };
 }
 
@@ -40,6 +40,7 @@ async function showSample(panels, address, signal) {
   try {
     const sample = await fetchJson(samplePath("/api/sample", address), signal);
     showFailure(byId("sample-failure"), null);
+    byId("sample-hint").hidden = true;
     byId("panels").hidden = false;
     showFacts(sample, address.kind);
     panels.stage.show(sample, address.kind, signal);
@@ -56,12 +57,15 @@ async function showSample(panels, address, signal) {
   }
 }
 
-function showEmpty(panels, text) {
+// `hint`: what to do about it.
+function showEmpty(panels, text, hint = "") {
   panels.last = null;
   panels.timeline.clear();
   panels.hourly.clear();
   showFailure(byId("sample-failure"), null);
   byId("headline").textContent = text;
+  byId("sample-hint").textContent = hint;
+  byId("sample-hint").hidden = !hint;
   byId("panels").hidden = true;
 }
 
@@ -118,14 +122,9 @@ function showCharts(panels, sample, address, signal) {
   else panels.timeline.clear("No event lies in this window.");
   const measured = sample.hourly.filter((one) => one.measured).length;
   byId("hourly-note").textContent = sample.hourly.length
-    ? `${measured} of ${sample.hourly.length} variables were measured in this window.`
+    ? `${measured} of ${sample.hourly.length} variables were measured.`
     : "";
+  byId("hourly-key").hidden = !measured;
   if (sample.hourly.some(({ hours }) => hours.length)) panels.hourly.show(address, theme, signal);
   else panels.hourly.clear("This sample has no hourly values.");
-}
-
-// The timeline's source, which the server names "events", has a row an event.
-function markOnTimeline(panels, number) {
-  const source = panels.timeline.find("events");
-  if (source) source.selected.indices = number === null ? [] : [number];
 }
