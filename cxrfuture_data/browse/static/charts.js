@@ -18,11 +18,26 @@ function loadBokeh() {
   return isLoaded;
 }
 
-// `name`: timeline or hourly. What fails is said in the chart's place.
+// `name`: timeline or hourly. A chart is asked for when it comes into sight. What fails is said in
+// its place.
 export function createChart(element, name) {
-  const chart = { element, name, manager: null, turn: 0 };
+  const chart = { element, name, manager: null, turn: 0, wanted: null, isSeen: false };
+  const showWanted = () => {
+    if (!chart.isSeen || !chart.wanted) return;
+    const wanted = chart.wanted;
+    chart.wanted = null;
+    showChart(chart, ...wanted);
+  };
+  new IntersectionObserver(([entry]) => {
+    chart.isSeen = entry.isIntersecting;
+    showWanted();
+  }, { rootMargin: "200px" }).observe(element);
   return {
-    show: (address, theme, signal) => showChart(chart, address, theme, signal),
+    show: (address, theme, signal) => {
+      clearChart(chart, "The chart is being drawn.");
+      chart.wanted = [address, theme, signal];
+      showWanted();
+    },
     clear: (text = "") => clearChart(chart, text),
     mark: (hours) => markHours(chart, hours),
   };
@@ -30,8 +45,10 @@ export function createChart(element, name) {
 
 function clearChart(chart, text) {
   chart.turn += 1;
+  chart.wanted = null;
   chart.manager?.clear();
   chart.manager = null;
+  chart.mark = null;
   chart.element.replaceChildren(...(text ? [make("p", { class: "grey", text })] : []));
 }
 
@@ -43,8 +60,6 @@ async function showChart(chart, address, theme, signal) {
     const [bokeh, item] = await Promise.all([loadBokeh(), fetchJson(path, signal)]);
     if (turn !== chart.turn) return;
     const place = make("div", { id: `chart-${chart.name}` });
-    chart.manager?.clear();
-    chart.mark = null;
     chart.element.replaceChildren(place);
     chart.manager = await bokeh.embed.embed_item(item, place.id);
   } catch (error) {
