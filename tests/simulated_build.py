@@ -2,7 +2,6 @@
 which are zeros, as nothing that is looked at needs them."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from tiny_mimic import tiny_params
 
 from etl import cohort, event, image, ingest, shard, window
 from etl.cache import open_cache
-from etl.embed import TABLE_FILE, TEXT_FILE, write_texts
+from etl.embed import TABLE_FILE, write_texts
 from etl.params import Params
 from etl.recipe import Recipe, read_recipe
 from etl.simulate import SimulateOptions, simulate
