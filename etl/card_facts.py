@@ -29,7 +29,7 @@ from cxrfuture_data.schema import (
 from etl.source_release import Terms, citation, published_at, terms_of
 from etl.sources import Source
 
-NAMES = {"mimic_iv": "MIMIC-IV", "mimic_cxr_jpg": "MIMIC-CXR-JPG"}
+NAMES: dict[Source, str] = {"mimic_iv": "MIMIC-IV", "mimic_cxr_jpg": "MIMIC-CXR-JPG"}
 # Hugging Face's words.
 SIZE_CATEGORIES = (
     (1_000, "n<1K"),
@@ -96,7 +96,9 @@ class CardFacts:
 
     @property
     def sources(self) -> dict[Source, str]:
-        return cast(dict[Source, str], self.manifest.sources)
+        """In an order of their own: dataset.json has none."""
+        found = cast(dict[Source, str], self.manifest.sources)
+        return {source: found[source] for source in NAMES if source in found}
 
     @property
     def source_names(self) -> list[str]:

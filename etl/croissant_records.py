@@ -93,7 +93,7 @@ def _file_set(facts: CardFacts, kind: str, name: str, encoding: str, globs: list
         "@type": "cr:FileSet",
         "@id": name,
         "name": name,
-        "containedIn": [{"@id": tar} for tar in tars],
+        "containedIn": [{"@id": tar} for tar in sorted(tars)],
         "encodingFormat": encoding,
         "includes": globs,
     }
