@@ -137,7 +137,7 @@ def _of_size(facts: CardFacts) -> list[str]:
         ]
         if few:
             found.append(
-                f"Few {kind} samples: {', '.join(few)}. No metric of so few means anything."
+                f"Few {kind} samples: {', '.join(few)}. A metric of so few says little."
             )
     return found
 
