@@ -74,7 +74,8 @@ _LIMITS = (
     "Ages over 89 are written as 91. Death outside the hospital is a date, and is known for "
     "a year after the last discharge.",
     "Diagnoses are coded at discharge; they are outcomes or history here, never part of a window.",
-    "Films are JPG, 8 bits, stretched by their histogram: grey levels of two films do not compare.",
+    "The JPGs have 8 bits and are stretched by their histogram: grey levels of two films do not "
+    "compare.",
     "A model that saw MIMIC-CXR before (most medical ones did) may have seen these test patients.",
 )
 
@@ -136,9 +137,7 @@ def _of_size(facts: CardFacts) -> list[str]:
             if size.samples < FEW_SAMPLES or size.patients < FEW_PATIENTS
         ]
         if few:
-            found.append(
-                f"Few {kind} samples: {', '.join(few)}. A metric of so few says little."
-            )
+            found.append(f"Few {kind} samples: {', '.join(few)}. A metric of so few says little.")
     return found
 
 
