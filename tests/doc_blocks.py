@@ -49,6 +49,8 @@ class Block:
 
     def commands(self) -> list["Command"]:
         """The commands of a block of the shell, continuation lines joined."""
+        if self.code.startswith("#!"):
+            return [Command(self.page, self.line, self.code, self.needs)]
         found = []
         for line in self.code.replace("\\\n", " ").splitlines():
             text = line.removeprefix("$ ").strip()

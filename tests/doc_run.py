@@ -10,6 +10,7 @@ import importlib.util
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -27,8 +28,11 @@ from train.settings import find_config
 
 # Words in capitals, and places of the reader's machine, and what stands for them here.
 STANDS_FOR = {
+    "hospital/mimic-iv": "build/simulate/mimic-iv",
+    "hospital/mimic-cxr-jpg": "build/simulate/mimic-cxr-jpg",
     "/data/physionet.org/files/mimiciv/3.1": "build/simulate/mimic-iv",
     "/data/physionet.org/files/mimic-cxr-jpg/2.1.0": "build/simulate/mimic-cxr-jpg",
+    "/data/physionet.org/files/chest-imagenome/1.0.0": "",  # none
     "BUILD_A": "build/ddl_cxr",
     "BUILD_B": "build/ddl_cxr",
     "RECIPE": "ddl_cxr",
@@ -63,10 +67,17 @@ class Shell:
     monkeypatch: pytest.MonkeyPatch
     output: str = ""
     python: dict[str, object] = field(default_factory=dict)
+    clone: Path | None = None
 
     def run(self, command: Command) -> None:
         """Run a command; it must end well."""
-        for part in _parts(without_brackets(command, is_kept=False).text):
+        if self.clone is not None and command.text.startswith("cxrfuture"):
+            return self._run_in_clone(shlex.split(command.text)[1:])
+        text = without_brackets(command, is_kept=False).text
+        if text.split()[0] in SHELL - {"cd"}:
+            subprocess.run(["bash", "-c", text], check=True, cwd=Path.cwd())
+            return None
+        for part in _parts(text):
             words = [_stand_in(word) for word in part]
             while words and re.match(r"[A-Z_]+=", words[0]):
                 self._set(words.pop(0))
@@ -81,10 +92,25 @@ class Shell:
                 self._run_cxrfuture(_expand(words[3:]))
             elif words[:2] == ["dvc", "repro"]:
                 self._repro([word for word in words[2:] if not word.startswith("-")])
-            elif words and words[0] in SHELL:
-                subprocess.run(shlex.join(words), shell=True, check=True, cwd=Path.cwd())
             elif words:
                 raise AssertionError(f"{command.page}:{command.line}: who runs {words[0]!r}?")
+        return None
+
+    def apply(self, patch: str) -> None:
+        """Change a copy of the project, in which the page's commands then run."""
+        if self.clone is None:
+            self.clone = copy_project(self.home)
+            self.monkeypatch.chdir(self.clone)
+        command = ["git", "apply", "--whitespace=nowarn", "-"]
+        subprocess.run(command, input=patch, text=True, check=True, cwd=self.clone)
+
+    def _run_in_clone(self, words: list[str]) -> None:
+        command = [sys.executable, "-m", "cxrfuture", *words]
+        environment = os.environ | {"PYTHONPATH": str(self.clone)}
+        done = subprocess.run(
+            command, cwd=self.clone, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}\n{done.stderr[-3000:]}"
 
     def run_python(self, code: str, name: str) -> None:
         exec(compile(code, name, "exec"), self.python)
@@ -112,12 +138,32 @@ class Shell:
                     self._run_cxrfuture(words[1:])
 
 
+def copy_project(home: Path) -> Path:
+    """A copy of the project beside the workspace's build, in a git tree of its own."""
+    clone = home / "clone"
+    shutil.rmtree(clone, ignore_errors=True)
+    for name in ("etl", "sql", "train", "cxrfuture_data"):
+        shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "cxrfuture.py", clone)
+    for path in home.iterdir():
+        if path.suffix in (".yaml", ".parquet") or path.name in ("build", "encoder"):
+            (clone / path.name).symlink_to(path)
+    subprocess.run(["git", "init", "-q"], cwd=clone, check=True)
+    return clone
+
+
 def parse(command: Command) -> None:
     """Its program, subcommand, options, stages and modules exist, and bash can read it."""
     place = f"{command.page}:{command.line}: {command.text}"
     text = without_brackets(command, is_kept=True).text
     done = subprocess.run(["bash", "-n"], input=text, text=True, capture_output=True)
     assert done.returncode == 0, f"{place}\n{done.stderr}"
+    if text.startswith("#!"):
+        own = re.findall(r"-m cxrfuture (.*)", text.replace("\\\n", " "))
+        assert own, f"{place}: a script without a command of ours"
+        for line in own:
+            parse_cxrfuture(shlex.split(line))
+        return
     for words in _parts(text):
         while words and re.match(r"[A-Z_]+=", words[0]):
             words.pop(0)
@@ -184,10 +230,11 @@ def _parts(text: str) -> list[list[str]]:
     parts: list[list[str]] = [[]]
     for word in words:
         if word in ("&&", ";", "|", ">"):
-            parts.append([])
+            parts.append([word])
         else:
             parts[-1].append(word)
-    return parts
+    kept = [part for part in parts if part[:1] != [">"]]  # where to is no command
+    return [part[1:] if part[:1] in (["&&"], [";"], ["|"]) else part for part in kept]
 
 
 def _stand_in(word: str) -> str:

@@ -22,10 +22,11 @@ SMALL = {
     "simulate": {"patients": 16, "image_size": 64},
     "ingest": {"threads": 1, "memory_limit": "1GB"},
     "sql": {"threads": 1, "memory_limit": "1GB"},
-    "image": {"workers": 1, "kept_size": 128},
+    "image": {"workers": 1},
     "shard": {"workers": 1},
     "fit_vae": {"config": "vae.yaml"},
 }
+IGNORED = ("/build/", "/out/", "/encoder/", "/physionet/", "*.png", "*.csv", "*.html")
 ENCODER = {"backend": "local", "local": {"path": "encoder", "pooling": "mean"}}
 
 
@@ -44,12 +45,13 @@ def build_workspace(folder: Path) -> None:
         _write_encoder(Path("encoder"))
     if not Path(".git").exists():
         subprocess.run(["git", "init", "-q"], check=True)
-        Path(".gitignore").write_text("/build/\n*.safetensors\n*.parquet\n*.png\n")
-    for name in ("dvc.yaml", ".dvc"):
-        source = ROOT / name
-        copy = shutil.copytree if source.is_dir() else shutil.copy
-        if not Path(name).exists():
-            copy(source, name)
+        Path(".gitignore").write_text("".join(f"{name}\n" for name in IGNORED))
+        commit = ["-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "-qm", "start"]
+        subprocess.run(["git", "add", ".gitignore"], check=True)
+        subprocess.run(["git", *commit], check=True)
+        Path("notebooks").mkdir()
+    if not Path("etl/recipes").exists():
+        shutil.copytree(ROOT / "etl" / "recipes", "etl/recipes")
     for stage in ("simulate", "ingest"):
         run_stage(stage)
     for recipe in RECIPES:

@@ -5,6 +5,7 @@ import os
 import subprocess
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -13,6 +14,7 @@ from doc_run import Shell, is_workspace_kept, parse
 from doc_workspace import build_workspace
 
 PAGES = {path.stem: read_blocks(path) for path in pages()}
+OTHERS = ("repos", "files", "values")  # of pre-commit and the guard
 BLOCKS = [block for blocks in PAGES.values() for block in blocks]
 
 pytestmark = pytest.mark.slow
@@ -41,10 +43,27 @@ def test_a_page_reads(name):
                 parse(command)
         elif block.language == "python":
             ast.parse(block.code, f"{block.page}:{block.line}")
-        elif block.language == "yaml":
-            yaml.safe_load(block.code)
+        elif block.language == "diff":
+            subprocess.run(["git", "apply", "--check", "-"], input=block.code, text=True, check=True, cwd=ROOT)
+        elif block.language == "yaml" and block.file is None:
+            check_settings(block)
         else:
             assert block.language in (*PROSE, "sql", "{toctree}", "{note}"), block
+
+
+def check_settings(block: Block) -> None:
+    """What a page shows of params.yaml or of a recipe are keys that they have."""
+    known: dict[str, Any] = {}
+    for path in (ROOT / "params.yaml", *(ROOT / "etl" / "recipes").glob("*.yaml")):
+        known |= yaml.safe_load(path.read_text())
+    for name, value in yaml.safe_load(block.code).items():
+        above = known
+        for key in (names := name.split("."))[:-1]:
+            above = above[key]
+        assert names[-1] in above or name in OTHERS, f"{block.page}:{block.line}: {name}"
+        inner = above.get(names[-1])
+        if isinstance(value, dict) and isinstance(inner, dict):
+            assert set(value) <= set(inner), f"{block.page}:{block.line}: {name}"
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -53,8 +72,10 @@ def test_a_page_runs(name, workspace, monkeypatch):
     shell = Shell(workspace, monkeypatch)
     for block in PAGES[name]:
         if block.file is not None and not block.needs:
-            (workspace / block.file).parent.mkdir(parents=True, exist_ok=True)
-            (workspace / block.file).write_text(block.code)
+            Path(block.file).parent.mkdir(parents=True, exist_ok=True)
+            Path(block.file).write_text(block.code)
+        elif block.language == "diff":
+            shell.apply(block.code)
         elif block.language == "bash":
             for command in block.commands():
                 if not command.needs:
