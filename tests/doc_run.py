@@ -24,7 +24,6 @@ from doc_blocks import ROOT, Command, without_brackets
 from typer.testing import CliRunner
 
 import cxrfuture
-from train.settings import find_config
 
 # Words in capitals, and places of the reader's machine, and what stands for them here.
 STANDS_FOR = {
@@ -118,7 +117,7 @@ class Shell:
     def _set(self, word: str) -> None:
         name, _, value = word.partition("=")
         path = Path(value)
-        self.monkeypatch.setenv(name, str(path.absolute()) if path.exists() else value)
+        self.monkeypatch.setenv(name, str(path.absolute()) if value and path.exists() else value)
 
     def _run_cxrfuture(self, words: list[str]) -> None:
         _forget_accelerator()
@@ -259,12 +258,14 @@ def _shorten(words: list[str]) -> list[str]:
 def _shorten_training(words: list[str]) -> list[str]:
     """The configuration's tiny sibling, for two steps, into the folder of the one named."""
     config = words[1]
-    name = Path(config).stem.removesuffix("-tiny").removesuffix("-published")
-    if not config.endswith(".yaml") and find_config("", f"{name}-tiny").exists():
+    if not config.endswith(".yaml"):
+        name = re.sub(r"-(tiny|published|null)$", "", config)
         words = [words[0], f"{name}-tiny", *words[2:]]
     if "--out" not in words:
         words = [*words, "--out", f"build/train/{Path(config).stem}"]
     changes = [f"{key}={value}" for key, value in SHORT_TRAINING.items()]
+    if config.startswith("fusion"):  # a stay of valid has no label of both classes
+        changes.append("select_by=loss")
     return [*words, *(part for change in changes for part in ("--set", change))]
 
 
