@@ -22,12 +22,13 @@ NEEDS = {
     "package": "a package that is not installed here",
     "minutes": "more time than the tests have; a test of its own runs it",
     "build": "a dataset built with other settings",
-    "context": "files of the reader's own",
+    "context": "what another page makes, or files of the reader's own",
 }
 PROSE = ("text", "yaml", "ini")  # shown; yaml is held to the settings that there are
 _FENCE = re.compile(r"^(`{3,})(\{?[a-z_-]*\}?)\s*$")
 _ABOVE = re.compile(r"^<!-- needs: (\w+)[^>]*-->$")
 _BESIDE = re.compile(r"\s#.*\bneeds: (\w+)")
+_WHOLE_PAGE = re.compile(r"^<!-- all of it needs: (\w+) -->$", re.MULTILINE)
 _FILE = re.compile(r"^(?:#|--) ([\w./-]+\.(?:yaml|py|sql))$")
 
 
@@ -71,10 +72,13 @@ class Command:
 
 def read_blocks(path: Path) -> list[Block]:
     """The blocks of a page, in order."""
-    lines = [*path.read_text().splitlines(), ""]
+    text = path.read_text()
+    whole = _WHOLE_PAGE.search(text)
+    always = whole.group(1) if whole else ""
+    lines = [*text.splitlines(), ""]
     name = str(path.relative_to(ROOT))
     found: list[Block] = []
-    needs, number = "", 0
+    needs, number = always, 0
     while number < len(lines):
         line = lines[number]
         above = _ABOVE.match(line.strip())
@@ -90,17 +94,17 @@ def read_blocks(path: Path) -> list[Block]:
             if language == "python" and (beside := _BESIDE.search(code.partition("\n")[0])):
                 needs = beside.group(1)
             found.append(Block(name, number + 1, language, code, needs))
-            needs, number = "", last
-        elif _is_indented(line) and (number == 0 or not lines[number - 1].strip() or needs):
+            needs, number = always, last
+        elif _is_indented(line) and (number == 0 or not lines[number - 1].strip() or lines[number - 1].startswith("<!--")):
             last = number
             while _is_indented(lines[last]) or (
                 not lines[last].strip() and last + 1 < len(lines) and _is_indented(lines[last + 1])
             ):
                 last += 1
             found.append(Block(name, number + 1, "bash", _dedent(lines[number:last]), needs))
-            needs, number = "", last - 1
+            needs, number = always, last - 1
         elif line.strip():
-            needs = ""
+            needs = always
         number += 1
     return found
 

@@ -14,6 +14,8 @@ HEAD = """# Commands
 
 Every command, in the order in which you meet them. This page is made from the commands' own help
 (`python tests/doc_cli.py`); `cxrfuture COMMAND --help` says the same. `-h` is `--help`.
+
+<!-- all of it needs: context -->
 """
 
 

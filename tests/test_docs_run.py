@@ -14,6 +14,7 @@ from doc_run import Shell, is_workspace_kept, parse
 from doc_workspace import build_workspace
 
 PAGES = {path.stem: read_blocks(path) for path in pages()}
+GENERATED = "docs/cli.md"  # its examples are parsed, and run where pages have them
 OTHERS = ("repos", "files", "values")  # of pre-commit and the guard
 BLOCKS = [block for blocks in PAGES.values() for block in blocks]
 
@@ -55,7 +56,9 @@ def check_settings(block: Block) -> None:
     """What a page shows of params.yaml or of a recipe are keys that they have."""
     known: dict[str, Any] = {}
     for path in (ROOT / "params.yaml", *(ROOT / "etl" / "recipes").glob("*.yaml")):
-        known |= yaml.safe_load(path.read_text())
+        for key, value in yaml.safe_load(path.read_text()).items():
+            both = isinstance(value, dict) and isinstance(known.get(key), dict)
+            known[key] = known[key] | value if both else value
     for name, value in yaml.safe_load(block.code).items():
         above = known
         for key in (names := name.split("."))[:-1]:
@@ -96,7 +99,7 @@ def count_blocks(blocks: list[Block]) -> Counter[str]:
 
 
 def test_most_of_the_docs_runs():
-    counted = count_blocks(BLOCKS)
+    counted = count_blocks([block for block in BLOCKS if block.page != GENERATED])
     print(dict(counted))
     assert counted["runs"] >= 60
     assert counted["runs"] >= 0.6 * counted.total()
