@@ -95,7 +95,9 @@ def read_blocks(path: Path) -> list[Block]:
                 needs = beside.group(1)
             found.append(Block(name, number + 1, language, code, needs))
             needs, number = always, last
-        elif _is_indented(line) and (number == 0 or not lines[number - 1].strip() or lines[number - 1].startswith("<!--")):
+        elif _is_indented(line) and (
+            number == 0 or not lines[number - 1].strip() or lines[number - 1].startswith("<!--")
+        ):
             last = number
             while _is_indented(lines[last]) or (
                 not lines[last].strip() and last + 1 < len(lines) and _is_indented(lines[last + 1])

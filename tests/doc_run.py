@@ -55,7 +55,19 @@ SHORTER = {
     ("sweep",): ["--draws", "1"],
 }
 SHELL = {"cd", "cp", "ls", "mkdir", "source", "sed", "cat", "head"}
-RAN_ELSEWHERE = {"sphinx-build", "make", "pip", "git", "wget", "aria2c", "ray", "rsync", "sbatch", "srun", "tensorboard"}
+RAN_ELSEWHERE = {
+    "sphinx-build",
+    "make",
+    "pip",
+    "git",
+    "wget",
+    "aria2c",
+    "ray",
+    "rsync",
+    "sbatch",
+    "srun",
+    "tensorboard",
+}
 
 
 @dataclass

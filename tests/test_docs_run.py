@@ -45,7 +45,9 @@ def test_a_page_reads(name):
         elif block.language == "python":
             ast.parse(block.code, f"{block.page}:{block.line}")
         elif block.language == "diff":
-            subprocess.run(["git", "apply", "--check", "-"], input=block.code, text=True, check=True, cwd=ROOT)
+            subprocess.run(
+                ["git", "apply", "--check", "-"], input=block.code, text=True, check=True, cwd=ROOT
+            )
         elif block.language == "yaml" and block.file is None:
             check_settings(block)
         else:
@@ -106,7 +108,9 @@ def test_most_of_the_docs_runs():
 
 
 def test_every_page_is_in_the_index():
-    assert {path.stem for path in (ROOT / "docs").glob("*.md")} - {"index"} == set(PAGES) - {"README"}
+    assert {path.stem for path in (ROOT / "docs").glob("*.md")} - {"index"} == set(PAGES) - {
+        "README"
+    }
 
 
 if __name__ == "__main__":
