@@ -136,7 +136,7 @@ def test_a_split_without_samples_is_a_column_of_zeros(tmp_path):
     assert cells(found["samples"])["pairs"] == {"train": 15, "valid": 4, "test": 0}
     assert found["pair_distance"].values[0][2] is None
     assert "pair_test_findings" not in found
-    assert found["pair_spread"].values[0][2].mean is None
+    assert found["pair_patient_spread"].values[0][2].mean is None
     # Windows of samples that the dataset lacks are not counted.
     assert sum(cells(found["latest_known"])["hourly values and events of pairs"].values()) == 19
 
