@@ -69,8 +69,11 @@ def _says_of_availability(material: Material) -> str:
 def _add_latest(draft: Draft, material: Material, latest: pl.DataFrame) -> None:
     rows = [_name_contents(material, kind) for kind in latest["kind"]]
     as_known = material.recipe.availability == "known"
-    draft.add(
-        _moments("latest_known", "Windows by when the last thing in them was known", rows, latest)
+    draft.draw(
+        _moments("latest_known", "Windows by when the last thing in them was known", rows, latest),
+        "shares",
+        "Windows by when the last value or event in them was known, against their end. Look for the"
+        " share known after the end: such a window could not have been read in time.",
     )
     draft.add(_margins("latest_margin", rows, latest, as_known=as_known))
 

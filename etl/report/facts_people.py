@@ -141,7 +141,7 @@ def _add_samples(draft: Draft, material: Material, kind: str) -> None:
     """Each sample counts."""
     words = KIND_WORDS[kind]
     stays = material.of(kind, "stay_id")
-    if any((column != NO_ID).any() for column in stays.values()):
+    if len({bool(found) for column in stays.values() for found in column != NO_ID}) > 1:
         in_icu = {split: np.where(column != NO_ID, YES, NO) for split, column in stays.items()}
         heading = Heading(f"{kind}_icu", f"In an ICU stay: {words}", "ICU stay")
         draft.add(count_words(heading, in_icu, (YES, NO)))
