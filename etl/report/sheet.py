@@ -122,8 +122,9 @@ def read_sheet(item: Counts) -> Sheet:
     for r, c in np.ndindex(values.shape):
         cells[r, c] = network.add(_read_cell(item, r, c, rows))
     sums: dict[int, str] = {}
-    rows_add_up = item.rows_add_up or has_total(values)
-    columns_add_up = item.columns_add_up or has_total(values.T)
+    # Of a single row a sum is the count itself, and no other number.
+    rows_add_up = rows > 1 and (item.rows_add_up or has_total(values))
+    columns_add_up = columns > 1 and (item.columns_add_up or has_total(values.T))
     for r, name in enumerate(item.rows):
         total = int(values[r].sum())
         sums[network.add(_read_sum(of_rows, r, total, is_known=columns_add_up))] = name
@@ -204,25 +205,34 @@ def _hide_zeros(sheet: Sheet, lines: set[int]) -> None:
             network.floor = 0
 
 
-def tell_secrets(sheets: Sequence[Sheet], flows: frozenset[Counted]) -> Secrets:
-    """What tables hide that is more than small, as other tables may tell it."""
+def tell_secrets(sheet: Sheet) -> Secrets:
+    """What a table hides that is more than small, as other tables may tell it."""
     sums: set[Fact] = set()
     cells: set[tuple[str, str, str, int]] = set()
-    for sheet in sheets:
-        item = sheet.item
-        for r, c in np.argwhere(sheet.hidden()):
-            value = item.values[r][c]
-            if value >= SMALLEST:
-                sums |= {(item.unit, item.rows[r], value), (item.unit, item.columns[c], value)}
-                cells.add((item.unit, item.rows[r], item.columns[c], value))
-    return Secrets(frozenset(sums), frozenset(cells), flows)
+    item = sheet.item
+    for r, c in np.argwhere(sheet.hidden()).tolist():
+        value = item.values[r][c]
+        if value >= SMALLEST:
+            sums |= {(item.unit, item.rows[r], value), (item.unit, item.columns[c], value)}
+            cells.add((item.unit, item.rows[r], item.columns[c], value))
+    return Secrets(frozenset(sums), frozenset(cells))
+
+
+def join_secrets(found: Sequence[Secrets], flows: frozenset[Counted]) -> Secrets:
+    """Of several tables, and of flows."""
+    return Secrets(
+        frozenset().union(*(one.sums for one in found)),
+        frozenset().union(*(one.cells for one in found)),
+        flows,
+    )
 
 
 def hide_sheets(sheets: Sequence[Sheet], flows: frozenset[Counted]) -> Secrets:
     """Hide in each table until none tells what another hides, or a flow."""
-    told = None
-    while (secrets := tell_secrets(sheets, flows)) != told:
-        for sheet in sheets:
-            hide_cells(sheet, secrets)
-        told = secrets
-    return secrets
+    told: list[Secrets] | None = None
+    while (found := [tell_secrets(sheet) for sheet in sheets]) != told:
+        told = found
+        for place, sheet in enumerate(sheets):
+            others = [*found[:place], *found[place + 1 :]]
+            hide_cells(sheet, join_secrets(others, flows))
+    return join_secrets(found, flows)
