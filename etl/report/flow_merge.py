@@ -37,7 +37,7 @@ def _removed(filters: Sequence[Filter]) -> int:
 
 
 def _is_open(filters: Sequence[Filter]) -> bool:
-    """Whether what they removed together is too little for each to have removed any small number."""
+    """Whether they removed too little together for each to have removed any small number."""
     removing = sum(one.removed > 0 for one in filters)
     removed = _removed(filters)
     return is_small(removed) or 0 < removed < LARGEST_SMALL + removing - 1

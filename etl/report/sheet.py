@@ -2,7 +2,8 @@
 
 A count is small from 1 to SMALLEST - 1, or where so many are left to what it is a share of. It is
 hidden, and with it as many others as are needed for the sums of rows and columns to leave it open:
-to whoever does the sums OPEN numbers or more are possible, the largest small one among them.
+to whoever does the sums OPEN numbers or more are possible, the largest small one among them (or,
+in a row or column of a small sum, the largest that leaves others there something).
 
 Shapes: R rows, C columns.
 """
@@ -66,7 +67,8 @@ class Sheet:
         if not all(is_small(arcs[i].value) for i in hidden):
             return False
         tops = {i: arcs[i].top for i in hidden}
-        needed = {i: needs(arcs[i]) for i in hidden}
+        most = _find_most(self)
+        needed = {i: needs(arcs[i], most.get(i, LARGEST_SMALL)) for i in hidden}
         for i in hidden:
             arcs[i].top = min(tops[i], LARGEST_SMALL)
         is_open = all(self.network.protect(i, *needed[i], may_hide=False) for i in hidden)
@@ -94,22 +96,41 @@ def _has_small_rest(arc: Arc) -> bool:
     return arc.top >= SMALLEST and is_small(arc.top - arc.value)
 
 
-def needs(arc: Arc) -> tuple[int, int]:
-    """How much more and how much less a secret count must be able to be."""
+def needs(arc: Arc, most: int = LARGEST_SMALL) -> tuple[int, int]:
+    """How much more and how much less a secret count must be able to be; ``most`` it can be."""
     rest = arc.top - arc.value
     up = down = 0
     if is_small(arc.value):
-        up, down = _reach(arc.value)
+        up, down = _reach(arc.value, most)
     if _has_small_rest(arc):
         less, more = _reach(rest)
         up, down = max(up, more), max(down, less)
     return min(up, rest), down
 
 
-def _reach(small: int) -> tuple[int, int]:
-    """How far up to the largest small count, and how far down that it has OPEN numbers."""
-    up = LARGEST_SMALL - small
+def _reach(small: int, most: int = LARGEST_SMALL) -> tuple[int, int]:
+    """How far up to the most that it can be, and how far down that it has OPEN numbers."""
+    up = most - small
     return up, max(0, OPEN - 1 - up)
+
+
+def _find_most(sheet: Sheet) -> dict[int, int]:
+    """Of cells in a row or column of a small sum: no more than is left by the others. Where that
+    is too little, the others must be able to be nothing."""
+    arcs, found = sheet.network.arcs, dict[int, int]()
+    for total in sheet.sums:
+        if arcs[total].top != LARGEST_SMALL:
+            continue
+        line = {arcs[total].tail, arcs[total].head}
+        full = [
+            i
+            for i in sheet.cells.ravel().tolist()
+            if arcs[i].value and line & {arcs[i].tail, arcs[i].head}
+        ]
+        most = LARGEST_SMALL - len(full) + 1
+        if most >= OPEN:
+            found |= {i: min(most, found.get(i, most)) for i in full}
+    return found
 
 
 def read_sheet(item: Counts) -> Sheet:
@@ -164,7 +185,12 @@ def hide_cells(sheet: Sheet, secrets: Secrets) -> None:
     """Hide what is secret, here or elsewhere, and what it would follow from."""
     network = sheet.network
     cells = [int(i) for i in sheet.cells.ravel()]
-    secret = {i: needs(network.arcs[i]) for i in cells if is_secret(network.arcs[i])}
+    most = _find_most(sheet)
+    secret = {
+        i: needs(network.arcs[i], most.get(i, LARGEST_SMALL))
+        for i in cells
+        if is_secret(network.arcs[i])
+    }
     for i in _find_shared(sheet, secrets):
         # For a small count beside it, which must be free to be any other small number.
         least = min(LARGEST_SMALL - 1, network.arcs[i].value - 1)
