@@ -64,7 +64,10 @@ class Attacker:
                 places = np.zeros(self.values.shape)
                 places[(slice(None), line) if axis == 0 else line] = 1
                 self._add(places, add_up)
-        if any(are_known):
+        if any(
+            is_known and not any(0 < total < SMALLEST for total in self.values.sum(axis))
+            for axis, is_known in enumerate(are_known)
+        ):
             self._add(np.ones(self.values.shape), True)
 
     def _add(self, places, is_known):

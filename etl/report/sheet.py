@@ -152,7 +152,11 @@ def read_sheet(item: Counts) -> Sheet:
     for c, name in enumerate(item.columns):
         total = int(values[:, c].sum())
         sums[network.add(_read_sum(rows + c, of_columns, total, is_known=rows_add_up))] = name
-    is_known = rows_add_up or columns_add_up
+    # All of them is told by sums that are all known; where it is told elsewhere, it is hidden there.
+    is_known = any(
+        add_up and not any(map(is_small, values.sum(axis).tolist()))
+        for axis, add_up in enumerate((rows_add_up, columns_add_up))
+    )
     network.add(_read_sum(of_columns, of_rows, int(values.sum()), is_known=is_known))
     return Sheet(item, network, cells, sums)
 
