@@ -152,7 +152,7 @@ def read_sheet(item: Counts) -> Sheet:
     for c, name in enumerate(item.columns):
         total = int(values[:, c].sum())
         sums[network.add(_read_sum(rows + c, of_columns, total, is_known=rows_add_up))] = name
-    # All of them is told by sums that are all known; where it is told elsewhere, it is hidden there.
+    # The sum of sums is told by sums that are all known; told elsewhere, it is treated there.
     is_known = any(
         add_up and not any(map(is_small, values.sum(axis).tolist()))
         for axis, add_up in enumerate((rows_add_up, columns_add_up))
@@ -218,7 +218,11 @@ def _find_shared(sheet: Sheet, secrets: Secrets) -> Iterator[int]:
         names = (item.unit, item.rows[r], item.columns[c], value)
         if value >= SMALLEST and (names in secrets.cells or secrets.has(item.unit, value)):
             yield int(sheet.cells[r, c])
+    rows, columns = sheet.cells.shape
     for i, name in sheet.sums.items():
+        is_of_row = arcs[i].tail == rows + columns
+        if (columns if is_of_row else rows) == 1:
+            continue  # its one count, which is a cell
         value = arcs[i].value
         is_told = (item.unit, name, value) in secrets.sums or secrets.has(item.unit, value)
         if value >= SMALLEST and is_told:
