@@ -52,14 +52,13 @@ def draw_timeline(events: Sequence[Event], clock: Clock, theme: Theme) -> Any:
     first = min([0.0, clock.start, *(event["hours"] for event in events)])
     last = max(clock.end, 0.0)
     margin = max((last - first) * 0.02, 0.05)
-    zero = "previous film" if clock.is_of_film else "window's start"
     title = f"{len(events):,} events" if events else "no events in this window"
     plot = new_figure(
         title=title,
         height=FRAME + LANE * (len(lanes.names) + 1),
         x_range=Range1d(first - margin, last + margin),
         y_range=FactorRange(factors=[*reversed(lanes.names.values()), _ABOVE]),
-        x_axis_label=f"hours since the {zero}",
+        x_axis_label=f"hours since the {clock.zero}",
         **tools(wheel_zooms=True),
     )
     style(plot, colours)
@@ -67,7 +66,7 @@ def draw_timeline(events: Sequence[Event], clock: Clock, theme: Theme) -> Any:
     plot.ygrid.grid_line_color = None
     plot.yaxis.major_tick_line_color = None
     is_late = clock.start > 0  # a stay's window may begin before its film
-    _mark(plot, 0.0, zero, colours, to_the_right=True)
+    _mark(plot, 0.0, clock.zero, colours, to_the_right=True)
     if clock.start and not is_late:
         _mark(plot, clock.start, "window's start", colours, to_the_right=True)
     _mark(plot, clock.end, "window's end", colours, to_the_right=False)
