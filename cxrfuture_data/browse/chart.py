@@ -6,7 +6,6 @@ from typing import Any, Literal
 from bokeh.models import (
     BoxZoomTool,
     HoverTool,
-    InlineStyleSheet,
     PanTool,
     ResetTool,
     WheelZoomTool,
@@ -14,6 +13,7 @@ from bokeh.models import (
 from bokeh.plotting import figure
 
 Theme = Literal["light", "dark"]
+MOST_BOXES = 4  # of what lies under the pointer
 FONT = 'system-ui, "Segoe UI", "Noto Sans", "DejaVu Sans", sans-serif'
 
 
@@ -89,30 +89,36 @@ def style(plot: Any, colours: Colours) -> None:
     plot.toolbar.autohide = False
 
 
-def tools(*, dimensions: Literal["width", "both"] = "width") -> dict[str, Any]:
-    """Pan by a drag, zoom by the wheel or a box, and back."""
-    pan, wheel = PanTool(dimensions=dimensions), WheelZoomTool(dimensions=dimensions)
-    box = BoxZoomTool(dimensions="auto" if dimensions == "both" else dimensions)
-    return {"tools": [pan, wheel, box, ResetTool()], "active_drag": pan, "active_scroll": wheel}
+def tools(*, wheel_zooms: bool) -> dict[str, Any]:
+    """Pan by a drag, zoom in time by the wheel or a box, and back. Where the wheel does not zoom
+    from the start, it scrolls the page until its button is pressed."""
+    pan, wheel = PanTool(dimensions="width"), WheelZoomTool(dimensions="width")
+    return {
+        "tools": [pan, wheel, BoxZoomTool(dimensions="width"), ResetTool()],
+        "active_drag": pan,
+        "active_scroll": wheel if wheel_zooms else None,
+    }
 
 
 def hover(renderers: list[Any], html: str, colours: Colours) -> HoverTool:
-    """``html`` in a box of the page's colours, whatever the browser's own theme is."""
+    """``html`` in a box of the page's colours, whatever bokeh's own are."""
     box = (
-        f"<div style='max-width:26rem;white-space:normal;color:{colours.ink};"
+        f"<div style='margin:-5px;padding:6px 10px;max-width:26rem;white-space:normal;"
+        f"background:{colours.panel};color:{colours.ink};"
         f"font:13px/1.4 {FONT.replace(chr(34), '')}'>{html}</div>"
     )
-    return HoverTool(renderers=renderers, tooltips=box, point_policy="follow_mouse")
-
-
-def sheet(colours: Colours) -> InlineStyleSheet:
-    """For what bokeh draws as HTML: toolbar and hover boxes."""
-    return InlineStyleSheet(
-        css=(
-            f":host {{ --tooltip-color: {colours.panel}; --tooltip-text: {colours.ink};"
-            f" --tooltip-border: {colours.grey}; }}"
-        )
+    return HoverTool(
+        renderers=renderers,
+        tooltips=box,
+        point_policy="follow_mouse",
+        show_arrow=False,
+        limit=MOST_BOXES,
     )
+
+
+def describe(plot: Any, words: str) -> None:
+    """What those hear who do not see the chart."""
+    plot.html_attributes = {"role": "group", "aria-label": words}
 
 
 def new_figure(**options: Any) -> Any:

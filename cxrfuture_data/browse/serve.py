@@ -50,6 +50,7 @@ def bind(port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((LOOPBACK, port))
+        listener.listen()  # who comes before the server runs waits
     except (OSError, OverflowError) as error:
         listener.close()
         raise ContractError(f"port {port}: {error}; give another, or 0 for any") from None
