@@ -21,7 +21,7 @@ function loadBokeh() {
 // `name`: timeline or hourly. A chart is asked for when it comes into sight. What fails is said in
 // its place.
 export function createChart(element, name) {
-  const chart = { element, name, manager: null, turn: 0, wanted: null, isSeen: false };
+  const chart = { element, name, manager: null, turn: 0, wanted: null, isSeen: false, mark: null };
   const showWanted = () => {
     if (!chart.isSeen || !chart.wanted) return;
     const wanted = chart.wanted;
@@ -33,9 +33,10 @@ export function createChart(element, name) {
     showWanted();
   }, { rootMargin: "200px" }).observe(element);
   return {
-    show: (address, theme, signal) => {
+    // `options`: of the query.
+    show: (address, options, signal) => {
       clearChart(chart, "The chart is being drawn.");
-      chart.wanted = [address, theme, signal];
+      chart.wanted = [address, options, signal];
       showWanted();
     },
     clear: (text = "") => clearChart(chart, text),
@@ -46,17 +47,27 @@ export function createChart(element, name) {
 function clearChart(chart, text) {
   chart.turn += 1;
   chart.wanted = null;
-  chart.manager?.clear();
-  chart.manager = null;
-  chart.mark = null;
+  forget(chart);
   chart.element.replaceChildren(...(text ? [make("p", { class: "grey", text })] : []));
 }
 
-async function showChart(chart, address, theme, signal) {
+// Bokeh keeps every document that it is not told to forget.
+function forget(chart) {
+  const all = window.Bokeh?.documents ?? [];
+  for (const view of chart.manager ?? []) {
+    const at = all.indexOf(view.model.document);
+    if (at >= 0) all.splice(at, 1);
+  }
+  chart.manager?.clear();
+  chart.manager = null;
+  chart.mark = null;
+}
+
+async function showChart(chart, address, options, signal) {
   const turn = (chart.turn += 1);
   chart.element.setAttribute("aria-busy", "true");
   try {
-    const path = `${samplePath("/chart", address)}/${chart.name}?theme=${theme}`;
+    const path = `${samplePath("/chart", address)}/${chart.name}?${new URLSearchParams(options)}`;
     const [bokeh, item] = await Promise.all([loadBokeh(), fetchJson(path, signal)]);
     if (turn !== chart.turn) return;
     const place = make("div", { id: `chart-${chart.name}` });

@@ -7,6 +7,8 @@ import { createEvents } from "./events.js";
 import { createStage } from "./films.js";
 
 const SIGNS = { present: "●", absent: "○", uncertain: "◐", "not said": "·" };
+const CHARTS = 12;  // of hourly values, unless all are asked for: each takes its time
+const CHART_WIDTH = 330;
 const CHANGE_SIGNS = { new: "▲", worse: "▲", unchanged: "=", better: "▼", resolved: "▼" };
 
 export function createSample(theme) {
@@ -17,6 +19,10 @@ export function createSample(theme) {
     hourly: createChart(byId("hourly"), "hourly"),
   };
   panels.events = createEvents((event) => panels.timeline.mark(event ? event.hours : null));
+  byId("hourly-all").addEventListener("click", () => {
+    panels.isAllHourly = true;
+    showCharts(panels, ...panels.last);
+  });
   byId("show-ids").addEventListener("click", () => showIds(byId("ids").hidden));
   return {
     act: panels.stage.act,
@@ -95,9 +101,12 @@ function makeLabels(sample, kind) {
       ...roles.map((role) => makeWord(row[role] ?? "not said")),
       ...(hasChange ? [makeChange(row.change)] : [])),
   );
-  const caption = make("caption", { class: "unseen", text: "Findings of the films, as their reports say" });
-  const table = make("table", { class: "findings" }, caption, make("thead", {}, head), make("tbody", {}, ...rows));
-  const key = make("p", { class: "grey key" }, "● present  ○ absent  ◐ uncertain  · not said");
+  const words = "Findings of the films, as their reports say";
+  const table = make("table", { class: "findings" },
+    make("caption", { class: "unseen", text: words }),
+    make("thead", {}, head), make("tbody", {}, ...rows));
+  const signs = Object.entries(SIGNS).map(([word, sign]) => `${sign} ${word}`);
+  const key = make("p", { class: "grey key", text: signs.join("   ") });
   return make("div", {}, table, key);
 }
 
@@ -109,7 +118,8 @@ function makeWord(word) {
 
 function makeChange(change) {
   if (!(change in CHANGE_SIGNS)) {
-    return make("td", { class: "change", title: "not known" }, make("span", { class: "unseen", text: "not known" }));
+    const unknown = make("span", { class: "unseen", text: "not known" });
+    return make("td", { class: "change", title: "not known" }, unknown);
   }
   return make("td", { class: `change ${change}` },
     make("span", { "aria-hidden": true, text: CHANGE_SIGNS[change] }), ` ${change}`);
@@ -118,13 +128,18 @@ function makeChange(change) {
 function showCharts(panels, sample, address, signal) {
   if (address.kind === "image") return;
   const theme = panels.theme();
-  if (sample.events.length) panels.timeline.show(address, theme, signal);
+  if (sample.events.length) panels.timeline.show(address, { theme }, signal);
   else panels.timeline.clear("No event lies in this window.");
   const measured = sample.hourly.filter((one) => one.measured).length;
   byId("hourly-note").textContent = sample.hourly.length
     ? `${measured} of ${sample.hourly.length} variables were measured.`
     : "";
   byId("hourly-key").hidden = !measured;
-  if (sample.hourly.some(({ hours }) => hours.length)) panels.hourly.show(address, theme, signal);
-  else panels.hourly.clear("This sample has no hourly values.");
+  const isAll = measured <= CHARTS || panels.isAllHourly;
+  byId("hourly-all").hidden = isAll;
+  byId("hourly-all").textContent = `Draw all ${measured}, not the first ${CHARTS} alone`;
+  const columns = Math.max(Math.floor(byId("hourly-box").clientWidth / CHART_WIDTH), 1);
+  const options = { theme, columns, ...(isAll ? {} : { limit: CHARTS }) };
+  if (measured) panels.hourly.show(address, options, signal);
+  else panels.hourly.clear("No hourly value was measured for this sample.");
 }
