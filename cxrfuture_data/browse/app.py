@@ -147,9 +147,7 @@ class _Pages:
         if chart == "timeline":
             events = self._events(request, reader, at, sample)
             return JSONResponse(draw_timeline(events, clock, cast(Theme, theme)))
-        every = window_facts.hourly(sample, reader.dataset)
-        limit = _number(request, "limit", len(every))
-        hourly = [variable for variable in every if variable["measured"]][:limit]
+        hourly = window_facts.hourly(sample, reader.dataset)
         columns = max(_number(request, "columns", 3), 1)
         return JSONResponse(draw_hourly(hourly, clock, cast(Theme, theme), columns))
 

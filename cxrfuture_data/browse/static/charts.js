@@ -33,10 +33,9 @@ export function createChart(element, name) {
     showWanted();
   }, { rootMargin: "200px" }).observe(element);
   return {
-    // `options`: of the query.
-    show: (address, options, signal) => {
+    show: (address, theme, signal) => {
       clearChart(chart, "The chart is being drawn.");
-      chart.wanted = [address, options, signal];
+      chart.wanted = [address, theme, signal];
       showWanted();
     },
     clear: (text = "") => clearChart(chart, text),
@@ -63,11 +62,11 @@ function forget(chart) {
   chart.mark = null;
 }
 
-async function showChart(chart, address, options, signal) {
+async function showChart(chart, address, theme, signal) {
   const turn = (chart.turn += 1);
   chart.element.setAttribute("aria-busy", "true");
   try {
-    const path = `${samplePath("/chart", address)}/${chart.name}?${new URLSearchParams(options)}`;
+    const path = `${samplePath("/chart", address)}/${chart.name}?theme=${theme}`;
     const [bokeh, item] = await Promise.all([loadBokeh(), fetchJson(path, signal)]);
     if (turn !== chart.turn) return;
     const place = make("div", { id: `chart-${chart.name}` });

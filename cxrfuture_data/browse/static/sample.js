@@ -7,8 +7,6 @@ import { createEvents } from "./events.js";
 import { createStage } from "./films.js";
 
 const SIGNS = { present: "●", absent: "○", uncertain: "◐", "not said": "·" };
-const CHARTS = 12;  // of hourly values, unless all are asked for: each takes its time
-const CHART_WIDTH = 330;
 const CHANGE_SIGNS = { new: "▲", worse: "▲", unchanged: "=", better: "▼", resolved: "▼" };
 
 export function createSample(theme) {
@@ -19,10 +17,6 @@ export function createSample(theme) {
     hourly: createChart(byId("hourly"), "hourly"),
   };
   panels.events = createEvents((event) => panels.timeline.mark(event ? event.hours : null));
-  byId("hourly-all").addEventListener("click", () => {
-    panels.isAllHourly = true;
-    showCharts(panels, ...panels.last);
-  });
   byId("show-ids").addEventListener("click", () => showIds(byId("ids").hidden));
   return {
     act: panels.stage.act,
@@ -128,18 +122,13 @@ function makeChange(change) {
 function showCharts(panels, sample, address, signal) {
   if (address.kind === "image") return;
   const theme = panels.theme();
-  if (sample.events.length) panels.timeline.show(address, { theme }, signal);
+  if (sample.events.length) panels.timeline.show(address, theme, signal);
   else panels.timeline.clear("No event lies in this window.");
   const measured = sample.hourly.filter((one) => one.measured).length;
   byId("hourly-note").textContent = sample.hourly.length
     ? `${measured} of ${sample.hourly.length} variables were measured.`
     : "";
   byId("hourly-key").hidden = !measured;
-  const isAll = measured <= CHARTS || panels.isAllHourly;
-  byId("hourly-all").hidden = isAll;
-  byId("hourly-all").textContent = `Draw all ${measured}, not the first ${CHARTS} alone`;
-  const columns = Math.max(Math.floor(byId("hourly-box").clientWidth / CHART_WIDTH), 1);
-  const options = { theme, columns, ...(isAll ? {} : { limit: CHARTS }) };
-  if (measured) panels.hourly.show(address, options, signal);
+  if (measured) panels.hourly.show(address, theme, signal);
   else panels.hourly.clear("No hourly value was measured for this sample.");
 }
