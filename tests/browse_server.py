@@ -82,6 +82,7 @@ def copy_with_columns(
     path.write_bytes(encode_columns(columns))
     manifest = json.loads((out / "dataset.json").read_text())
     entry = manifest["splits"][split][kind]
-    entry |= {"samples": columns.samples, "columns_sha256": file_sha256(path)}
+    shards = [{**entry["shards"][0], "samples": columns.samples}] if columns.samples else []
+    entry |= {"samples": columns.samples, "shards": shards, "columns_sha256": file_sha256(path)}
     (out / "dataset.json").write_text(json.dumps(manifest))
     return out
