@@ -35,18 +35,25 @@ def print_summary(build: Path, console: Console) -> None:
     console.print(_counts(datasets))
     for dataset in datasets:
         _print_sample(dataset, console)
-    _print_next_steps(build, folders[0], console)
+    _print_next_steps(build, folders, console)
 
 
-def _print_next_steps(build: Path, folder: Path, console: Console) -> None:
+def _print_next_steps(build: Path, folders: list[Path], console: Console) -> None:
+    """What to type and open; pages to look at come last, where they are seen."""
+    first = folders[0]
     steps = {
-        f"cxrfuture show {folder} --png sample.png": "one sample, as text and as a picture",
-        f"cxrfuture verify {folder}": "every hash and member again",
+        f"cxrfuture show {first} --png sample.png": "one sample, as text and as a picture",
+        f"cxrfuture verify {first}": "every hash and member again",
         f"{build}/*/check/attrition.csv": "what every filter removed, and why",
     }
     picture = build / "fit_diffusion" / "sample.png"
     if picture.exists():
         steps[str(picture)] = "previous, generated and target film"
+    for folder in folders:
+        report = folder.parent / "report" / "report.html"
+        if report.exists():
+            steps[str(report)] = "the report, a page for your browser"
+    steps[f"cxrfuture browse {first}"] = "look at its samples in your browser"
     width = max(map(len, steps))
     console.print("\nNext")
     for step, purpose in steps.items():

@@ -9,24 +9,38 @@ import typer
 
 from cxrfuture_data.command import (
     DEFAULT_PARAMS,
+    AsJson,
     Availability,
     Fidelity,
     ParamsFile,
     RecipeName,
+    example,
     import_part,
+)
+from cxrfuture_data.completion import (
+    complete_config,
+    complete_from,
+    complete_recipe,
+    complete_vae_config,
 )
 from cxrfuture_data.schema import ContractError
 
-bench = typer.Typer(help="Speed, as ratios taken in one run, with peak memory.")
+bench = typer.Typer(
+    help="Speed, as ratios taken in one run, with peak memory.",
+    no_args_is_help=True,
+    epilog=example("cxrfuture bench cache --megabytes 16"),
+)
+
+Rounds = Annotated[int, typer.Option(min=1, help="Runs of each, in turn.")]
 
 
-@bench.command("ingest")
+@bench.command("ingest", epilog=example("cxrfuture bench ingest --mimic-iv DIR --rounds 5"))
 def bench_ingest(
     params: ParamsFile = DEFAULT_PARAMS,
     mimic_iv: Annotated[Path | None, typer.Option(help="Default: that of the params.")] = None,
     mimic_cxr_jpg: Annotated[Path | None, typer.Option(help="Default: that of the params.")] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Runs of each, in turn.")] = 3,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+    rounds: Rounds = 3,
+    as_json: AsJson = False,
 ) -> None:
     """Ingest against DuckDB's own copy of the same files to Parquet."""
     settings = import_part("etl.params", "etl").read_params(params)
@@ -35,7 +49,13 @@ def bench_ingest(
     )
 
 
-@bench.command("etl")
+@bench.command(
+    "etl",
+    epilog=example(
+        "cxrfuture bench etl --recipe ddl_cxr --rows 5000000",
+        "cxrfuture bench etl --recipe ddl_cxr --mimic-iv DIR --mimic-cxr-jpg DIR",
+    ),
+)
 def bench_etl(
     recipe: RecipeName,
     params: ParamsFile = DEFAULT_PARAMS,
@@ -45,10 +65,14 @@ def bench_etl(
     availability: Availability = None,
     rows: Annotated[
         int | None,
-        typer.Option(min=1, help="Simulate a hospital of about so many event rows and read it."),
+        typer.Option(
+            min=1,
+            help="Simulate a hospital of about so many event rows and read it."
+            " Default: the folders.",
+        ),
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Runs of each, in turn.")] = 3,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+    rounds: Rounds = 3,
+    as_json: AsJson = False,
 ) -> None:
     """Ingest, event, cohort and window: rows a second and memory, beside DuckDB's bare copy."""
     settings = import_part("etl.params", "etl").read_params(params)
@@ -64,17 +88,17 @@ def bench_etl(
     )
 
 
-@bench.command("cache")
+@bench.command("cache", epilog=example("cxrfuture bench cache --megabytes 16"))
 def bench_cache(
     megabytes: Annotated[int, typer.Option(min=1, help="Of rows of each kind.")] = 256,
-    rounds: Annotated[int, typer.Option(min=1, help="Runs of each, in turn.")] = 5,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+    rounds: Rounds = 5,
+    as_json: AsJson = False,
 ) -> None:
     """Rows written and read a second, beside a plain append to one file."""
     import_part("etl.bench_cache", "etl").run_cache_bench(megabytes, rounds, as_json)
 
 
-@bench.command("latent")
+@bench.command("latent", epilog=example("cxrfuture bench latent --films 64"))
 def bench_latent(
     params: ParamsFile = DEFAULT_PARAMS,
     weights: Annotated[
@@ -82,7 +106,7 @@ def bench_latent(
     ] = None,
     films: Annotated[int, typer.Option(min=1, help="Images to encode.")] = 256,
     size: Annotated[int, typer.Option(min=32, help="Of an image, pixels.")] = 224,
-    rounds: Annotated[int, typer.Option(min=1, help="Runs of each, in turn.")] = 3,
+    rounds: Rounds = 3,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a line.")] = False,
 ) -> None:
     """Films encoded a second, beside the bare autoencoder on images in memory."""
@@ -91,12 +115,12 @@ def bench_latent(
     bench_of.run_latent_bench(settings, weights, films, size, rounds, as_json)
 
 
-@bench.command("embed")
+@bench.command("embed", epilog=example("cxrfuture bench embed --texts 1024"))
 def bench_embed(
     params: ParamsFile = DEFAULT_PARAMS,
     texts: Annotated[int, typer.Option(min=1, help="Made from a seed, like events.")] = 8192,
-    rounds: Annotated[int, typer.Option(min=1, help="Runs of each, in turn.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+    rounds: Rounds = 1,
+    as_json: AsJson = False,
 ) -> None:
     """Embedding against the bare model on the same batches."""
     settings = import_part("etl.params", "etl").read_params(params)
@@ -104,13 +128,16 @@ def bench_embed(
     bench_of.run_embed_bench(settings, texts, rounds, as_json=as_json)
 
 
-@bench.command("metadata")
+@bench.command("metadata", epilog=example("cxrfuture bench metadata --recipe ddl_cxr"))
 def bench_metadata(
     recipe: Annotated[
-        list[str] | None, typer.Option(help="Repeatable. Default: the recipes of the params.")
+        list[str] | None,
+        typer.Option(
+            help="Repeatable. Default: the recipes of the params.", autocompletion=complete_recipe
+        ),
     ] = None,
     params: ParamsFile = DEFAULT_PARAMS,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Doctor and plan on simulated metadata of full size: 377,110 films, 364,627 patients."""
     settings = import_part("etl.params", "etl").read_params(params)
@@ -118,26 +145,26 @@ def bench_metadata(
     bench.run_metadata_bench(settings, recipe or settings.recipes, as_json=as_json)
 
 
-@bench.command("level")
+@bench.command("level", epilog=example("cxrfuture bench level films --count 16"))
 def bench_level(
     films: Annotated[Path, typer.Argument(help="A folder of films: PNG or JPEG, at any depth.")],
     count: Annotated[int, typer.Option(min=1, help="The first so many films.")] = 16,
     rounds: Annotated[int, typer.Option(min=1, help="Runs of each way, in turn.")] = 5,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Bytes and time of each resolution of a film kept as levels, against PNG and JPEG."""
     module = import_part("etl.bench_level", "etl")
     module.run_level_bench(films, count, rounds, as_json=as_json)
 
 
-@bench.command("image")
+@bench.command("image", epilog=example("cxrfuture bench image --films films"))
 def bench_image(
     films: Annotated[
         Path | None,
         typer.Option(help="A folder of films. Default: simulated ones of 2544 x 3056."),
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="Films at most.")] = 24,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Films a second and core of each way to read one, beside the bare decoder."""
     if films is not None and not films.is_dir():
@@ -145,7 +172,10 @@ def bench_image(
     import_part("etl.bench_image", "etl").run_image_bench(films, count, as_json)
 
 
-@bench.command("loader")
+@bench.command(
+    "loader",
+    epilog=example("cxrfuture bench loader --samples 2000 --way ours --way memory --workers 0"),
+)
 def bench_loader(
     samples: Annotated[int, typer.Option(min=1, help="Pairs, simulated.")] = 20_000,
     batch_size: Annotated[int, typer.Option(min=1, help="Samples of a batch.")] = 64,
@@ -156,7 +186,13 @@ def bench_loader(
         Path, typer.Option(help="Where the environments of LitData and others are made, once.")
     ] = Path("~/.cache/cxrfuture/bench"),
     way: Annotated[
-        list[str] | None, typer.Option(help="Repeatable: ours, memory, litdata, ... Default: all.")
+        list[str] | None,
+        typer.Option(
+            help="Repeatable: ours, memory, litdata, ... Default: all.",
+            autocompletion=complete_from(
+                "ours", "memory", "webdataset", "litdata", "mosaicml", "energon"
+            ),
+        ),
     ] = None,
     workers: Annotated[
         list[int] | None, typer.Option(min=0, help="Repeatable. Default: 0, and 2.")
@@ -175,26 +211,40 @@ def bench_loader(
     module.run_loader_bench(chosen, as_json)
 
 
-@bench.command("train")
+@bench.command("train", epilog=example("cxrfuture bench train ddl_cxr-tiny --rounds 3"))
 def bench_train(
-    config: Annotated[str, typer.Argument(help="A config of ddl_cxr, or a .yaml.")] = "ddl_cxr",
+    config: Annotated[
+        str,
+        typer.Argument(help="A config of ddl_cxr, or a .yaml.", autocompletion=complete_config),
+    ] = "ddl_cxr",
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Change a setting, as unet.res_blocks=2; repeatable."),
+        typer.Option(
+            "--set", help="Change a setting, as unet.res_blocks=2; repeatable. Default: none."
+        ),
     ] = None,
     authors: Annotated[
-        Path | None, typer.Option(help="A checkout of DDL-CXR's repository: the peer.")
+        Path | None,
+        typer.Option(help="A checkout of DDL-CXR's repository: the peer. Default: none."),
     ] = None,
     vae: Annotated[
-        str, typer.Option(help="The autoencoder that encodes in the loop: a config of fit_vae.")
+        str,
+        typer.Option(
+            help="The autoencoder that encodes in the loop: a config of fit_vae.",
+            autocompletion=complete_vae_config,
+        ),
     ] = "ddl_cxr",
     batch_size: Annotated[int, typer.Option(min=1, help="Pairs of a step.")] = 2,
     hours: Annotated[int, typer.Option(min=1, help="Of each pair's record.")] = 48,
     rounds: Annotated[int, typer.Option(min=1, help="Steps of each way, in turn.")] = 5,
     small: Annotated[
-        str | None, typer.Option(help="A second config, to compare encoding in the loop with.")
+        str | None,
+        typer.Option(
+            help="A second config, to compare encoding in the loop with.",
+            autocompletion=complete_config,
+        ),
     ] = "ddl_cxr-tiny",
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """A training step, beside the authors' UNet and beside encoding films in the loop."""
     module = import_part("train.bench", "train")

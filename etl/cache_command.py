@@ -9,24 +9,30 @@ import typer
 
 from cxrfuture_data.command import (
     DEFAULT_PARAMS,
+    AsJson,
     ParamsFile,
+    example,
     import_part,
 )
 
-cache = typer.Typer(help="Images, latents and embeddings that were made once.")
+cache = typer.Typer(
+    help="Images, latents and embeddings that were made once.",
+    no_args_is_help=True,
+    epilog=example("cxrfuture cache stats"),
+)
 
 
-@cache.command("stats")
+@cache.command("stats", epilog=example("cxrfuture cache stats", "cxrfuture cache stats --json"))
 def cache_stats(
     params: ParamsFile = DEFAULT_PARAMS,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """What the cache holds, how it was made, and when it was last used."""
     settings = import_part("etl.params", "etl").read_params(params)
     import_part("etl.cache_print", "etl").print_stats(settings, as_json)
 
 
-@cache.command("verify")
+@cache.command("verify", epilog=example("cxrfuture cache verify --repair"))
 def cache_verify(
     params: ParamsFile = DEFAULT_PARAMS,
     repair: Annotated[
@@ -38,12 +44,12 @@ def cache_verify(
     import_part("etl.cache_print", "etl").verify_cache(settings, repair)
 
 
-@cache.command("gc")
+@cache.command("gc", epilog=example("cxrfuture cache gc", "cxrfuture cache gc --days 0 --remove"))
 def cache_gc(
     params: ParamsFile = DEFAULT_PARAMS,
     build: Annotated[
         list[Path] | None,
-        typer.Option(help="Another build that uses the cache. Repeatable."),
+        typer.Option(help="Another build that uses the cache. Repeatable. Default: none."),
     ] = None,
     days: Annotated[
         float, typer.Option(min=0, help="Leave what a stage used within so many days.")

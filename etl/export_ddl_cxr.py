@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
+from cxrfuture_data.console import progress
 from cxrfuture_data.publish import publish
 from cxrfuture_data.schema import FINDINGS, PHENOTYPES, VARIABLES
 from etl.params import Params
@@ -163,9 +164,11 @@ def _write_episodes(params: Params, recipe: Recipe, out: Path) -> list[Path]:
         sql = read_sql("export/episode_value")
         values = connection.sql(f"{sql.body}\nORDER BY {sql.order}").pl()
     paths = []
-    for (subject, stay), rows in values.group_by("subject_id", "stay_id", maintain_order=True):
-        path = out / str(subject) / f"episode{stay}_timeseries.csv"
-        paths.append(_write(path, _episode(rows), is_numbered=False))
+    with progress("export stays", values["stay_id"].n_unique(), "stays") as advance:
+        for (subject, stay), rows in values.group_by("subject_id", "stay_id", maintain_order=True):
+            path = out / str(subject) / f"episode{stay}_timeseries.csv"
+            paths.append(_write(path, _episode(rows), is_numbered=False))
+            advance()
     return paths
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 from duckdb import DuckDBPyConnection
 
+from cxrfuture_data.console import progress
 from cxrfuture_data.publish import publish
 from cxrfuture_data.schema import PHENOTYPES, VARIABLES
 from etl.params import Params
@@ -135,11 +136,15 @@ def _cxr_split(cohort: dict[str, pl.DataFrame]) -> pl.DataFrame:
 def _write_series(params: Params, recipe: Recipe, stays: pl.DataFrame, folder: Path) -> list[Path]:
     place = {row["stay_id"]: (FOLDERS[row["split"]], row["stay"]) for row in stays.to_dicts()}
     paths = []
-    with open_sql(params.sql, folder / ".spill") as connection:
+    with (
+        open_sql(params.sql, folder / ".spill") as connection,
+        progress("export stays", len(place), "stays") as advance,
+    ):
         for values in _values(connection, params, recipe):
             wide = values.pivot("variable", index=["stay_id", "hours"], values="value")
             for (stay,), rows in wide.group_by("stay_id", maintain_order=True):
                 paths.append(_write(folder.joinpath(*place[stay]), _series(rows)))
+                advance()
     return paths
 
 

@@ -109,7 +109,7 @@ def _look(
     findings: list[tuple[Finding, str]] = []
     simulated: set[str] = set()
     count = 0
-    with progress("guard", total or 0, "files", is_shown=total is not None) as advance:
+    with progress("guard", total, "files") as advance:
         for item in items:
             count += 1
             hits, sha256, files = _look_at(item, allow)

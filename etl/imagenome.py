@@ -14,8 +14,8 @@ from duckdb import DuckDBPyConnection
 
 from cxrfuture_data.console import say
 from cxrfuture_data.schema import ContractError
+from etl.environment import ENVIRONMENT
 from etl.ledger import Drop
-from etl.params import ENVIRONMENT
 from etl.sqlfile import Counted, count_drops, create_table, write_parquet
 
 SETTING = f"paths.chest_imagenome (or {ENVIRONMENT['chest_imagenome']})"

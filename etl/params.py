@@ -9,16 +9,10 @@ from pydantic import Field
 from cxrfuture_data.schema import ContractError, FilmsKept
 from cxrfuture_data.settings import Settings, parse_settings, read_yaml
 from etl.database_url import SETTING, holds_secret, is_database, show_url
+from etl.environment import ENVIRONMENT
 
 SIMULATED = "simulate"
 FIT_VAE = "fit_vae"
-ENVIRONMENT = {
-    "mimic_iv": "MIMIC_IV_DIR",
-    "mimic_cxr_jpg": "MIMIC_CXR_JPG_DIR",
-    "chest_imagenome": "CHEST_IMAGENOME_DIR",
-    "mimic_cxr_reports": "MIMIC_CXR_REPORTS_DIR",
-    "films": "MIMIC_CXR_FILMS_DIR",
-}
 
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]

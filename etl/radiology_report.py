@@ -17,8 +17,9 @@ from duckdb import DuckDBPyConnection
 
 from cxrfuture_data.publish import publish
 from cxrfuture_data.schema import ContractError
+from etl.environment import ENVIRONMENT
 from etl.ledger import Drop
-from etl.params import ENVIRONMENT, SIMULATED, Params
+from etl.params import SIMULATED, Params
 from etl.recipe import Recipe
 from etl.source_text import UNIT
 from etl.sqlfile import create_table

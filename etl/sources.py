@@ -15,8 +15,8 @@ from typing import Literal
 
 from cxrfuture_data.schema import ContractError
 from etl.database_url import is_database, show_url
+from etl.environment import ENVIRONMENT
 from etl.mimic_schema import TABLES
-from etl.params import ENVIRONMENT
 
 Source = Literal["mimic_iv", "mimic_cxr_jpg"]
 

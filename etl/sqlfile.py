@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -64,6 +65,7 @@ class Counted:
     unit: str
 
 
+@cache
 def read_sql(name: str) -> SqlFile:
     """``name`` is the path below sql/ without its ending, such as ``cohort/admission``."""
     text = files("sql").joinpath(f"{name}.sql").read_text()
@@ -136,7 +138,8 @@ def add_rows(
     bound = _bind(sql, parameters)
     empty = f"SELECT * FROM (\n{sql.body}\n) LIMIT 0"
     connection.execute(f"CREATE TEMP TABLE IF NOT EXISTS {table} AS {empty}", bound)
-    connection.execute(f"INSERT INTO {table} {sql.body}", bound)
+    with step(name) as tell:
+        tell(connection.execute(f"INSERT INTO {table} {sql.body}", bound).fetchall())
 
 
 def write_query(
@@ -256,8 +259,11 @@ def offending_rows(
     sql = read_sql(name)
     wanted = {table: path for table, path in tables.items() if re.search(rf"\b{table}\b", sql.body)}
     bind_tables(connection, wanted)
-    rows = connection.execute(f"SELECT COUNT(*) FROM (\n{sql.body}\n)", _bind(sql, parameters))
-    return int(rows.fetchall()[0][0])
+    counted = f"SELECT COUNT(*) FROM (\n{sql.body}\n)"
+    with step(name) as tell:
+        rows = connection.execute(counted, _bind(sql, parameters)).fetchall()
+        tell(rows)
+    return int(rows[0][0])
 
 
 def say_rows(folder: Path, names: Sequence[str]) -> None:

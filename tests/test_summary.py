@@ -1,4 +1,5 @@
 import io
+from pathlib import Path
 
 import pytest
 import yaml
@@ -43,6 +44,19 @@ def test_the_first_sample_of_the_first_kind_is_described(tmp_path, kinds, spoil,
     found = summary_of(tmp_path, kinds, spoil)
     assert f"ddl_cxr, train {kinds[0]} " in found
     assert words in found
+
+
+def test_it_ends_with_the_reports_and_the_browser(tmp_path):
+    def add_report(folder):
+        (folder / "report").mkdir()
+        (folder / "report" / "report.html").write_text("a page")
+
+    *_, report, browse = summary_of(tmp_path, ["pair"], add_report).rstrip().splitlines()
+    assert report.split()[0].endswith("/ddl_cxr/report/report.html")
+    assert Path(report.split()[0]).read_text() == "a page"
+    words = browse.split()
+    assert words[:2] == ["cxrfuture", "browse"]
+    assert (Path(words[2]) / "dataset.json").exists()
 
 
 def test_a_folder_without_a_dataset_says_what_to_run(tmp_path):

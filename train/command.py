@@ -5,35 +5,76 @@ from typing import Annotated
 
 import typer
 
-from cxrfuture_data.command import DEFAULT_PARAMS, ParamsFile, import_part
+from cxrfuture_data.command import (
+    DEFAULT_PARAMS,
+    STAGES,
+    TRAINING,
+    ParamsFile,
+    SplitName,
+    example,
+    import_part,
+)
+from cxrfuture_data.completion import (
+    complete_config,
+    complete_dataset,
+    complete_from,
+    complete_run,
+)
 from cxrfuture_data.schema import ContractError
 
-RunFolder = Annotated[Path, typer.Argument(help="A run of `train`, or one of its checkpoints.")]
-DatasetFolder = Annotated[Path, typer.Option("--dataset", help="build/<recipe>/shard.")]
+training = typer.Typer()
+
+RunFolder = Annotated[
+    Path,
+    typer.Argument(
+        help="A run of `train`, or one of its checkpoints.", autocompletion=complete_run
+    ),
+]
+DatasetFolder = Annotated[
+    Path,
+    typer.Option("--dataset", help="build/<recipe>/shard.", autocompletion=complete_dataset),
+]
+GivenDataset = Annotated[
+    Path | None,
+    typer.Option(
+        "--dataset",
+        help="Default: build/<the config's recipe>/shard.",
+        autocompletion=complete_dataset,
+    ),
+]
 Codec = Annotated[Path, typer.Option("--codec", help="The autoencoder of the dataset's latents.")]
 DEFAULT_BUILD = Path("build")
 Seed = Annotated[int, typer.Option(help="Of all that is random.")]
 
 
+@training.command(
+    "train",
+    rich_help_panel=TRAINING,
+    epilog=example(
+        "cxrfuture train",
+        "cxrfuture train ddl_cxr-tiny --set batch_size=8",
+        "torchrun --standalone --nproc-per-node 2 -m cxrfuture train ehrxdiff",
+    ),
+)
 def train(
     config: Annotated[
-        str | None, typer.Argument(help="A shipped config or a .yaml; without, they are listed.")
+        str | None,
+        typer.Argument(
+            help="A shipped config or a .yaml; without, they are listed.",
+            autocompletion=complete_config,
+        ),
     ] = None,
-    dataset: Annotated[
-        Path | None, typer.Option(help="Default: build/<the config's recipe>/shard.")
-    ] = None,
+    dataset: GivenDataset = None,
     out: Annotated[Path | None, typer.Option(help="Default: build/train/<config>.")] = None,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Change a setting, as sampler.steps=50; repeatable."),
+        typer.Option(
+            "--set", help="Change a setting, as sampler.steps=50; repeatable. Default: none."
+        ),
     ] = None,
     seed: Seed = 23,
 ) -> None:
-    """Train a model on a dataset; goes on from its newest checkpoint.
-
-    On several GPUs, or CPU processes: torchrun --standalone --nproc-per-node 2 -m cxrfuture train
-    CONFIG ...
-    """
+    """Train a model on a dataset, alone or by torchrun; goes on from its newest checkpoint."""
     settings_of = import_part("train.settings", "train")
     tasks = import_part("train.tasks", "train")
     if config is None:
@@ -49,15 +90,21 @@ def train(
     )
 
 
+@training.command(
+    rich_help_panel=TRAINING, epilog=example("cxrfuture sweep ddl_cxr-tiny --draws 4")
+)
 def sweep(
-    config: Annotated[str, typer.Argument(help="A shipped config or a .yaml.")],
-    dataset: Annotated[
-        Path | None, typer.Option(help="Default: build/<the config's recipe>/shard.")
-    ] = None,
+    config: Annotated[
+        str,
+        typer.Argument(help="A shipped config or a .yaml.", autocompletion=complete_config),
+    ],
+    dataset: GivenDataset = None,
     out: Annotated[Path | None, typer.Option(help="Default: build/sweep/<config>.")] = None,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Change a setting, as length.epochs=5; repeatable."),
+        typer.Option(
+            "--set", help="Change a setting, as length.epochs=5; repeatable. Default: none."
+        ),
     ] = None,
     draws: Annotated[int, typer.Option(min=1, help="Runs: the budget.")] = 10,
     low: Annotated[float, typer.Option(help="The lowest learning rate.")] = 1e-5,
@@ -76,11 +123,18 @@ def sweep(
     )
 
 
+@training.command(
+    rich_help_panel=TRAINING,
+    epilog=example(
+        "cxrfuture sample build/train/ddl_cxr-tiny --dataset build/ddl_cxr/shard"
+        " --codec build/ddl_cxr/fit_vae"
+    ),
+)
 def sample(
     run: RunFolder,
     dataset: DatasetFolder,
     codec: Codec,
-    split: Annotated[str, typer.Option(help="train, valid or test.")] = "test",
+    split: SplitName = "test",
     index: Annotated[int, typer.Option(help="Which pair, from 0.")] = 0,
     seed: Seed = 23,
     out: Annotated[Path, typer.Option(help="A PNG.")] = Path("sample.png"),
@@ -91,6 +145,9 @@ def sample(
     typer.echo(out)
 
 
+@training.command(
+    "fit_diffusion", rich_help_panel=STAGES, epilog=example("cxrfuture fit_diffusion")
+)
 def fit_diffusion(params: ParamsFile = DEFAULT_PARAMS) -> None:
     """The stage: train as `params.yaml` says, and draw one film of the first split that has one."""
     settings = import_part("etl.params", "etl").read_params(params)
@@ -108,6 +165,37 @@ def fit_diffusion(params: ParamsFile = DEFAULT_PARAMS) -> None:
     drawing.draw_film(out, request, out / "sample.png")
 
 
+@training.command(
+    "import_vae",
+    rich_help_panel=TRAINING,
+    epilog=example("cxrfuture import_vae vae.ckpt weights/vae --family ddl_cxr"),
+)
+def import_vae(
+    checkpoint: Annotated[Path, typer.Argument(help="A .ckpt, .pt, .pth or .safetensors.")],
+    out: Annotated[Path, typer.Argument(help="A new folder, for latent.weights.")],
+    family: Annotated[
+        str | None,
+        typer.Option(
+            help="ddl_cxr or cheff: its scale factor; its shape is checked. Default: none.",
+            autocompletion=complete_from("ddl_cxr", "cheff"),
+        ),
+    ] = None,
+    scale: Annotated[
+        float | None, typer.Option(help="Scale factor of the latents. Default: the family's.")
+    ] = None,
+    norm_groups: Annotated[int, typer.Option(min=1, help="Groups of its GroupNorm.")] = 32,
+) -> None:
+    """A published CompVis autoencoder (Cheff's, DDL-CXR's) -> weights for `latent`."""
+    import_part("train.vae_checkpoint", "train").import_vae(
+        checkpoint, out, family, scale, norm_groups
+    )
+
+
+@training.command(
+    "import_unet",
+    rich_help_panel=TRAINING,
+    epilog=example("cxrfuture import_unet unet.ckpt weights/unet --family ddl_cxr"),
+)
 def import_unet(
     checkpoint: Annotated[Path, typer.Argument(help="A .ckpt, .pt, .pth or .safetensors.")],
     out: Annotated[Path, typer.Argument(help="A new folder, for unet_weights.")],
@@ -115,11 +203,22 @@ def import_unet(
         str | None,
         typer.Option(
             help="ddl_cxr, ehrxdiff or stable-diffusion: its heads; its shape is checked."
+            " Default: none, and --heads or --head-width.",
+            autocompletion=complete_from("ddl_cxr", "ehrxdiff", "stable-diffusion"),
         ),
     ] = None,
-    heads: Annotated[int | None, typer.Option(help="Heads of every level.")] = None,
-    head_width: Annotated[int | None, typer.Option(help="Or how wide each is.")] = None,
-    weights: Annotated[str, typer.Option(help="raw, or ema: the averaged ones.")] = "ema",
+    heads: Annotated[
+        int | None, typer.Option(help="Heads of every level. Default: the family's.")
+    ] = None,
+    head_width: Annotated[
+        int | None, typer.Option(help="Or how wide each is. Default: the family's.")
+    ] = None,
+    weights: Annotated[
+        str,
+        typer.Option(
+            help="raw, or ema: the averaged ones.", autocompletion=complete_from("ema", "raw")
+        ),
+    ] = "ema",
     norm_groups: Annotated[int, typer.Option(min=1, help="Groups of its GroupNorm.")] = 32,
 ) -> None:
     """A published CompVis UNet (DDL-CXR, EHRXDiff, Stable Diffusion) -> weights for `train`."""

@@ -19,7 +19,7 @@ import torch
 
 from cxrfuture_data import ContractError, Dataset, open_dataset
 from cxrfuture_data.codec import load_codec, weights_digest
-from cxrfuture_data.console import say
+from cxrfuture_data.console import progress, say
 from cxrfuture_data.publish import write_json
 from cxrfuture_data.split import Split
 from cxrfuture_data.summary import describe_origin
@@ -171,9 +171,11 @@ def _scored(
     """Cells of every row, and of a generator's what they are more than the previous film's."""
     sampling = Sampling(request.draws, seed=0)
     scored: dict[str, Any] = {}
-    for name, row in rows.items():
-        scored[name] = row.facts | {"cells": score(row.answers, truth, sampling)}
-        if name in drawn:
-            before = rows[PREVIOUS_FILM].answers
-            scored[name]["minus_previous_film"] = compare(row.answers, before, truth, sampling)
+    with progress("evaluate", len(rows), "rows") as advance:
+        for name, row in rows.items():
+            scored[name] = row.facts | {"cells": score(row.answers, truth, sampling)}
+            if name in drawn:
+                before = rows[PREVIOUS_FILM].answers
+                scored[name]["minus_previous_film"] = compare(row.answers, before, truth, sampling)
+            advance()
     return scored

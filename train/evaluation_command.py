@@ -5,35 +5,61 @@ from typing import Annotated
 
 import typer
 
-from cxrfuture_data.command import import_part
+from cxrfuture_data.command import EVALUATION, SplitName, example, import_part
+from cxrfuture_data.completion import (
+    complete_dataset,
+    complete_from,
+    complete_run,
+    complete_table,
+)
 from cxrfuture_data.schema import SPLITS, ContractError
 from train.command import Codec, DatasetFolder, RunFolder
 
-SplitName = Annotated[str, typer.Option("--split", help="train, valid or test.")]
+evaluating = typer.Typer()
+
+# Of the examples.
+RUN = "build/train/ddl_cxr-tiny"
+DATASET = "--dataset build/ddl_cxr/shard"
 
 
+@evaluating.command(
+    rich_help_panel=EVALUATION,
+    epilog=example(
+        f"cxrfuture generate {RUN} {DATASET} --split test",
+        f"torchrun --standalone --nproc-per-node 2 -m cxrfuture generate {RUN} {DATASET}",
+    ),
+)
 def generate(
     run: RunFolder,
     dataset: DatasetFolder,
     kind: Annotated[
-        str, typer.Option(help="pair: their targets; stay: the film at the prediction time.")
+        str,
+        typer.Option(
+            help="pair: their targets; stay: the film at the prediction time.",
+            autocompletion=complete_from("pair", "stay"),
+        ),
     ] = "pair",
-    split: Annotated[str, typer.Option("--split", help="train, valid, test or all.")] = "test",
+    split: Annotated[
+        str,
+        typer.Option(
+            "--split",
+            help="train, valid, test or all.",
+            autocompletion=complete_from(*SPLITS, "all"),
+        ),
+    ] = "test",
     seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
     samples: Annotated[int, typer.Option(min=1, help="Draws of each: seeds from SEED on.")] = 1,
     fold_runs: Annotated[
         list[Path] | None,
         typer.Option(
-            "--fold-run", help="A run that left a fold out, to draw it in train; one a fold."
+            "--fold-run",
+            help="A run that left a fold out, to draw it in train; one a fold. Default: none.",
+            autocompletion=complete_run,
         ),
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Of a rank.")] = 16,
 ) -> None:
-    """Draw the latents of a whole split; goes on where it was stopped.
-
-    On several GPUs, or CPU processes: torchrun --standalone --nproc-per-node 2 -m cxrfuture
-    generate RUN ...
-    """
+    """Draw the latents of a whole split, alone or by torchrun; goes on where it was stopped."""
     module = import_part("train.generate", "train")
     if kind not in ("pair", "stay"):
         raise ContractError(f"--kind {kind}: expected pair or stay")
@@ -44,8 +70,17 @@ def generate(
             )
 
 
+@evaluating.command(
+    rich_help_panel=EVALUATION,
+    epilog=example(f"cxrfuture predict build/train/fusion-ddl_cxr-tiny {DATASET}"),
+)
 def predict(
-    run: Annotated[Path, typer.Argument(help="A run of `train fusion-...` or future_fusion.")],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            help="A run of `train fusion-...` or future_fusion.", autocompletion=complete_run
+        ),
+    ],
     dataset: DatasetFolder,
     split: SplitName = "test",
     batch_size: Annotated[int, typer.Option(help="Stays at a time.")] = 64,
@@ -54,14 +89,30 @@ def predict(
     import_part("train.predict", "train").predict_split(run, dataset, split, batch_size)
 
 
+@evaluating.command(
+    rich_help_panel=EVALUATION,
+    epilog=example(
+        f"cxrfuture evaluate {RUN} {DATASET} --judge build/train/classifier-tiny"
+        " --codec build/ddl_cxr/fit_vae --out build/evaluation"
+    ),
+)
 def evaluate(
     dataset: DatasetFolder,
-    judge: Annotated[Path, typer.Option(help="A run of `train classifier`.")],
+    judge: Annotated[
+        Path, typer.Option(help="A run of `train classifier`.", autocompletion=complete_run)
+    ],
     codec: Codec,
     out: Annotated[Path, typer.Option(help="Where evaluation.json and .png go.")],
-    runs: Annotated[list[Path] | None, typer.Argument(help="Runs of generators.")] = None,
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Runs of generators.", autocompletion=complete_run),
+    ] = None,
     table: Annotated[
-        list[Path] | None, typer.Option(help="A run of `train table_classifier`; repeatable.")
+        list[Path] | None,
+        typer.Option(
+            help="A run of `train table_classifier`; repeatable. Default: none.",
+            autocompletion=complete_run,
+        ),
     ] = None,
     split: SplitName = "test",
     seeds: Annotated[int, typer.Option(help="How often each run draws every pair.")] = 3,
@@ -70,7 +121,10 @@ def evaluate(
         bool, typer.Option("--published", help="Unknown previous labels count as absent.")
     ] = False,
     features: Annotated[
-        Path | None, typer.Option(help="torchxrayvision's tensors, for FID (train/xrv.py).")
+        Path | None,
+        typer.Option(
+            help="torchxrayvision's tensors, for FID (train/xrv.py). Default: none, and no FID."
+        ),
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Films at a time.")] = 32,
 ) -> None:
@@ -92,9 +146,16 @@ def evaluate(
     module.evaluate(request, out)
 
 
+@evaluating.command(
+    rich_help_panel=EVALUATION,
+    epilog=example("cxrfuture table", "cxrfuture table ddl_cxr.4 --csv"),
+)
 def table(
     name: Annotated[
-        str | None, typer.Argument(help="As ddl_cxr.4; without, they are listed.")
+        str | None,
+        typer.Argument(
+            help="As ddl_cxr.4; without, they are listed.", autocompletion=complete_table
+        ),
     ] = None,
     runs: Annotated[
         Path | None,
@@ -104,7 +165,10 @@ def table(
     ] = None,
     dataset: Annotated[
         Path | None,
-        typer.Option(help="Of tables of who is in it. Default: build/<the table's recipe>/shard."),
+        typer.Option(
+            help="Of tables of who is in it. Default: build/<the table's recipe>/shard.",
+            autocompletion=complete_dataset,
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV, a line a cell.")] = False,
@@ -118,6 +182,10 @@ def table(
     import_part("train.table_text", "train").print_table(filled, as_json=as_json, as_csv=as_csv)
 
 
+@evaluating.command(
+    rich_help_panel=EVALUATION,
+    epilog=example("cxrfuture anomaly build/train/diff3m-tiny --dataset build/diff3m/shard"),
+)
 def anomaly(
     run: RunFolder,
     dataset: DatasetFolder,

@@ -5,11 +5,19 @@ from typing import Annotated
 
 import typer
 
-from cxrfuture_data.command import import_part
+from cxrfuture_data.command import EVALUATION, SplitName, example, import_part
 from train.command import DatasetFolder
-from train.evaluation_command import SplitName
+
+outcome = typer.Typer()
 
 
+@outcome.command(
+    rich_help_panel=EVALUATION,
+    epilog=example(
+        "cxrfuture outcomes build/study/ddl_cxr build/study/medfuse"
+        " --dataset build/ddl_cxr/shard --out build/study/outcomes"
+    ),
+)
 def outcomes(
     rows: Annotated[list[Path], typer.Argument(help="Folders, each of the runs of one model.")],
     dataset: DatasetFolder,
