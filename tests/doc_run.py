@@ -1,11 +1,10 @@
 """A shell for the commands of the docs: parses every one, and runs one in this process.
 
-Nothing is mocked. What is made smaller is listed here: a model is trained in the size of its `-tiny`
-configuration for two steps, a bootstrap draws a few times, `dvc repro` runs the commands of its
-stages, in DVC's order, without DVC's own processes (tests/test_pipeline.py has those).
+Nothing is mocked. What is made smaller is listed here: a model is trained in the size of its
+`-tiny` configuration for two steps, a sweep is of one run, and `dvc repro` runs the commands of its
+stages that have not run, without DVC's own processes (tests/test_pipeline.py has those).
 """
 
-import glob
 import importlib.util
 import os
 import re
@@ -255,7 +254,12 @@ def _stand_in(word: str) -> str:
 
 
 def _expand(words: list[str]) -> list[str]:
-    return [found for word in words for found in (sorted(glob.glob(word)) or [word])]
+    return [found for word in words for found in _matches(word)]
+
+
+def _matches(word: str) -> list[str]:
+    """As a shell does: what a pattern names, or the word itself."""
+    return sorted(map(str, Path().glob(word))) if "*" in word else [word]
 
 
 def _shorten(words: list[str]) -> list[str]:
