@@ -6,11 +6,12 @@ BIN := .venv/bin
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo test clean
+.PHONY: help setup demo test docs clean
 
 help:
 	@echo "make demo    set up, simulate a hospital, build three datasets, train a few steps"
 	@echo "make test    set up, then ruff, mypy and pytest"
+	@echo "make docs    set up, then the documentation as a site in build/docs"
 	@echo "make setup   only .venv"
 	@echo "make clean   remove build/"
 
@@ -28,8 +29,8 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet -c constraints.txt uv
 	@if [ -n "$$PIP_FIND_LINKS" ] && [ -d "$$PIP_FIND_LINKS" ]; then export UV_FIND_LINKS="$$PIP_FIND_LINKS"; fi; \
 	  $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode \
-	    -c constraints.txt -e '.[etl,train,dev]' || \
-	  { echo "error: the install failed; without uv: .venv/bin/pip install -c constraints.txt -e '.[etl,train,dev]'"; exit 1; }
+	    -c constraints.txt -e '.[etl,train,browse,dev]' || \
+	  { echo "error: the install failed; without uv: .venv/bin/pip install -c constraints.txt -e '.[etl,train,browse,dev]'"; exit 1; }
 	@touch $@
 
 demo: export MIMIC_IV_DIR :=
@@ -47,6 +48,10 @@ test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+docs: $(READY)
+	$(BIN)/sphinx-build -q -W -n -b html docs build/docs
+	@echo "open build/docs/index.html"
 
 clean:
 	rm -rf build dvc.lock

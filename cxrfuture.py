@@ -9,7 +9,6 @@ import os
 import sys
 
 import typer
-from rich.console import Console
 
 from cxrfuture_data.command import (
     CARE,
@@ -18,7 +17,6 @@ from cxrfuture_data.command import (
     OWN_PACKAGES,
     import_part,
 )
-from cxrfuture_data.console import watched
 from cxrfuture_data.reader_command import reader
 from cxrfuture_data.schema import ContractError
 from etl.bench_command import bench
@@ -62,8 +60,10 @@ app.add_typer(bench, name="bench", rich_help_panel=CARE)
 def begin(context: typer.Context) -> None:
     name = context.invoked_subcommand
     if name is None:
-        import_part("etl.flow_print", "etl").run_flow(DEFAULT_PARAMS, Console())
+        import_part("etl.flow_print", "etl").run_flow(DEFAULT_PARAMS)
     elif name not in SPEAK_FOR_THEMSELVES:
+        from cxrfuture_data.console import watched
+
         context.with_resource(watched(name))
 
 

@@ -16,10 +16,13 @@ from cxrfuture_data.settings import Settings, parse_settings
 DATASET_FILE = "dataset.json"
 EMBEDDINGS = "embeddings"
 TABLE_FILE, HASHES_FILE, TEXTS_FILE = "table.npy", "sha256.txt", "text.jsonl"
+CARD_FILE, CROISSANT_FILE = "README.md", "croissant.json"
 
 # Names are plain file names, so that no dataset can point a reader outside its folder.
 SplitName = Annotated[str, Field(pattern=r"^(train|valid|test)$")]
 Kind = Annotated[str, Field(pattern=r"^(pair|stay|image)$")]
+SourceName = Annotated[str, Field(pattern=r"^(mimic_iv|mimic_cxr_jpg)$")]
+DocumentFile = Annotated[str, Field(pattern=r"^(README\.md|croissant\.json)$")]
 EmbeddingFile = Annotated[str, Field(pattern=r"^[a-z0-9]+\.[a-z]+$")]
 ShardName = Annotated[str, Field(pattern=r"^(pair|stay|image)-[0-9]{6}\.tar$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -130,12 +133,16 @@ class KindEntry(Settings):
 
 
 class Manifest(Settings):
+    """``sources``: the version of each. ``documents``: the card and Croissant's file, which tell of
+    the rest, and their sha256."""
+
     schema_version: int
     recipe: RecipeRecord
     made_from: str
     params_digest: str
     git_commit: str | None
     input_digest: str
+    sources: dict[SourceName, str]
     weights: Weights
     licence: str
     simulated: Simulated
@@ -146,6 +153,12 @@ class Manifest(Settings):
     statistics: Statistics
     attrition: list[DropRow]
     splits: dict[SplitName, dict[Kind, KindEntry]]
+    documents: dict[DocumentFile, Sha256]
+
+    @property
+    def is_simulated(self) -> bool:
+        """Of no patient at all."""
+        return self.simulated.tables and self.simulated.films
 
     def kind(self, split: str, kind: str) -> KindEntry:
         """The shards of a split and kind; both must be in the dataset, if with 0 samples."""

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from cxrfuture_data.command import (
     DATASETS,
@@ -28,6 +27,8 @@ def summary(
     build: Annotated[Path, typer.Argument(help="The folder dvc repro builds in.")] = Path("build"),
 ) -> None:
     """What a build holds and where: counts per split, bytes, a sample, next steps."""
+    from rich.console import Console
+
     from cxrfuture_data.summary import print_summary
 
     print_summary(build, Console())

@@ -12,7 +12,7 @@ from cxrfuture_data.variables import VARIABLES as VARIABLES
 from cxrfuture_data.variables import WIDE_VARIABLES as WIDE_VARIABLES
 from cxrfuture_data.variables import Variable as Variable
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 SPLITS = ("train", "valid", "test")
 KINDS = ("pair", "stay", "image")

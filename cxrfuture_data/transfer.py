@@ -60,8 +60,7 @@ def push(dataset: Path, url: str, attestation: str) -> Transfer:
     """Copy a built dataset to an object store. One that is not all simulated needs an
     ``attestation``: who allowed it there, and under what terms."""
     store, manifest = _store(url), read_manifest(dataset)
-    is_simulated = manifest.simulated.tables and manifest.simulated.films
-    if not is_simulated and not attestation.strip():
+    if not manifest.is_simulated and not attestation.strip():
         raise ContractError(
             f"{dataset}: made from MIMIC ({manifest.licence}), whose data use agreement forbids"
             f" handing it to third parties, and who keeps {store} is one; say with --attest who"
@@ -171,6 +170,7 @@ def _files_of(dataset: Path) -> list[str]:
 def _hashes_of(manifest: Manifest) -> dict[str, str]:
     """Name -> sha256 of the files that dataset.json vouches for."""
     hashes = {f"{EMBEDDINGS}/{name}": sum_ for name, sum_ in manifest.embeddings.files.items()}
+    hashes |= manifest.documents
     for split, _, shard in manifest.shards():
         hashes[f"{split}/{shard.name}"] = shard.sha256
         hashes[f"{split}/{index_name(shard.name)}"] = shard.index_sha256

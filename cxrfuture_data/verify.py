@@ -1,7 +1,8 @@
 """Prove that a dataset on disk is whole: every byte, every index, every member of every sample."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -40,7 +41,8 @@ def verify(path: str | Path) -> Report:
     """Check a dataset folder against its dataset.json; the first offence is a ContractError."""
     dataset = open_dataset(path)
     _check_files(dataset)
-    _check_embeddings(dataset)
+    _check_hashed(dataset, EMBEDDINGS, dataset.manifest.embeddings.files)
+    _check_hashed(dataset, "", dataset.manifest.documents)
     _check_sidecar(dataset)
     shards = dataset.manifest.shards()
     keys: dict[str, set[str]] = {kind: set() for kind in FILMS_OF_KIND}
@@ -75,13 +77,14 @@ def _check_files(dataset: Dataset) -> None:
         raise ContractError(f"{split}/{name}: not in dataset.json; remove it or rebuild")
 
 
-def _check_embeddings(dataset: Dataset) -> None:
-    folder = dataset.path / EMBEDDINGS
-    for name, sha256 in dataset.manifest.embeddings.files.items():
-        if not (folder / name).exists():
-            raise ContractError(f"{EMBEDDINGS}/{name}: missing; {REMEDY}")
-        if file_sha256(folder / name) != sha256:
-            raise ContractError(f"{EMBEDDINGS}/{name}: altered since it was built; {REMEDY}")
+def _check_hashed(dataset: Dataset, folder: str, files: Mapping[str, str]) -> None:
+    """Files of a folder of the dataset, whose sha256 dataset.json says."""
+    for file, sha256 in files.items():
+        name = str(PurePosixPath(folder, file))
+        if not (dataset.path / name).exists():
+            raise ContractError(f"{name}: missing; {REMEDY}")
+        if file_sha256(dataset.path / name) != sha256:
+            raise ContractError(f"{name}: altered since it was built; {REMEDY}")
 
 
 def _check_sidecar(dataset: Dataset) -> None:

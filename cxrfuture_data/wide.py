@@ -53,7 +53,16 @@ def wide_names(variables: Sequence[Variable] = WIDE_VARIABLES) -> tuple[str, ...
 
 
 def wide_vector(hourly: Record, rule: WideInput) -> Record:
-    """(T, V) as stored -> (T, 2 V) float32: z-scored values, then flags, 1 where it was measured.
+    """(T, V) as stored -> (T, 2 V) float32: z-scored values, then flags, 1 where it was measured."""
+    filled, observed = fill_wide(hourly, rule)
+    scaled = (filled - rule.mean) / rule.std
+    return np.concatenate([scaled, observed], axis=1).astype(np.float32)
+
+
+def fill_wide(
+    hourly: Record, rule: WideInput
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """(values, observed), (T, V) both, in the variables' units.
 
     Values are clipped to their bounds. An hour without one takes the last of an earlier hour, or 0
     in its unit, by the variable's ``fill``; before the first of the window it is the training mean,
@@ -65,6 +74,4 @@ def wide_vector(hourly: Record, rule: WideInput) -> Record:
     latest = np.maximum.accumulate(hours, axis=0)
     carried = np.take_along_axis(values, np.maximum(latest, 0), axis=0)
     carried = np.where(latest >= 0, carried, rule.mean)
-    filled = np.where(rule.is_zero, np.where(observed, values, 0.0), carried)
-    scaled = (filled - rule.mean) / rule.std
-    return np.concatenate([scaled, observed], axis=1).astype(np.float32)
+    return np.where(rule.is_zero, np.where(observed, values, 0.0), carried), observed

@@ -100,6 +100,7 @@ def _write_dataset(folder: Path, arrays: Mapping[str, Array]) -> None:
         params_digest="0" * 64,
         git_commit=None,
         input_digest="0" * 64,
+        sources={},
         weights=Weights(vae="0" * 64, embedder=None),
         licence=SIMULATED,
         simulated=Simulated(tables=True, films=True),
@@ -112,6 +113,7 @@ def _write_dataset(folder: Path, arrays: Mapping[str, Array]) -> None:
         statistics=statistics_of([(KIND, sums.facts())], "benchmark"),
         attrition=[],
         splits=splits,
+        documents={},
     )
     write_manifest(folder, manifest)
 

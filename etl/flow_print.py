@@ -33,7 +33,7 @@ Begin in a checkout of CXRFuture (the folder with its Makefile), there:
 All commands: cxrfuture --help"""
 
 
-def run_flow(params: Path, console: Console, as_json: bool = False) -> None:
+def run_flow(params: Path, as_json: bool = False) -> None:
     """Print the flow of the project that the working directory lies in."""
     folder = Path.cwd()
     root = find_root(folder)
@@ -45,7 +45,7 @@ def run_flow(params: Path, console: Console, as_json: bool = False) -> None:
     if as_json:
         print(json.dumps(facts_of(flow), indent=1))
         return
-    print_flow(flow, folder, console)
+    print_flow(flow, folder, Console())
 
 
 def facts_of(flow: Flow) -> dict[str, Any]:

@@ -120,6 +120,7 @@ def dataset_facts(text: bytes) -> tuple[bool, frozenset[str]] | None:
         ]
         files = {str(shard[name]) for shard in shards for name in ("sha256", "index_sha256")}
         files |= {str(one) for one in ((embeddings or {}).get("files") or {}).values()}
+        files |= {str(one) for one in value.get("documents", {}).values()}
         return bool(simulated["tables"] and simulated["films"]), frozenset(files)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from cxrfuture_data.command import (
     DEFAULT_PARAMS,
@@ -32,7 +31,7 @@ def flow(
     as_json: AsJson = False,
 ) -> None:
     """The stages and where you are in them; the same as `cxrfuture` alone."""
-    import_part("etl.flow_print", "etl").run_flow(params, Console(), as_json=as_json)
+    import_part("etl.flow_print", "etl").run_flow(params, as_json=as_json)
 
 
 @look.command(

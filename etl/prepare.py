@@ -3,6 +3,7 @@
 For commands that compare or export; `dvc repro` runs the same stages one by one.
 """
 
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -57,13 +58,17 @@ def _made_from(params: Params, recipe: Recipe) -> str:
     """Digest of the recipe, the ingested tables, the index of predictions and the code: all of sql/
     and of this package."""
     source = read_json(params.build("ingest", "source.json"))
-    code = [
-        file_sha256(path)
-        for package, pattern in (("sql", "*.sql"), ("etl", "*.py"))
-        for path in sorted(Path(str(files(package))).rglob(pattern))
-    ]
     labels = imagenome.facts_of_files(params.paths.chest_imagenome)
     index = recipe.cohort.index if isinstance(recipe, FutureRecipe) else ""
     listed = [file_sha256(path) for path in index_files(index)] if index else []
     given = (source["manifest_digest"], labels, params.paths.mimic_cxr_reports, listed)
-    return digest(recipe.model_dump(mode="json"), given, code)
+    return digest(recipe.model_dump(mode="json"), given, _digests_of_code())
+
+
+@cache
+def _digests_of_code() -> list[str]:
+    return [
+        file_sha256(path)
+        for package, pattern in (("sql", "*.sql"), ("etl", "*.py"))
+        for path in sorted(Path(str(files(package))).rglob(pattern))
+    ]

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from cxrfuture_data.command import (
     DATASETS,
@@ -98,6 +97,8 @@ def phenotypes(
     availability: Availability = None,
 ) -> None:
     """What full CCS coverage changes of the 25 phenotypes, on the cohort at hand."""
+    from rich.console import Console
+
     settings = import_part("etl.params", "etl").read_params(params)
     chosen = import_part("etl.recipe", "etl").read_recipe(recipe, fidelity, availability)
     import_part("etl.prepare", "etl").prepare(settings, chosen)
@@ -123,6 +124,8 @@ def diff(
     strict: Annotated[bool, typer.Option("--strict", help="Fail if anything differs.")] = False,
 ) -> None:
     """What a version, a setting or other code changed: samples, labels, windows, and by what."""
+    from rich.console import Console
+
     report = import_part("etl.diff_report", "etl")
     settings = import_part("etl.params", "etl").read_params(params)
     diffs = report.run_diff(settings, (build_a, build_b), recipe, csv)

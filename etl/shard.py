@@ -32,6 +32,7 @@ from cxrfuture_data.publish import digest, file_sha256, publish
 from cxrfuture_data.record import members_of
 from cxrfuture_data.schema import SCHEMA_VERSION, SPLITS, ContractError, FilmsKept
 from etl import shard_facts
+from etl.documents import has_documents, write_documents
 from etl.ledger import Drop, read_ledgers, write_ledger
 from etl.params import Params
 from etl.recipe import Recipe
@@ -49,7 +50,9 @@ def run(params: Params, recipe: Recipe) -> None:
     made_from = shard_facts.inputs_digest(params, recipe, source)
     dataset = params.build(recipe.name, "shard")
     work = params.build(recipe.name, "shard.work")
-    if _is_built(dataset, made_from):
+    built = _read_built(dataset, made_from)
+    if built is not None:
+        _renew_documents(dataset, built)
         say(f"shard: {recipe.name} is up to date")
         return
     for split in SPLITS:
@@ -76,9 +79,10 @@ def run(params: Params, recipe: Recipe) -> None:
         statistics=statistics_of(sums, recipe.window.variables),
         attrition=attrition_of(params, recipe),
         splits=splits,
+        documents={},
     )
     write_sidecar(dataset, manifest)
-    write_manifest(dataset, manifest)
+    write_manifest(dataset, write_documents(dataset, manifest))
     shutil.rmtree(work)
     samples = sum(shard.rows.height for shard in shards)
     say(f"shard: {recipe.name}: {samples:,} samples in {len(shards):,} shards")
@@ -122,23 +126,32 @@ def plan_shards(params: Params, recipe: Recipe, made_from: str) -> tuple[list[Sh
     return shards, drops
 
 
-def _is_built(dataset: Path, made_from: str) -> bool:
+def _read_built(dataset: Path, made_from: str) -> Manifest | None:
+    """The manifest of a finished build from the same inputs whose files are there; else None."""
     try:
         manifest = read_manifest(dataset)
     except ContractError:
-        return False
+        return None
     if manifest.made_from != made_from:
-        return False
+        return None
     for split, _, shard in manifest.shards():
         path = dataset / split / shard.name
         index = path.with_name(index_name(shard.name))
         if not path.exists() or path.stat().st_size != shard.bytes or not index.exists():
-            return False
+            return None
     for split, kinds in manifest.splits.items():
         if not all((dataset / split / columns_name(kind)).exists() for kind in kinds):
-            return False
+            return None
     is_whole = all((dataset / EMBEDDINGS / name).exists() for name in manifest.embeddings.files)
-    return is_whole and has_sidecar(dataset, manifest)
+    return manifest if is_whole and has_sidecar(dataset, manifest) else None
+
+
+def _renew_documents(dataset: Path, manifest: Manifest) -> None:
+    """Write the documents of a finished build again if they are lost, altered or of older code."""
+    if not has_documents(dataset, manifest):
+        (dataset / DATASET_FILE).unlink()
+        write_manifest(dataset, write_documents(dataset, manifest))
+        say(f"shard: {manifest.recipe.name}: {' and '.join(manifest.documents)} written again")
 
 
 def _write_events(params: Params, recipe: Recipe, work: Path) -> None:

@@ -16,6 +16,7 @@ CREDENTIALED = "PhysioNet Credentialed Health Data License 1.5.0"
 OPEN = "Open Data Commons Open Database License 1.0 (MIMIC-IV Clinical Database Demo)"
 SIMULATED = "simulated, of no patient: free to use and to pass on"
 
+SOURCES = ("mimic_iv", "mimic_cxr_jpg")
 # Settings that change how fast a stage runs, and no byte of what it writes.
 SPEED = ("workers", "threads", "memory_limit")
 # Sections whose settings no dataset depends on.
@@ -100,6 +101,7 @@ def origin(params: Params, recipe: Recipe, source: Mapping[str, Any]) -> dict[st
         "params_digest": params_digest(params),
         "git_commit": git_commit(),
         "input_digest": source["manifest_digest"],
+        "sources": {name: source[name]["version"] for name in SOURCES},
         "weights": Weights(
             vae=latent["weights_digest"],
             embedder=embed["model"]["digest"] if recipe.window.events else None,
@@ -134,7 +136,7 @@ def simulated(source: Mapping[str, Any]) -> dict[str, bool]:
 def licence(source: Mapping[str, Any]) -> str:
     """The terms of tables and films. Real data is credentialed unless its own LICENSE.txt says
     that it is open."""
-    tables, films = (_terms(source[name]) for name in ("mimic_iv", "mimic_cxr_jpg"))
+    tables, films = (_terms(source[name]) for name in SOURCES)
     return tables if tables == films else f"tables: {tables}; films: {films}"
 
 

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -64,6 +65,7 @@ class Counted:
     unit: str
 
 
+@cache
 def read_sql(name: str) -> SqlFile:
     """``name`` is the path below sql/ without its ending, such as ``cohort/admission``."""
     text = files("sql").joinpath(f"{name}.sql").read_text()

@@ -130,7 +130,7 @@ def report(
         bool,
         typer.Option(
             "--shareable",
-            help="A page without films, rows, dates and small cells beside it, and no more.",
+            help="Of a report there is: a page without films, rows, dates and small cells.",
         ),
     ] = False,
 ) -> None:

@@ -3,6 +3,8 @@
 .ci/run installs Chromium from the system's packages; without one these tests skip.
 """
 
+import io
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +14,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt install chromium")
@@ -86,8 +90,14 @@ def new_page(
     context.close()
 
 
-def take_picture(watched: Watched, path: Path) -> Path:
-    """A screenshot of what is seen, for a person to look at; ``path`` ends in .png."""
+def take_picture(watched: Watched, name: str, otherwise: Path) -> Path:
+    """A screenshot of what is seen, for a person to look at: ``name``.png below the folder that
+    CXRFUTURE_SCREENSHOTS names, which is how those of docs/screenshots are made. It says that it is
+    simulated, as `cxrfuture guard` asks of a picture with a film."""
+    path = Path(os.environ.get("CXRFUTURE_SCREENSHOTS") or otherwise) / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    watched.page.screenshot(path=str(path))
+    said = PngInfo()
+    said.add_text("Comment", "SIMULATED by CXRFuture")
+    with Image.open(io.BytesIO(watched.page.screenshot())) as image:
+        image.convert("RGB").quantize(256).save(path, pnginfo=said, optimize=True)
     return path

@@ -179,7 +179,11 @@ def test_two_ranks_give_the_gradient_of_one(task, tmp_path):
     batch = replace(batch, previous=previous)
     model = shake(build_model(task)).eval()
     halves = [rows_of(batch, rows) for rows in ([0, 1, 2, 3], [4, 5, 6, 7])]
-    torch.multiprocessing.spawn(write_gradients, (task, model, halves, tmp_path), nprocs=2)
+    # Forked by a server that imports once what both need.
+    torch.multiprocessing.set_forkserver_preload(["train.tasks"])
+    torch.multiprocessing.start_processes(
+        write_gradients, (task, model, halves, tmp_path), nprocs=2, start_method="forkserver"
+    )
     found = load_file(tmp_path / "gradients.safetensors")
     task.losses_of(model, batch, moment())["loss"].backward()
     for name, weight in model.named_parameters():

@@ -34,7 +34,6 @@ from etl.params import ExecutorParams
 
 pytest.importorskip("ray", reason="ray is not installed: pip install 'cxrfuture[ray]'")
 
-ROOT = Path(__file__).resolve().parent.parent
 BINARIES = find_binaries()
 ON_RAY = ExecutorParams(kind="ray", address="")
 # Larger than the other tests' films, so that there is time to lose a node.
@@ -174,11 +173,13 @@ def test_a_ledger_in_postgresql_is_one_for_machines_to_share(both, tmp_path, mon
 
 RUN_IN_A_CHILD = """
 import sys
-from test_cluster import on_ray
 from test_image import RECIPE, read_test_params
 from etl import image
+from etl.params import ExecutorParams
 if __name__ == "__main__":
-    image.run(on_ray(read_test_params(sys.argv[1], films_per_shard=8), sys.argv[2]), RECIPE)
+    params = read_test_params(sys.argv[1], films_per_shard=8)
+    executor = ExecutorParams(kind="ray", address=sys.argv[2])
+    image.run(params.model_copy(update={"executor": executor}), RECIPE)
 """
 
 
@@ -426,14 +427,3 @@ def test_the_executor_is_no_part_of_a_dataset_s_digest():
 
     params = test_image.read_test_params("build")
     assert params_digest(on_ray(params)) == params_digest(params)
-
-
-def test_ray_is_not_imported_for_a_local_run():
-    said = subprocess.run(
-        [sys.executable, "-c", "import sys, etl.image, etl.latent, etl.embed; print(*sys.modules)"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    assert "ray" not in said.split()

@@ -16,7 +16,7 @@ from train.unet_checkpoint import FAMILIES as UNET_FAMILIES
 from train.vae_checkpoint import FAMILIES as VAE_FAMILIES
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAVY = {"torch", "duckdb", "polars", "pyarrow", "pydantic", "numpy"}
+HEAVY = {"torch", "duckdb", "polars", "pyarrow", "numpy", "rich.progress"}
 ASK = f"""
 import sys; sys.argv = ['cxrfuture']
 import cxrfuture

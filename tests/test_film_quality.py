@@ -137,7 +137,7 @@ def test_no_real_frontal_film_seems_inverted_and_every_inverted_one_does():
 
 
 def test_simulated_films_of_either_view_do_not_seem_inverted():
-    films = simulated(FRONTAL_VIEWS + LATERAL_VIEWS, 24)
+    films = simulated(FRONTAL_VIEWS + LATERAL_VIEWS, 12)
     assert share(films, lambda quality: quality.inverted) == 0
     turned = [ImageOps.invert(film) for film in films]
     assert share(turned, lambda quality: quality.inverted) == 1
@@ -150,8 +150,8 @@ def test_few_real_frontal_films_seem_lateral():
 
 
 def test_most_simulated_laterals_seem_lateral_and_no_frontal_does():
-    assert share(simulated(LATERAL_VIEWS, 40), lambda quality: quality.view_suspected) >= 0.8
-    assert share(simulated(FRONTAL_VIEWS, 40), lambda quality: quality.view_suspected) == 0
+    assert share(simulated(LATERAL_VIEWS, 20), lambda quality: quality.view_suspected) >= 0.8
+    assert share(simulated(FRONTAL_VIEWS, 20), lambda quality: quality.view_suspected) == 0
 
 
 def copies(film: Image.Image) -> dict[str, Image.Image]:

@@ -22,8 +22,8 @@ from etl.simulate import SimulateOptions, simulate
 from etl.simulate.dicom_film import FORMS, write_dicom
 
 ROOT = Path(__file__).resolve().parent.parent
-SIZE = 512  # of the simulated films' shorter side; every recipe takes half of it or less
-PATIENTS = 12
+SIZE = 320  # of the simulated films' shorter side; every recipe takes less
+PATIENTS = 6
 
 
 def place(path: Path) -> Path:
@@ -145,7 +145,7 @@ def test_a_few_films_are_looked_at(count):
 
 
 def simulated(out: Path, **changes) -> Path:
-    options = {"patients": PATIENTS, "seed": 20, "image_size": SIZE, "workers": 2} | changes
+    options = {"patients": PATIENTS, "seed": 20, "image_size": SIZE} | changes
     simulate(SimulateOptions(out=out, **options))
     return out
 

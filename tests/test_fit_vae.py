@@ -3,9 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +11,7 @@ import pytest
 import torch
 import yaml
 from accelerate.state import AcceleratorState
+from ranks import run_ranks
 from safetensors.torch import load_file
 from test_perceptual import write_perceptual
 from tiny_cache import make_cache, put_rows
@@ -27,7 +25,6 @@ from train.fit_vae import VaeInputs, fit_vae
 from train.settings import VaeConfig, read_config
 from train.vae_plan import VaePlan, centre, crop
 
-ROOT = Path(__file__).resolve().parent.parent
 ALL_TERMS = {"adversarial_weight": 0.5, "adversarial_from_step": 2, "label_weight": 1.0}
 SLOW = vae_config().optimiser.model_dump() | {"learning_rate": 2e-4}
 
@@ -330,18 +327,15 @@ def test_two_ranks_train_as_one(inputs, tmp_path):
     """Real processes over gloo; then with every term, which need only run."""
     length = {"length": steps(3), "optimiser": SLOW}
     one = fit(inputs, tmp_path / "one", **length)
+    runs = []
     for name, loss in (("two", {}), ("all", ALL_TERMS)):
         config = vae_config(**length, loss=loss, accumulate=1 if name == "two" else 2)
         path = tmp_path / f"{name}.yaml"
         path.write_text(yaml.safe_dump(config.model_dump(mode="json")))
-        command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-        command += ["-m", "train.fit_vae", str(inputs.images), str(tmp_path / name)]
-        command += ["--cohort", str(inputs.cohort), "--config", str(path), "--seed", "5"]
-        done = subprocess.run(
-            [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        assert "2 ranks" in done.stderr
+        place = [inputs.images, tmp_path / name, "--cohort", inputs.cohort]
+        runs.append([*place, "--config", path, "--seed", 5])
+    assert run_ranks(2, "train.fit_vae", *runs).count("2 ranks") == 2
+    for name in ("two", "all"):
         rows = [json.loads(line) for line in (tmp_path / name / "loss.jsonl").open()]
         if name == "two":
             for row, other in zip(one, rows, strict=True):

@@ -235,11 +235,11 @@ def test_every_stage_of_every_recipe_is_shown_at_any_width(project, width):
 
 def test_from_any_folder_it_says_where_to_go(project, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(project / "sql")
-    run_flow(Path("params.yaml"), Console(width=200))
+    run_flow(Path("params.yaml"))
     assert f"Next:  cd {project} && cxrfuture summary" in capsys.readouterr().out
     assert find_root(tmp_path) is None
     monkeypatch.chdir(tmp_path)
-    run_flow(Path("params.yaml"), Console(width=200))
+    run_flow(Path("params.yaml"))
     assert "make demo" in capsys.readouterr().out
 
 

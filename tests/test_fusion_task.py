@@ -1,8 +1,6 @@
 """The task `fusion`: every model learns, is selected by a score, and sees nothing of the future."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ import tiny_build
 import torch
 import yaml
 from accelerate.state import AcceleratorState
+from ranks import run_ranks
 from safetensors.torch import load_file
 from sklearn.metrics import average_precision_score, roc_auc_score
 from tiny_train import ddl_cxr_settings
@@ -163,13 +162,8 @@ def test_ranks_train_as_one(dataset, generator, tmp_path):
     one = fusion_settings("ddl_cxr", with_latents(generator), "model.transformer.dropout=0.0")
     fit(dataset, tmp_path / "one", one, 5)
     (tmp_path / "one.yaml").write_text(yaml.safe_dump(one.model_dump(mode="json", by_alias=True)))
-    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += ["-m", "cxrfuture", "train", str(tmp_path / "one.yaml"), "--seed", "5"]
-    command += ["--dataset", str(dataset), "--out", str(tmp_path / "two")]
-    done = subprocess.run(
-        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    place = ["--dataset", dataset, "--out", tmp_path / "two"]
+    run_ranks(2, "cxrfuture", ["train", tmp_path / "one.yaml", "--seed", 5, *place])
     for name in ("loss.jsonl", "valid.jsonl"):
         pair = [(tmp_path / run / name).read_text().splitlines() for run in ("one", "two")]
         for first, second in zip(*pair, strict=True):

@@ -196,33 +196,54 @@ def event_times(draw: st.DrawFn) -> Times:
     return begins, None if not lasts else begins + lasts, begins + delay
 
 
-@settings(max_examples=30, deadline=None)
+def tables_of_patients(patients: list[list[Times]]) -> dict[str, pl.DataFrame]:
+    """Tables of several patients, each with windows of its own; patient n has admission n."""
+    parts: dict[str, list[pl.DataFrame]] = {}
+    for number, events in enumerate(patients):
+        ids = {name: pl.lit(number).cast(pl.Int64) for name in ("subject_id", "hadm_id")}
+        of_window = {"window_number": 10 * number + pl.col("window_number")}
+        named = pl.col("key") + str(number)
+        more = {"event": ids, "sample_window": ids | of_window | {"key": named}}
+        pair = {"pair_id": pl.col("pair_id") + str(number), "hadm_id": ids["hadm_id"]}
+        for name, rows in tables_of(events).items():
+            changed = rows.with_columns(**more.get(name, pair))
+            parts.setdefault(name, []).append(changed)
+    return {name: pl.concat(rows) for name, rows in parts.items()}
+
+
+def change_late(events: list[Times], other: list[Times], end: float) -> list[Times]:
+    """What became known too late is another event altogether, and what still ran at the end ends
+    at another time."""
+    return [
+        (other[row][0], other[row][1], max(other[row][2], end))
+        if times[2] >= end
+        else (times[0], end + row, times[2])
+        if times[1] is not None and times[1] >= end
+        else times
+        for row, times in enumerate(events)
+    ]
+
+
+PATIENTS = 6  # at once: a run costs far more than a patient
+
+
+@settings(max_examples=6, deadline=None)
 @given(
-    events=st.lists(event_times(), max_size=14),
+    patients=st.lists(st.lists(event_times(), max_size=14), min_size=PATIENTS, max_size=PATIENTS),
     other=st.lists(event_times(), min_size=14, max_size=14),
     most=st.integers(1, 6),
 )
-def test_nothing_known_at_the_end_or_later_changes_a_byte(tmp_path_factory, events, other, most):
+def test_nothing_known_at_the_end_or_later_changes_a_byte(tmp_path_factory, patients, other, most):
     folder = tmp_path_factory.mktemp("property")
     for end, kind in ((LENGTH, "pair"), (PREDICTED, "stay")):
-        given_tables = tables_of(events)
+        given_tables = tables_of_patients(patients)
         frames = given_tables["sample_window"].filter(pl.col("kind") == kind)
         given_tables["sample_window"] = frames
         before = run(folder, given_tables, "known", most)
         kept = pl.read_parquet(folder / "window_event.parquet")
         assert (kept["known_at"] < at(end)).all()
-        assert kept.height <= most
-        # What became known too late is another event altogether, and what still ran at the end
-        # ends at another time.
-        changed = [
-            (other[row][0], other[row][1], max(other[row][2], end))
-            if times[2] >= end
-            else (times[0], end + row, times[2])
-            if times[1] is not None and times[1] >= end
-            else times
-            for row, times in enumerate(events)
-        ]
-        late = tables_of(changed)
+        assert (kept.group_by("key").len()["len"] <= most).all()
+        late = tables_of_patients([change_late(events, other, end) for events in patients])
         late["sample_window"] = frames
         assert run(folder, late, "known", most) == before
         late["event"] = late["event"].filter(pl.col("known_at") < at(end))

@@ -1,13 +1,11 @@
 """The task `gan`: who learns from which loss, the penalty by hand, what it learns and draws."""
 
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from ranks import run_ranks
 from safetensors.torch import load_file
 from tiny_build import build_dataset
 from tiny_train import fit_settings
@@ -21,7 +19,6 @@ from train.gan import GanSettings, GanTask, gap_hours
 from train.model.gan import slope_penalty
 from train.task import Moment
 
-ROOT = Path(__file__).resolve().parent.parent
 AT = Moment(seed=3, step=4, steps=8, device=torch.device("cpu"))
 LEVELS = {"channels": [8, 16], "res_blocks": 1, "norm_groups": 4}
 OBJECTIVE = {
@@ -303,14 +300,9 @@ def test_two_ranks_train_as_one(data, tmp_path):
     settings = gan_settings(length={"epochs": None, "steps": 2})
     (tmp_path / "gan.yaml").write_text(yaml.safe_dump(settings.model_dump(mode="json")))
     fit(data.path, tmp_path / "one", settings, 5)
-    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += ["-m", "cxrfuture", "train", str(tmp_path / "gan.yaml"), "--seed", "5"]
-    command += ["--dataset", str(data.path), "--out", str(tmp_path / "two")]
-    done = subprocess.run(
-        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "2 ranks" in done.stderr
+    place = ["--dataset", data.path, "--out", tmp_path / "two"]
+    said = run_ranks(2, "cxrfuture", ["train", tmp_path / "gan.yaml", "--seed", 5, *place])
+    assert "2 ranks" in said
     one, two = (
         load_file(checkpoints(tmp_path / name)[-1] / "optimiser.safetensors")
         for name in ("one", "two")

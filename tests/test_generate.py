@@ -1,14 +1,12 @@
 """Latents of a whole split: resumable, in the order of keys, and the same for any ranks."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from ranks import run_ranks
 from safetensors.torch import load_file, save_file
 from tiny_judge import build_pairs
 from tiny_train import ddl_cxr_settings
@@ -18,9 +16,6 @@ from cxrfuture_data.schema import ContractError
 from train.drawer import Drawer, open_drawer
 from train.fit import fit
 from train.generate import generate_split, read_generated, real_pairs
-
-ROOT = Path(__file__).resolve().parent.parent
-
 
 pytestmark = pytest.mark.usefixtures("new_accelerator")
 
@@ -135,13 +130,8 @@ def test_two_ranks_give_the_same_bytes(dataset, run, tmp_path):
     expected = path.read_bytes()
     path.unlink()
     path.with_suffix(".json").unlink()
-    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += ["-m", "cxrfuture", "generate", str(run), "--dataset", str(dataset)]
-    command += ["--seed", "3", "--batch-size", "1"]
-    done = subprocess.run(
-        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    options = ["--seed", 3, "--batch-size", 1]
+    run_ranks(2, "cxrfuture", ["generate", run, "--dataset", dataset, *options])
     assert path.read_bytes() == expected
     assert read_generated(run, "test", 3).keys == one.keys
 

@@ -6,7 +6,7 @@ from object_server import BUCKET
 from range_server import run_range_server
 from tiny_build import build_dataset
 
-from cxrfuture_data import ContractError, open_dataset
+from cxrfuture_data import ContractError, open_dataset, ranges
 from cxrfuture_data.batch import field_names
 from cxrfuture_data.transfer import push
 from cxrfuture_data.view import View
@@ -23,7 +23,8 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def server(folder):
+def server(folder, monkeypatch):
+    monkeypatch.setattr(ranges, "SECONDS_BETWEEN_TRIES", 0.01)  # not of worker processes
     with run_range_server(folder) as server:
         yield server
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 import yaml
+from PIL import Image
 from tiny_films import PATHS, STUDIES, write_filmed_tree, write_sums
 from tiny_mimic import REPOSITORY, tiny_params, write_table
 from tiny_stages import film, heart_rates
@@ -76,13 +77,16 @@ def test_a_built_cohort_is_exact_until_a_table_or_the_recipe_changes(tmp_path):
 
 @pytest.fixture(scope="module")
 def hospital(tmp_path_factory):
-    """A simulated hospital of 24 patients."""
+    """A simulated hospital of 24 patients with blank films."""
     root = tmp_path_factory.mktemp("hospital")
-    simulate(
-        SimulateOptions(
-            out=root, mimic_iv_from=None, render=True, workers=1, patients=24, seed=5, image_size=64
-        )
-    )
+    simulate(SimulateOptions(out=root, render=False, patients=24, seed=5, image_size=64))
+    films = root / "mimic-cxr-jpg"
+    metadata = pl.read_csv(films / "mimic-cxr-2.0.0-metadata.csv.gz")
+    shapes = dict(metadata.select("dicom_id", pl.struct("Columns", "Rows")).iter_rows())
+    for name in (films / "IMAGE_FILENAMES").read_text().splitlines():
+        path = films / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", tuple(shapes[path.stem].values())).save(path)
     return tiny_params(root, image={"workers": 1}, ingest={"tables": "all"})
 
 

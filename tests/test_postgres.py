@@ -63,9 +63,9 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def hospital(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Path:
-    """Forty simulated patients as csv.gz, loaded into the database ``hospital``."""
+    """Twelve simulated patients as csv.gz, loaded into the database ``hospital``."""
     root = tmp_path_factory.mktemp("hospital")
-    simulate(SimulateOptions(out=root, patients=40, seed=20, image_size=64, render=False))
+    simulate(SimulateOptions(out=root, patients=12, seed=20, image_size=64, render=False))
     server.create("hospital")
     with server.connect("hospital") as connection:
         load_tree(connection, root / "mimic-iv")

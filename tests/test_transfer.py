@@ -148,16 +148,25 @@ def list_less(bucket):
     bucket.put(f"sets/ddl_cxr/{transfer.TRANSFER_FILE}", json.dumps(record).encode())
 
 
+def list_no_card(bucket):
+    record = json.loads(bucket.get(f"sets/ddl_cxr/{transfer.TRANSFER_FILE}"))
+    record["files"] = [one for one in record["files"] if one["name"] != "README.md"]
+    bucket.put(f"sets/ddl_cxr/{transfer.TRANSFER_FILE}", json.dumps(record).encode())
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         (spoil("train/pair-000000.tar"), "not what was pushed"),
         (cut("train/pair-000000.tar"), "not what was pushed"),
         (lose("train/pair-000000.tar"), "no such object"),
+        (spoil("README.md"), "not what was pushed"),
+        (lose("croissant.json"), "no such object"),
         (cut("dataset.json"), "of another dataset.json"),
         (lose("transfer.json"), "nothing was pushed there"),
         (lead_astray, "not the record of a pushed dataset"),
         (list_less, "is not the one that dataset.json names"),
+        (list_no_card, "README.md is not the one that dataset.json names"),
     ],
 )
 def test_what_is_not_what_was_pushed_is_refused(bucket, dataset, tmp_path, change, words):

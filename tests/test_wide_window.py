@@ -241,7 +241,7 @@ def _bytes(folder: Path, rows: list[Row]) -> bytes:
     return b"".join((folder / f"{name}.parquet").read_bytes() for name in ("hourly", "window"))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(rows=st.lists(measurements(), max_size=12), data=st.data())
 def test_nothing_known_at_the_end_or_later_changes_a_window(tmp_path_factory, rows, data):
     """Whatever is known too late may be lost, changed or moved, in any order: equal bytes."""

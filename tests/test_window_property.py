@@ -120,7 +120,7 @@ def windows_of(recipe: Recipe, pair: Any, measured: Any, happened: Any) -> dict[
         return {table: connection.sql(f"FROM made_{table}").pl() for table in OUTPUTS}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     fidelity=st.sampled_from(["corrected", "published"]),
     availability=st.sampled_from(["event", "known"]),

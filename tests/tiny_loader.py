@@ -79,6 +79,7 @@ def write_pairs(folder: Path, count: int, shard_samples: int = 16, name: str = "
         params_digest="0" * 64,
         git_commit=None,
         input_digest="0" * 64,
+        sources={},
         weights=Weights(vae="0" * 64, embedder="0" * 64),
         licence="none: made up",
         simulated=Simulated(tables=True, films=True),
@@ -91,6 +92,7 @@ def write_pairs(folder: Path, count: int, shard_samples: int = 16, name: str = "
         statistics=statistics_of([("pair", sums.facts())], "benchmark"),
         attrition=[],
         splits=splits,
+        documents={},
     )
     write_sidecar(folder, manifest)
     write_manifest(folder, manifest)

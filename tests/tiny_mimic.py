@@ -56,7 +56,7 @@ def write_tree(root: Path, tables: Mapping[str, Rows], extension: str = ".csv.gz
 def tiny_params(root: Path, **overrides: Mapping[str, Any]) -> Params:
     """The shipped params.yaml, its paths below ``root``; overrides are ``section={key: value}``.
 
-    Of recipes those that need no table beside RECIPE_TABLES.
+    Of recipes those that need no table beside RECIPE_TABLES; of workers one.
     """
     value = read_yaml(REPOSITORY / "params.yaml") | {"recipes": ["ddl_cxr", "ehrxdiff"]}
     value["paths"] = {
@@ -66,7 +66,8 @@ def tiny_params(root: Path, **overrides: Mapping[str, Any]) -> Params:
         "mimic_cxr_reports": str(root / "mimic-cxr-reports"),
         "build": str(root / "build"),
     }
-    value["recipes"] = ["ddl_cxr", "ehrxdiff"]  # which read no table besides those of every recipe
+    for stage in ("image", "shard"):
+        value[stage] = {**value[stage], "workers": 1}  # a worker process takes seconds to start
     for section, changes in overrides.items():
         value[section] = {**value[section], **changes}
     return parse_settings(Params, value, "params.yaml")

@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 
 INK, GREY, FAINT, ON_SERIES = "#010101", "#020202", "#030303", "#040404"
 SERIES = tuple(f"#0a0a0{i}" for i in range(8))
-_VARIABLES = {INK: "--ink", GREY: "--grey", FAINT: "--faint", ON_SERIES: "--on-series"} | {
+VARIABLES = {INK: "--ink", GREY: "--grey", FAINT: "--faint", ON_SERIES: "--on-series"} | {
     colour: f"--series-{i}" for i, colour in enumerate(SERIES)
 }
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)))  # beyond the colours, and beyond those twice
@@ -55,7 +55,7 @@ STYLE: Any = {
 }
 _SVG = "http://www.w3.org/2000/svg"
 _HREF = "{http://www.w3.org/1999/xlink}href"
-_NUMBER = re.compile(r"-?\d+\.\d{2,}")
+_NUMBER = re.compile(r"(?<!opacity: )-?\d+\.\d{2,}")
 _REFERENCE = re.compile(r"#([\w-]+)")
 _FAMILY = re.compile(r"font-family:[^;]*;?")
 _LEFT_OUT = (f"{{{_SVG}}}metadata", f"{{{_SVG}}}style")
@@ -95,7 +95,7 @@ def to_svg(drawn: Figure, name: str, words: str) -> str:
     root.attrib |= {"role": "img", "aria-label": words}
     ElementTree.register_namespace("", _SVG)
     text = ElementTree.tostring(root, encoding="unicode")
-    for colour, variable in _VARIABLES.items():
+    for colour, variable in VARIABLES.items():
         text = text.replace(colour, f"var({variable})")
     return text.replace(f' xmlns="{_SVG}"', "")
 
