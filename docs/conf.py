@@ -21,6 +21,8 @@ suppress_warnings: list[str] = []
 pygments_style = "friendly"
 pygments_dark_style = "monokai"
 
+smartquotes = False  # two dashes are two dashes
+
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]

@@ -21,6 +21,7 @@ NEEDS = {
     "checkpoint": "a published file of weights",
     "package": "a package that is not installed here",
     "minutes": "more time than the tests have; a test of its own runs it",
+    "browser": "a browser, and Ctrl-C; tests of its own drive it",
     "build": "a dataset built with other settings",
     "context": "what another page makes, or files of the reader's own",
 }
