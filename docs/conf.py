@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+from docutils import nodes
+
 project = "CXRFuture"
 author = "the authors of CXRFuture"
 copyright = "the authors of CXRFuture, Apache-2.0"
@@ -16,11 +18,14 @@ myst_heading_anchors = 3
 myst_links_external_new_tab = False
 suppress_warnings: list[str] = []
 
-highlight_language = "bash"
 pygments_style = "friendly"
 pygments_dark_style = "monokai"
 
+smartquotes = False  # two dashes are two dashes
+
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_title = "CXRFuture"
 html_show_sphinx = False
 html_copy_source = False
@@ -47,6 +52,14 @@ def link_pages(app: Any, name: str, source: list[str]) -> None:
     )
 
 
+def colour_commands(app: Any, tree: nodes.document) -> None:
+    """What is indented is for the shell."""
+    for block in tree.findall(nodes.literal_block):
+        if block.get("language") == "none":
+            block["language"] = "bash"
+
+
 def setup(app: Any) -> dict[str, bool]:
     app.connect("source-read", link_pages)
+    app.connect("doctree-read", colour_commands)
     return {"parallel_read_safe": True}

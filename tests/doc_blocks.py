@@ -1,8 +1,8 @@
 """The code of a Markdown page: blocks, and the commands of a block.
 
-A block is fenced, or indented by four spaces after a blank line: indented blocks are commands. What
-a machine lacks for one stands beside it (docs/writing.md): `<!-- needs: gpu -->` on the line above
-a block, or `# needs: gpu` at the end of a command or of a snippet's first line.
+A block is fenced, or indented by four spaces after a blank line: indented blocks are commands.
+What a machine lacks for one stands beside it (docs/writing.md): `<!-- needs: gpu -->` on the line
+above a block, or `# needs: gpu` at the end of a command or of a snippet's first line.
 """
 
 import re
@@ -21,6 +21,7 @@ NEEDS = {
     "checkpoint": "a published file of weights",
     "package": "a package that is not installed here",
     "minutes": "more time than the tests have; a test of its own runs it",
+    "browser": "a browser, and Ctrl-C; tests of its own drive it",
     "build": "a dataset built with other settings",
     "context": "what another page makes, or files of the reader's own",
 }

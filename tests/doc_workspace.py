@@ -1,8 +1,8 @@
 """Where the commands of the docs run: a folder with a small simulated hospital, built once.
 
-It holds what a clone holds after `dvc repro` and a few steps of training. The hospital is small, the
-autoencoder and the text encoder are narrow; what is built is real. CXRFUTURE_DOCS_WORKSPACE names a
-folder to keep between runs, which then take seconds.
+It holds what a clone holds after `dvc repro` and a few steps of training. The hospital is small,
+the autoencoder and the text encoder are narrow; what is built is real. CXRFUTURE_DOCS_WORKSPACE
+names a folder to keep between runs, which then take seconds.
 """
 
 import os
@@ -38,7 +38,7 @@ IGNORED = (
     "*.csv",
     "*.html",
 )
-TWO_STEPS = ("--set", "length.steps=2", "--set", "valid_samples=2", "--set", "batch_size=2")
+TWO_STEPS = ("--set", "length.steps=2", "--set", "valid_samples=2")
 ENCODER = {"backend": "local", "local": {"path": "encoder", "pooling": "mean"}}
 
 
