@@ -56,7 +56,8 @@ def draw_bars(drawn: Drawn, plot: Plot) -> None:
             values, at = plot.values[part, c], np.arange(part.stop - part.start)
             y = at + (c - (columns - 1) / 2) * thick
             known = np.isfinite(values)
-            panel.barh(y[known], values[known], height=thick * 0.92, color=color_of(c))
+            color = color_of(c, plot.grid.columns[c])
+            panel.barh(y[known], values[known], height=thick * 0.92, color=color)
             for r in at:
                 if plot.is_hidden[part, c][r]:
                     _say_hidden(panel, float(y[r]))

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure as Drawn
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from cxrfuture_data.page.figure import FAINT, GREY, INK, SERIES, figure
+from cxrfuture_data.page.shareable import HIDDEN
 from etl.report.figure_grid import WIDTH
 from etl.report.shown import Chain, Chains, Hidden, Step
 from etl.report.shown_table import MINUS, name_many, spell_count, spell_percent
@@ -76,7 +77,7 @@ def _draw_chain(
     panel: Axes, chain: Chain, unit: str, top: float, placed: list[Placed], notes: list[str]
 ) -> None:
     stage = None
-    _draw_kept(panel, chain.before, unit, top, 1.0)
+    _draw_kept(panel, chain.before, unit, top, _share(chain.before, chain.before))
     if not placed:
         _name_stage(panel, chain.steps[0].stage, top + KEPT_HEIGHT / 2)
     above = top
@@ -125,7 +126,8 @@ def _draw_kept(
     if share:
         foot = (KEPT, top + KEPT_HEIGHT - FOOT)
         panel.add_patch(Rectangle(foot, KEPT_WIDTH * share, FOOT, fc=SERIES[0], lw=0))
-    words = f"{spell_count(count)} {name_many(unit)}"
+    hidden = isinstance(count, Hidden) and count.words == HIDDEN
+    words = f"{name_many(unit)}: hidden" if hidden else f"{spell_count(count)} {name_many(unit)}"
     panel.text(
         KEPT + KEPT_WIDTH / 2,
         top + (KEPT_HEIGHT - FOOT) / 2,

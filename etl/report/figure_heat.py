@@ -1,5 +1,7 @@
 """Heat maps and histograms."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawn
@@ -152,7 +154,11 @@ def draw_histogram(drawn: Drawn, plot: Plot) -> None:
         total = np.nansum(values)
         if is_share and not plot.is_share:
             values = 100 * values / total if total else values
-        line = {"color": color_of(c), "linestyle": DASHES[c % len(DASHES)], "linewidth": 1.8}
+        line: dict[str, Any] = {
+            "color": color_of(c),
+            "linestyle": DASHES[c % len(DASHES)],
+            "linewidth": 1.8,
+        }
         panel.stairs(values, baseline=None, **line)
         handles.append(Line2D([], [], label=name, **line))
         if len(plot.columns) == 1:
@@ -175,7 +181,7 @@ def _name_bins(panel: Axes, plot: Plot) -> None:
     is_long = sum(len(names[i]) for i in at) > 110
     panel.set_xticks(
         [i + 0.5 for i in at],
-        [names[i] for i in at],
+        [name if len(name := names[i]) <= 24 else f"{name[:23]}…" for i in at],
         rotation=35 if is_long else 0,
         ha="right" if is_long else "center",
         rotation_mode="anchor",

@@ -20,6 +20,7 @@ from cxrfuture_data.publish import publish
 from etl.report.facts import Figure, Report, Words
 from etl.report.figure import describe_chains, describe_grid, draw_chains, draw_grid
 from etl.report.shareable import hide_small
+from etl.report.sheet import OPEN
 from etl.report.shown import Chains, Grid, Shown, ShownReport, ShownSection, Spreads, show_all
 from etl.report.shown_table import (
     caption_of,
@@ -93,6 +94,7 @@ def render_page(shown: ShownReport, sections: Sequence[SectionView], *, is_share
         facts=[(name, spell_count(number)) for name, number in shown.headline],
         is_shareable=is_shareable,
         smallest=SMALLEST,
+        open=OPEN,
         markup=Markup,
     )
 

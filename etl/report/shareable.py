@@ -12,7 +12,7 @@ from dataclasses import replace
 from cxrfuture_data.page.shareable import HIDDEN, SMALL, SMALLEST, Count, choose_hidden
 from etl.report.facts import Counts, Flow, Item, Numbers, Report, Section, Spread, Summary, Words
 from etl.report.flow_merge import hide_flows
-from etl.report.sheet import Secrets, Sheet, hide_sheets, is_small, read_sheet
+from etl.report.sheet import Secrets, Sheet, are_alike, hide_sheets, is_small, read_sheet
 from etl.report.shown import (
     Chains,
     Hidden,
@@ -42,14 +42,13 @@ def hide_small(report: Report) -> ShownReport:
     }
     _, of_flows = hide_flows(flows, frozenset())
     secrets = hide_sheets(list(sheets.values()), of_flows)
-    of_counts = secrets.numbers | {value for _, _, value in secrets.sums}
-    chains, _ = hide_flows(flows, frozenset(of_counts))
+    chains, _ = hide_flows(flows, secrets.counted)
     shown = _show_items(items, sheets, chains, secrets)
     return ShownReport(
         report.recipe,
         report.origin,
         report.is_simulated,
-        [(name, _hide_number(number, of_counts)) for name, number in report.headline],
+        [(name, _hide_number(name, number, secrets)) for name, number in report.headline],
         list(_show_sections(report.sections, shown)),
     )
 
@@ -100,21 +99,23 @@ def _show_sheet(sheet: Sheet, secrets: Secrets) -> Shown:
     ]
     if item.of is None:
         return show_counts(item, values, None)
-    told = {(unit, value) for unit, _, value in secrets.sums}
     of = [
         [
-            Hidden(HIDDEN) if is_small(n) or (item.unit, n) in told or n in secrets.numbers else n
-            for n in row
+            Hidden(HIDDEN)
+            if is_small(n) or (item.unit, name, n) in secrets.sums or secrets.has(item.unit, n)
+            else n
+            for name, n in zip(item.columns, row, strict=True)
         ]
         for row in item.of
     ]
     return show_counts(item, values, of)
 
 
-def _hide_number(number: int, of_counts: frozenset[int] | set[int]) -> int | Hidden:
+def _hide_number(name: str, number: int, secrets: Secrets) -> int | Hidden:
     if is_small(number):
         return Hidden(SMALL)
-    return Hidden(HIDDEN) if number in of_counts else number
+    is_told = any(number == value and are_alike(name, unit) for unit, value in secrets.counted)
+    return Hidden(HIDDEN) if is_told else number
 
 
 def hide_spread(spread: Spread) -> Spreads:

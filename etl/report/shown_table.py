@@ -113,8 +113,8 @@ def name_unit(chains: Chains) -> str:
 
 def name_many(unit: str) -> str:
     """``film of a stay`` -> ``films of a stay``."""
-    word, link, more = re.match(r"(.*?)( of | with |$)(.*)", unit).groups()  # type: ignore
-    return f"{word}{'' if word.endswith('s') else 's'}{link}{more}"
+    word, *more = re.split(r"(?= of | with )", unit, maxsplit=1)
+    return f"{word}{'' if word.endswith('s') else 's'}{''.join(more)}"
 
 
 def _share_removed(removed: int | Hidden, before: int | Hidden) -> str:
