@@ -5,6 +5,7 @@ Its pictures go to a temporary folder, or to the one that CXRFUTURE_SCREENSHOTS 
 """
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,12 +33,29 @@ def pictures(tmp_path):
     return Path(named) if named else tmp_path
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_opens_from_disk_and_is_accessible(browser, addresses, scheme):
+def test_it_opens_from_disk(browser, addresses):
     for address in addresses:
-        with new_page(browser, LAPTOP, scheme) as watched:
+        with new_page(browser) as watched:
             watched.page.goto(address)
             assert watched.page.locator("section").count() == SECTIONS
+            watched.require_clean()
+
+
+@pytest.fixture(scope="module")
+def short_addresses(tmp_path_factory):
+    """Without the large figures, which axe takes minutes for."""
+    folder = tmp_path_factory.mktemp("short")
+    report = make_report()
+    kept = [one for one in report.sections if one.id not in ("windows", "labels")]
+    report = replace(report, sections=kept)
+    return [write_report(report, folder, is_shareable=s).as_uri() for s in (False, True)]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_is_accessible(browser, short_addresses, scheme):
+    for address in short_addresses:
+        with new_page(browser, LAPTOP, scheme) as watched:
+            watched.page.goto(address)
             for fold in watched.page.locator("details").all():
                 fold.evaluate("fold => fold.open = true")
             watched.require_clean()
@@ -113,7 +131,9 @@ def test_pictures_are_taken(browser, addresses, pictures, scheme, size, name):
         watched.page.goto(addresses[0])
         for place in ("top", "attrition", "patients", "windows", "labels"):
             watched.page.evaluate(
-                "id => (document.getElementById(id) ?? document.body).scrollIntoView()", place
+                "id => (document.getElementById(id) ?? document.body)"
+                ".scrollIntoView({behavior: 'instant'})",
+                place,
             )
             path = pictures / f"report-{place}-{name}-{scheme}.png"
             assert 20_000 < take_picture(watched, path).stat().st_size < LARGEST_PICTURE
@@ -125,5 +145,5 @@ def test_a_picture_of_what_is_shared(browser, addresses, pictures):
         assert watched.page.get_by_text("Shareable version.").is_visible()
         watched.page.get_by_text("What is hidden").click()
         assert watched.page.get_by_text("left with at least").is_visible()
-        watched.page.evaluate("window.scrollTo(0, 0)")
+        watched.page.evaluate("window.scrollTo({top: 0, behavior: 'instant'})")
         take_picture(watched, pictures / "report-shareable.png")
