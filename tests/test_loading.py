@@ -36,17 +36,21 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def run_script(folder, tmp_path):
+def run_script(folder, tmp_path, monkeypatch, capsys):
     """Runs the page's script; its losses by step. 15 pairs, so an epoch has 3 steps of 4."""
     (tmp_path / "train_pairs.py").write_text(SCRIPT)
+    monkeypatch.chdir(tmp_path)
 
     def run(steps, ranks=1, saved="run.pt"):
-        command = [sys.executable, "train_pairs.py"]
+        asked = {"DATASET": str(folder), "BATCH": "4", "STEPS": str(steps), "RUN": saved}
         if ranks > 1:
             launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
             command = [sys.executable, *launcher, str(ranks), "train_pairs.py"]
-        asked = {"DATASET": str(folder), "BATCH": "4", "STEPS": str(steps), "RUN": saved}
-        return losses_of(run_there(command, tmp_path, asked))
+            return losses_of(run_there(command, tmp_path, asked))
+        for name, value in asked.items():
+            monkeypatch.setenv(name, value)
+        exec(compile(SCRIPT, "train_pairs.py", "exec"), {"__name__": "__main__"})
+        return losses_of(capsys.readouterr().out)
 
     return run
 
