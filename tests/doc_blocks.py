@@ -22,6 +22,7 @@ NEEDS = {
     "package": "a package that is not installed here",
     "minutes": "more time than the tests have; a test of its own runs it",
     "browser": "a browser, and Ctrl-C; tests of its own drive it",
+    "patients": "more of them than the tests' hospital has",
     "build": "a dataset built with other settings",
     "context": "what another page makes, or files of the reader's own",
 }
