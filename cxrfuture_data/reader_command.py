@@ -110,18 +110,17 @@ def browse(
     ] = None,
 ) -> None:
     """Look at samples in a browser on this machine: films, events, hours, labels."""
-    module = import_part("cxrfuture_data.browse.command", "browse")
-    module.browse(
-        dataset,
-        split=split,
-        kind=kind,
-        key=key,
-        port=port,
-        no_open=no_open,
-        generated=generated,
-        anomaly=anomaly,
-        autoencoder=autoencoder,
-    )
+    from cxrfuture_data import open_dataset
+
+    serving = import_part("cxrfuture_data.browse.serve", "browse")
+    drawing = import_part("cxrfuture_data.browse.drawn", "browse")
+    catalogues = import_part("cxrfuture_data.browse.catalogue", "browse")
+    data = open_dataset(dataset)
+    drawn = drawing.Drawn(data, generated=generated, anomaly=anomaly, autoencoder=autoencoder)
+    catalogue = catalogues.Catalogue(data, drawn)
+    first = catalogue.first(split, kind, key)
+    fragment = "" if first is None else "#" + "/".join(first)
+    serving.serve(catalogue, fragment, port=port, opens_browser=not no_open)
 
 
 @reader.command("verify", rich_help_panel=DATASETS, epilog=example(f"cxrfuture verify {SHARD}"))

@@ -15,8 +15,8 @@ from tiny_build import build_dataset
 from typer.testing import CliRunner
 
 from cxrfuture_data import ContractError, open_dataset
-from cxrfuture_data.browse.command import browse
 from cxrfuture_data.browse.serve import bind, has_display
+from cxrfuture_data.reader_command import browse
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def folder(tmp_path_factory):
 
 
 RUN = (
-    "import typer; from cxrfuture_data.browse.command import browse;"
+    "import typer; from cxrfuture_data.reader_command import browse;"
     "app = typer.Typer(); app.command()(browse); app()"
 )
 
