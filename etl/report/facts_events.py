@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from cxrfuture_data.schema import EVENT_TABLES, VARIABLE_SETS
+from cxrfuture_data.schema import EHRXDIFF_TABLES, EVENT_TABLES, VARIABLE_SETS
 from etl.report.facts import Counts, Section
 from etl.report.material import KIND_WORDS, Material, WindowFacts
 from etl.report.tally import Draft, Heading, count_shares
@@ -16,7 +16,7 @@ BIN_TITLES = [
 
 def describe_events(material: Material, found: WindowFacts) -> Section | None:
     times, coverage = found.times, found.coverage
-    if not times.height:
+    if not material.recipe.window.events:
         return None
     draft = Draft(
         "events",
@@ -24,15 +24,13 @@ def describe_events(material: Material, found: WindowFacts) -> Section | None:
         [
             "Which samples have events of which table in their window, and how long before the"
             " window's end the events happened. The end is the target film or the prediction.",
-            "Look for tables that few samples have (a table that is missing or was not ingested has"
-            " none), and for events that thin out towards the end where results come late.",
+            "Look for tables that few samples have, or none (a table that was not downloaded has"
+            " no event), and for events that thin out towards the end where results come late.",
         ],
     )
     for kind in material.windowed:
         of_kind = times.filter(pl.col("kind") == kind)
-        tables = sorted(set(of_kind["event_table"]))
-        if not tables:
-            continue
+        tables = _tables(material, of_kind)
         draft.draw(
             _coverage(material, kind, coverage.filter(pl.col("kind") == kind), tables),
             "points",
@@ -45,6 +43,13 @@ def describe_events(material: Material, found: WindowFacts) -> Section | None:
             " Short windows have no early hours, so counts fall to the right.",
         )
     return draft.finish()
+
+
+def _tables(material: Material, times: pl.DataFrame) -> list[int]:
+    """Indices of the tables that the recipe reads, with events or without."""
+    rule = getattr(material.recipe, "events", None)
+    wanted = EHRXDIFF_TABLES if rule is None else rule.tables
+    return sorted({EVENT_TABLES.index(table) for table in wanted} | set(times["event_table"]))
 
 
 def _coverage(material: Material, kind: str, coverage: pl.DataFrame, tables: list[int]) -> Counts:
