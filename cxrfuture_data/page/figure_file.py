@@ -50,6 +50,9 @@ def to_png(drawn: Figure) -> bytes:
         drawn.set_layout_engine("none")
         for artist in drawn.findobj():
             _colour(artist)
+            # An annotation's arrow is not among its children.
+            if (arrow := getattr(artist, "arrow_patch", None)) is not None:
+                _colour(arrow)
         drawn.set_facecolor("#ffffff")
         drawn.set_dpi(DPI)
         canvas.print_png(stream, metadata={"Software": None})
