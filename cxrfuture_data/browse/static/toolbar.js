@@ -44,11 +44,11 @@ export function createToolbar(view, act) {
   const tools = make(
     "div", { class: "tools", role: "group", "aria-label": "Film tools" },
     modes, button("difference", "Difference", "D", true), button("invert", "Invert", "I", true),
+    button("wide", "Wide", "W", true), button("full", "Full screen", null),
     make("span", { class: "group" }, 
       presets, slider("width", "Width", 1, 255), slider("centre", "Level", 0, 255)),
     make("span", { class: "joined" }, button("zoomOut", "−", null), button("zoomIn", "+", null)),
-    button("reset", "Reset", "0"), button("wide", "Wide", "W", true),
-    button("full", "Full screen", null),
+    button("reset", "Reset", "0"),
   );
   controls.zoomOut.setAttribute("aria-label", "Zoom out");
   controls.zoomIn.setAttribute("aria-label", "Zoom in");
