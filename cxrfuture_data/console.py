@@ -1,5 +1,5 @@
 """Progress on the terminal, and lines where there is none. Counts only: no row, id or text of a
-patient is ever printed. While a command runs, ten seconds never pass without a sign of life."""
+patient is ever printed. A command that works gives a sign of life every ten seconds."""
 
 import os
 import sys
@@ -25,7 +25,7 @@ console = Console(stderr=True, highlight=False)
 
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_WORTH_A_LINE = 1.0
-SHORTEST_WAIT = 0.05
+PATIENCE_AT_FIRST = 3  # times as long, while modules load and nothing says what is done
 
 
 class Advance(Protocol):
@@ -65,21 +65,19 @@ def say(line: str) -> None:
 
 @contextmanager
 def watched(title: str) -> Iterator[None]:
-    """A line after every ten seconds in which nothing was said and no bar is shown, whatever the
-    body does: what it is at, and for how long. Of several ranks the first alone speaks."""
+    """A line after every ten seconds in which nothing was said and no bar is shown: what the body
+    is at, and for how long; after thirty where no step of it says. Of several ranks the first
+    alone speaks."""
     if os.environ.get("RANK", "0") != "0":
         yield
         return
     is_over = threading.Event()
     _now.said_at = time.monotonic()
 
-    def wait() -> float:
-        return max(SHORTEST_WAIT, _now.said_at + SECONDS_BETWEEN_LINES - time.monotonic())
-
     def tell() -> None:
-        while not is_over.wait(wait()):
-            silent = time.monotonic() - _now.said_at
-            if silent >= SECONDS_BETWEEN_LINES and not _now.bars:
+        while not is_over.wait(min(SECONDS_BETWEEN_LINES, 1.0)):
+            patience = SECONDS_BETWEEN_LINES * (1 if len(_now.doing) > 1 else PATIENCE_AT_FIRST)
+            if time.monotonic() - _now.said_at >= patience and not _now.bars:
                 words, since = _now.doing[-1]
                 say(f"{words()}: {time.monotonic() - since:.0f} s so far")
 

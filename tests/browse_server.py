@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +78,13 @@ def copy_with_columns(
     """A copy of a dataset whose samples of a split and kind are those of changed columns."""
     shutil.copytree(folder, out)
     columns = change(open_dataset(folder).columns(split, kind))
+    if not columns.samples:
+        columns = replace(columns, shards=())
     path = out / split / columns_name(kind)
     path.write_bytes(encode_columns(columns))
     manifest = json.loads((out / "dataset.json").read_text())
     entry = manifest["splits"][split][kind]
-    entry |= {"samples": columns.samples, "columns_sha256": file_sha256(path)}
+    shards = [{**entry["shards"][0], "samples": columns.samples}] if columns.samples else []
+    entry |= {"samples": columns.samples, "shards": shards, "columns_sha256": file_sha256(path)}
     (out / "dataset.json").write_text(json.dumps(manifest))
     return out

@@ -65,6 +65,10 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_unconfigure() -> None:
+    gc.unfreeze()  # or libraries that count what is left at the end complain
+
+
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """Sums in one order in every run that is compared."""

@@ -6,8 +6,10 @@ import shutil
 
 import numpy as np
 import pytest
+from object_server import BUCKET
 from PIL import Image
-from tiny_browse import PORT, TOKEN, ask, enter, make_client, refusal, tile_dataset
+from starlette.testclient import TestClient
+from tiny_browse import HOST, PORT, TOKEN, ask, enter, make_client, refusal, tile_dataset
 from tiny_build import (
     TEXTS,
     add_null_event,
@@ -18,11 +20,15 @@ from tiny_build import (
 )
 
 from cxrfuture_data import open_dataset
-from cxrfuture_data.browse.door import HEADERS
+from cxrfuture_data.browse.app import make_app
+from cxrfuture_data.browse.catalogue import Catalogue
+from cxrfuture_data.browse.door import HEADERS, Door
+from cxrfuture_data.browse.drawn import Drawn
 from cxrfuture_data.collate import hourly_rule
 from cxrfuture_data.hourly import COLUMNS, scaled_columns
 from cxrfuture_data.hourly import VARIABLES as BENCHMARK
 from cxrfuture_data.schema import FINDINGS, VARIABLE_SETS
+from cxrfuture_data.transfer import push
 from cxrfuture_data.view import View
 from cxrfuture_data.wide import fill_wide
 from etl import shard
@@ -326,7 +332,8 @@ def test_charts_hold_what_the_sample_holds(future, theme):
     assert "3 events by table, over 10.0 hours" in timeline.text
     hourly = client.get(f"/chart/train/pair/{key}/hourly", params={"theme": theme}).text
     for row in ask(client, f"/api/sample/train/pair/{key}")["hourly"]:
-        assert (f"{row['variable']} (" in hourly) == bool(row["measured"] and row["unit"])
+        words = f"{row['variable']} ({row['unit']})"
+        assert (words in hourly) == bool(row["measured"] and row["unit"])
     assert refusal(client, f"/chart/train/pair/{key}/timeline", theme="blue")[0] == 400
     assert refusal(client, f"/chart/train/pair/{key}/pie")[0] == 404
 
@@ -454,3 +461,15 @@ def test_of_many_samples_the_right_ones_come(copy, dataset):
     place = ask(client, "/api/position", **TRAIN, **asked)
     keys = [str(columns["key"][order[at]]) for at in (776, 778)]
     assert (place["position"], place["previous_key"], place["next_key"]) == (777, *keys)
+
+
+def test_a_pushed_dataset_is_browsed_where_it_lies(folder, dataset, bucket, tmp_path):
+    push(folder, f"s3://{BUCKET}/ddl_cxr", "")
+    far = open_dataset(f"s3://{BUCKET}/ddl_cxr", cache=tmp_path)
+    client = TestClient(Door(make_app(Catalogue(far, Drawn(far))), PORT, TOKEN), base_url=HOST)
+    client.get("/", params={"token": TOKEN})
+    assert ask(client, "/api/samples", **TRAIN)["total"] == 16
+    sample = dataset.split("train", "pair")[4]
+    found = ask(client, f"/api/sample/train/pair/{sample.key}")
+    pixels = np.asarray(Image.open(io.BytesIO(client.get(found["films"][1]["url"]).content)))
+    assert np.array_equal(pixels, sample.target.pixels())

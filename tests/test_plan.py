@@ -77,7 +77,7 @@ def test_a_built_cohort_is_exact_until_a_table_or_the_recipe_changes(tmp_path):
 
 @pytest.fixture(scope="module")
 def hospital(tmp_path_factory):
-    """A simulated hospital of 24 patients with blank films."""
+    """A simulated hospital of 24 patients; every film is a gradient."""
     root = tmp_path_factory.mktemp("hospital")
     simulate(SimulateOptions(out=root, render=False, patients=24, seed=5, image_size=64))
     films = root / "mimic-cxr-jpg"
@@ -86,7 +86,7 @@ def hospital(tmp_path_factory):
     for name in (films / "IMAGE_FILENAMES").read_text().splitlines():
         path = films / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("L", tuple(shapes[path.stem].values())).save(path)
+        Image.linear_gradient("L").resize(tuple(shapes[path.stem].values())).save(path)
     return tiny_params(root, image={"workers": 1}, ingest={"tables": "all"})
 
 

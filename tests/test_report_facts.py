@@ -12,7 +12,7 @@ from cxrfuture_data.labels import FINDING_CHANGES, FINDING_OF_ATTRIBUTE
 from cxrfuture_data.manifest import DropRow
 from cxrfuture_data.schema import COMORBIDITIES, FINDINGS, PHENOTYPES, SPLITS
 from etl.report.facts_attrition import flows_of
-from etl.report.facts_samples import charlson_scores, group_race
+from etl.report.facts_people import charlson_scores, first_of_each_patient, group_race
 from etl.report.tally import Bins, Heading, count_bins, summarise
 
 
@@ -26,18 +26,25 @@ def said(value):
 
 
 @pytest.mark.parametrize(("name", "kind"), [("future", "pair"), ("future", "stay")])
-def test_table_1_counts_every_sample(builds, name, kind):
+def test_table_1_counts_each_patient_once(builds, name, kind):
     params, recipe, report = builds(name)
-    facts, found = facts_of(params, recipe, kind), items(report)
+    every, found = facts_of(params, recipe, kind), items(report)
+    facts = {split: first_of_each(ones) for split, ones in every.items()}
+    assert {split: len(ones) for split, ones in facts.items()} == {
+        "train": 8,
+        "valid": 2,
+        "test": 2,
+    }
     words = {
         "sex": lambda one: {"F": "female", "M": "male"}[one["sex"]],
         "race": lambda one: (one["race"] or "not known").replace("WHITE", "White"),
         "insurance": lambda one: one["insurance"] or "not known",
-        "died": lambda one: said(one["outcomes"]["died_in_hospital"]),
         "age": lambda one: f"{int(one['age']) // 10}0-{int(one['age']) // 10}9",
     }
     for column, name_of in words.items():
         assert cells(found[f"{kind}_{column}"]) == tally(facts, name_of)
+    died = tally(every, lambda one: said(one["outcomes"]["died_in_hospital"]))
+    assert cells(found[f"{kind}_died"]) == died
     for name in COMORBIDITIES:
         expected = {
             split: sum(
@@ -47,15 +54,28 @@ def test_table_1_counts_every_sample(builds, name, kind):
             for split, ones in facts.items()
         }
         assert cells(found[f"{kind}_comorbidity"])[name] == expected
-    assert found[f"{kind}_comorbidity"].of[0] == [len(ones) for ones in facts.values()]
-    spread = found[f"{kind}_spread"]
-    for row, split in enumerate(SPLITS):
+    spread = found[f"{kind}_patient_spread"]
+    for column, split in enumerate(SPLITS):
         ages = [one["age"] for one in facts[split]]
-        summary = spread.values[spread.rows.index("Age, years")][row]
+        summary = spread.values[spread.rows.index("Age, years")][column]
         assert (summary.count, summary.missing) == (len(ages), 0)
         assert summary.mean == pytest.approx(statistics.mean(ages))
         assert summary.sd == pytest.approx(statistics.stdev(ages))
         assert summary.median == statistics.median(ages)
+
+
+def first_of_each(facts):
+    """The first sample, in time, of each patient."""
+    found = {}
+    for one in sorted(facts, key=lambda one: one.get("prediction_at") or one["target"]["taken_at"]):
+        found.setdefault(one["ids"]["subject_id"], one)
+    return list(found.values())
+
+
+def test_a_patients_first_sample_is_the_earliest():
+    subjects = np.array([7, 5, 7, 5])
+    times = np.array(["2150-01-04", "2150-01-02", "2150-01-01", "2150-01-03"], "datetime64[us]")
+    assert first_of_each_patient(subjects, times).tolist() == [1, 2]
 
 
 def test_samples_patients_and_films_of_each_split(builds):

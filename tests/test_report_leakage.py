@@ -32,12 +32,14 @@ def test_margins_by_hand(builds):
     # The latest event is six hours before the end of a pair's window, and known half an hour later.
     report = builds("future")[2]
     margins = items(report)["latest_margin"]
-    assert cells(margins)["windows of pairs"] == {"happened": 6.0, "known": 5.5}
-    assert cells(margins)["windows of stays"] == {"happened": 44.0, "known": 43.5}
+    assert cells(margins)["hourly values and events of pairs"] == {"happened": 6.0, "known": 5.5}
+    assert cells(margins)["hourly values and events of stays"] == {"happened": 44.0, "known": 43.5}
     assert items(report)["event_margin"].rests_on == [35, 35]
     assert not margins.marked
     generated = items(builds("ddl_cxr")[2])["latest_known"]
-    assert generated.rows == ["windows of generation", "windows of pairs", "windows of stays"]
+    assert generated.rows == [
+        f"hourly values of {kind}" for kind in ("generation windows", "pairs", "stays")
+    ]
 
 
 @pytest.mark.parametrize(("name", "is_marked"), [("ehrxdiff_null", False), ("future", True)])
@@ -134,9 +136,9 @@ def test_a_split_without_samples_is_a_column_of_zeros(tmp_path):
     assert cells(found["samples"])["pairs"] == {"train": 15, "valid": 4, "test": 0}
     assert found["pair_distance"].values[0][2] is None
     assert "pair_test_findings" not in found
-    assert found["pair_spread"].values[0][2].mean is None
+    assert found["pair_patient_spread"].values[0][2].mean is None
     # Windows of samples that the dataset lacks are not counted.
-    assert sum(cells(found["latest_known"])["windows of pairs"].values()) == 19
+    assert sum(cells(found["latest_known"])["hourly values and events of pairs"].values()) == 19
 
 
 def test_checks_and_the_papers_numbers_are_those_of_check(builds):

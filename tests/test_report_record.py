@@ -115,7 +115,7 @@ def test_plots_have_a_line_a_cell(builds, tmp_path):
     written = sorted(path.name for path in (tmp_path / "plots").iterdir())
     assert written == sorted(f"{table.key}.csv" for table in tables)
     lines = (tmp_path / "plots" / "pair_sex.csv").read_text().splitlines()
-    assert lines[:2] == ["row,column,value,share", "female,train,8,0.533333"]
+    assert lines[:2] == ["row,column,value,share", "female,train,4,0.500000"]
     assert len(lines) == 1 + 2 * 3
 
 

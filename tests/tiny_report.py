@@ -37,14 +37,14 @@ def make_flow(key, unit, removed, before=88_629, stage="event"):
     return Flow(key, unit, filters)
 
 
-def make_report() -> Report:
-    """71 variables, 25 phenotypes, 17 tables, and little ones."""
+def make_report(secrets=("10000032",)) -> Report:
+    """71 variables, 25 phenotypes, 17 tables, and little ones; ``secrets`` are not to be shared."""
     return Report(
         "future",
         "all SIMULATED",
         True,
         [("pairs", 12_405), ("patients", 3_120), ("films", 24_810), ("events", 1_234_567)],
-        [_flows(), _patients(), _windows(), _labels(), _leakage(), _origin()],
+        [_flows(), _patients(), _windows(), _labels(), _leakage(), _origin(secrets)],
     )
 
 
@@ -178,7 +178,8 @@ def _leakage() -> Section:
     return Section("leakage", "Leakage", ["◆ marks what should be looked at."], [audit])
 
 
-def _origin() -> Section:
-    made = Words("made", "Made from", [("commit", "0123abc"), ("version", "3.1")])
+def _origin(secrets) -> Section:
+    lines = [("secret", f"of {secret}") for secret in secrets]
+    made = Words("made", "Made from", [("commit", "0123abc"), ("version", "3.1"), *lines])
     own = Words("own", "On this machine", [("folder", "/home/someone/build")], False)
     return Section("origin", "Origin", [], [made, own], folded=["own"])

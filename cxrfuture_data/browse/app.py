@@ -148,8 +148,7 @@ class _Pages:
             events = self._events(request, reader, at, sample)
             return JSONResponse(draw_timeline(events, clock, cast(Theme, theme)))
         hourly = window_facts.hourly(sample, reader.dataset)
-        columns = max(_number(request, "columns", 3), 1)
-        return JSONResponse(draw_hourly(hourly, clock, cast(Theme, theme), columns))
+        return JSONResponse(draw_hourly(hourly, clock, cast(Theme, theme)))
 
     def _window(self, request: Request, reader: Reader, at: int, sample: Sample) -> dict[str, Any]:
         """Of a film alone, nothing in the same places."""

@@ -100,7 +100,7 @@ def tools(*, wheel_zooms: bool) -> dict[str, Any]:
     }
 
 
-def hover(renderers: list[Any], html: str, colours: Colours) -> HoverTool:
+def hover(renderers: list[Any], html: str, colours: Colours, most: int = MOST_BOXES) -> HoverTool:
     """``html`` in a box of the page's colours, whatever bokeh's own are."""
     box = (
         f"<div style='margin:-5px;padding:6px 10px;max-width:26rem;white-space:normal;"
@@ -112,7 +112,7 @@ def hover(renderers: list[Any], html: str, colours: Colours) -> HoverTool:
         tooltips=box,
         point_policy="follow_mouse",
         show_arrow=False,
-        limit=MOST_BOXES,
+        limit=most,
     )
 
 

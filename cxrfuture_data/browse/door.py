@@ -36,7 +36,8 @@ max-width: 38rem; margin: 12vh auto; padding: 0 1.5rem; }}</style></head>
 _WORDS = (
     "The address that <code>cxrfuture browse</code> prints opens once, in one browser. It was used "
     "already, or is of another run. Start <code>cxrfuture browse</code> again, and open the "
-    "address that it prints."
+    "address that it prints. If you came by a link on another page just now, "
+    '<a href="/">go on here</a>.'
 )
 
 

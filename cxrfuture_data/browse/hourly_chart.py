@@ -1,14 +1,17 @@
-"""The hourly record as small charts that share their hours: what was measured, and what a model
-reads where nothing was."""
+"""The hourly record as one chart, a lane a variable, all over the same hours: what was measured,
+and what a model reads where nothing was.
+
+One figure with a lane for each, and not a figure each: 52 figures took a browser many seconds.
+"""
 
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from bokeh.embed import json_item
-from bokeh.layouts import gridplot
-from bokeh.models import ColumnDataSource, Range1d
+from bokeh.models import ColumnDataSource, FixedTicker, LinearAxis, Range1d
 from bokeh.models.annotations import Span
 from bokeh.models.widgets import Div
 
@@ -25,94 +28,73 @@ from cxrfuture_data.browse.chart import (
 from cxrfuture_data.browse.window_facts import Clock
 
 NAN = float("nan")
-MOST_COLUMNS, HEIGHT = 6, 150
-LEFT = 84  # pixels for the words of an axis, alike in all charts so that their hours align
-LONGEST_WORD = 12  # characters of a category beside its axis
-_BOX = "<b>@words</b><br>@when h, @how"
+LANE, FRAME = 64, 110  # pixels of a lane; of both axes and the title
+EDGE = 0.16  # of a lane, above its highest value and below its lowest
+LONGEST_WORD = 16  # characters of a category beside its axis
+_BOX = "<b>@variable</b> @words<br>@when h, @how"
 Variable = dict[str, Any]
 
 
-def draw_hourly(variables: Sequence[Variable], clock: Clock, theme: Theme, columns: int = 3) -> Any:
-    """A chart a variable that was measured, as the browser's half of bokeh reads them."""
+@dataclass(frozen=True)
+class Lane:
+    """A variable between ``low`` and ``high``, which lie at ``bottom + EDGE`` and near the top."""
+
+    variable: Variable
+    bottom: int
+    low: float
+    high: float
+
+    def y(self, value: float | None) -> float:
+        """NaN of no value."""
+        if value is None:
+            return NAN
+        share = (value - self.low) / (self.high - self.low) if self.high > self.low else 0.5
+        return self.bottom + EDGE + (1 - 2 * EDGE) * share
+
+    @property
+    def name(self) -> str:
+        unit = self.variable["unit"]
+        return f"{self.variable['variable']} ({unit})" if unit else str(self.variable["variable"])
+
+
+def draw_hourly(variables: Sequence[Variable], clock: Clock, theme: Theme) -> Any:
+    """A lane for each variable that was measured, as the browser's half of bokeh reads it."""
     colours = COLOURS[theme]
     measured = [variable for variable in variables if variable["measured"]]
     if not measured:
         words = f"<p style='color:{colours.grey}'>No hourly value was measured in this window.</p>"
         return json_item(Div(text=words, sizing_mode="stretch_width"))
+    lanes = [_lane(found, len(measured) - 1 - row) for row, found in enumerate(measured)]
     hours = [*measured[0]["hours"], 0.0, clock.start, clock.end]
     margin = max((max(hours) - min(hours)) * 0.02, 0.05)
-    shared = Range1d(min(hours) - margin, max(hours) + margin)
-    grid = gridplot(
-        [_draw(variable, clock, shared, colours) for variable in measured],
-        ncols=min(columns, MOST_COLUMNS),
-        sizing_mode="stretch_width",
-        merge_tools=True,
-        toolbar_options={"logo": None},
-    )
-    return json_item(grid)
-
-
-def _draw(variable: Variable, clock: Clock, shared: Range1d, colours: Colours) -> Any:
-    if variable["categories"]:
-        variable = _rank_categories(variable)
-    unit = f" ({variable['unit']})" if variable["unit"] else ""
     plot = new_figure(
-        title=f"{variable['variable']}{unit}",
-        height=HEIGHT,
-        x_range=shared,
-        y_range=_range(variable),
-        min_border_left=LEFT,
-        min_border_right=8,
+        title=f"{len(measured)} of {len(variables)} variables measured",
+        height=FRAME + LANE * len(lanes),
+        x_range=Range1d(min(hours) - margin, max(hours) + margin),
+        y_range=Range1d(start=0, end=len(lanes)),
+        x_axis_label=f"hours since the {clock.zero}",
         **tools(wheel_zooms=False),
     )
+    _name_lanes(plot, lanes)
     style(plot, colours)
-    describe(plot, f"{variable['variable']}{unit}: measured in {variable['measured']} hours")
-    plot.xaxis.ticker.desired_num_ticks = 5
-    plot.yaxis.ticker.desired_num_ticks = 3
-    if variable["categories"]:
-        _name_categories(plot, variable["categories"])
+    plot.yaxis.major_tick_line_color = None
+    plot.yaxis.axis_line_color = None
+    describe(plot, f"Hourly values: {', '.join(lane.name for lane in lanes)}")
     for hour in (0.0, clock.end):
         plot.add_layout(
             Span(location=hour, dimension="height", line_color=colours.grey, line_dash=[5, 3])
         )
-    plot.add_layout(
-        Span(
-            location=variable["normal"],
-            dimension="width",
-            line_color=colours.series[2],
-            line_dash=[2, 3],
-            line_width=1.5,
-        )
-    )
-    plot.add_tools(hover(_draw_values(plot, variable, colours), _BOX, colours))
-    return plot
+    plot.add_tools(hover(_draw_values(plot, lanes, colours), _BOX, colours, most=1))
+    return json_item(plot)
 
 
-def _draw_values(plot: Any, variable: Variable, colours: Colours) -> list[Any]:
-    """Measured hours as dots, joined where they are neighbours; between them what is filled in.
-    Categories change from one hour to the next, and not along a slope."""
-    source, ink = _source(variable), colours.series[0]
-    filled = {"source": source, "line_color": colours.grey, "line_dash": [4, 3], "line_width": 1.3}
-    values = {"source": source, "line_color": ink, "line_width": 2}
+def _lane(variable: Variable, bottom: int) -> Lane:
+    """From the smallest to the largest of all values, filled in or not, and the normal one."""
     if variable["categories"]:
-        plot.step("hours", "imputed", mode="center", **filled)
-        plot.step("hours", "value", mode="center", **values)
-    else:
-        plot.line("hours", "imputed", **filled)
-        plot.line("hours", "value", **values)
-    hollow = plot.scatter(
-        "hours", "filled", source=source, size=5, line_color=colours.grey, fill_color=colours.paper
-    )
-    return [hollow, plot.scatter("hours", "value", source=source, size=6, color=ink)]
-
-
-def _range(variable: Variable) -> Range1d:
-    """Of all values, filled in or not, and the normal one."""
+        variable = _rank_categories(variable)
     found = [*variable["values"], *variable["imputed"], variable["normal"]]
     known = [value for value in found if value is not None]
-    low, high = min(known), max(known)
-    margin = (high - low) * 0.12 or max(abs(high) * 0.05, 0.5)
-    return Range1d(low - margin, high + margin)
+    return Lane(variable, bottom, min(known), max(known))
 
 
 def _rank_categories(variable: Variable) -> Variable:
@@ -136,36 +118,83 @@ def _number_in(name: str) -> float:
     return float(found[0]) if found else math.inf
 
 
-def _name_categories(plot: Any, names: Sequence[str]) -> None:
-    plot.yaxis.ticker = list(range(len(names)))
-    plot.yaxis.major_label_text_font_size = "11px"
-    plot.yaxis.major_label_overrides = {
-        place: name if len(name) <= LONGEST_WORD else name[: LONGEST_WORD - 2] + ".."
-        for place, name in enumerate(names)
-    }
+def _name_lanes(plot: Any, lanes: Sequence[Lane]) -> None:
+    """Names on the left, the smallest and largest value on the right, hours above and below."""
+    middles = {lane.bottom + 0.5: lane.name for lane in lanes}
+    plot.yaxis.ticker = FixedTicker(ticks=[*middles])
+    plot.yaxis.major_label_overrides = middles
+    ends: Any = {lane.y(end): _short(lane, end) for lane in lanes for end in (lane.low, lane.high)}
+    right: Any = LinearAxis()
+    right.ticker, right.major_label_overrides = FixedTicker(ticks=[*ends]), ends
+    plot.add_layout(right, "right")
+    plot.add_layout(LinearAxis(), "above")
+    plot.ygrid.ticker = FixedTicker(ticks=[lane.bottom for lane in lanes])
 
 
-def _source(variable: Variable) -> ColumnDataSource:
-    """Every hour, with NaN where it has no such value."""
-    hours, values, imputed = variable["hours"], variable["values"], variable["imputed"]
-    is_measured = [value is not None for value in values]
-    found = [v if known else i for known, v, i in zip(is_measured, values, imputed, strict=True)]
-    return ColumnDataSource(
-        {
-            "hours": hours,
-            "when": [f"{hour:.1f}" for hour in hours],
-            "value": [NAN if value is None else value for value in values],
-            "imputed": [NAN if value is None else value for value in imputed],
-            "filled": [NAN if known else v for known, v in zip(is_measured, imputed, strict=True)],
-            "how": ["measured" if known else "filled in" for known in is_measured],
-            "words": [_words(variable, value) for value in found],
-        }
+def _short(lane: Lane, value: float) -> str:
+    categories = lane.variable["categories"]
+    if not categories:
+        return f"{value:.4g}"
+    name = str(categories[int(value)])
+    return name if len(name) <= LONGEST_WORD else name[: LONGEST_WORD - 2] + ".."
+
+
+def _draw_values(plot: Any, lanes: Sequence[Lane], colours: Colours) -> list[Any]:
+    """Measured hours as dots, joined where they are neighbours; what is filled in as hollow ones on
+    a broken line; the normal value as a dotted one."""
+    ink = colours.series[0]
+    plot.hspan(
+        y=[lane.y(lane.variable["normal"]) for lane in lanes],
+        line_color=colours.series[2],
+        line_dash=[2, 3],
+        line_width=1.3,
+    )
+    for name, look in (
+        ("imputed", {"line_color": colours.grey, "line_dash": [4, 3], "line_width": 1.3}),
+        ("values", {"line_color": ink, "line_width": 2}),
+    ):
+        lines = [_line(lane, name) for lane in lanes]
+        plot.multi_line([line[0] for line in lines], [line[1] for line in lines], **look)
+    filled, known = (ColumnDataSource(_points(lanes, kind)) for kind in ("imputed", "values"))
+    look = {"size": 5, "line_color": colours.grey, "fill_color": colours.paper}
+    hollow = plot.scatter("hours", "at", source=filled, **look)
+    return [hollow, plot.scatter("hours", "at", source=known, size=6, color=ink)]
+
+
+def _line(lane: Lane, name: str) -> tuple[list[float], list[float]]:
+    """x and y; NaN where it breaks. Categories change from one hour to the next, and not along a
+    slope."""
+    hours, heights = lane.variable["hours"], [lane.y(value) for value in lane.variable[name]]
+    if not lane.variable["categories"]:
+        return hours, heights
+    return (
+        [hour + half for hour in hours for half in (-0.5, 0.5)],
+        [height for height in heights for _ in range(2)],
     )
 
 
-def _words(variable: Variable, value: float | None) -> str:
-    if value is None:
-        return ""
+def _points(lanes: Sequence[Lane], kind: str) -> dict[str, Any]:
+    """The measured hours of all lanes (``values``), or the others (``imputed``)."""
+    is_measured = kind == "values"
+    rows = [
+        (lane, hour, value)
+        for lane in lanes
+        for hour, known, value in zip(
+            lane.variable["hours"], lane.variable["values"], lane.variable[kind], strict=True
+        )
+        if value is not None and (known is not None) == is_measured
+    ]
+    return {
+        "hours": [hour for _, hour, _ in rows],
+        "at": [lane.y(value) for lane, _, value in rows],
+        "variable": [lane.variable["variable"] for lane, _, _ in rows],
+        "words": [_words(lane.variable, value) for lane, _, value in rows],
+        "when": [f"{hour:.1f}" for _, hour, _ in rows],
+        "how": ["measured" if is_measured else "filled in"] * len(rows),
+    }
+
+
+def _words(variable: Variable, value: float) -> str:
     if variable["categories"]:
         return str(variable["categories"][int(value)])
     return f"{value:g} {variable['unit']}".strip()

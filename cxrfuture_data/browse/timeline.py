@@ -52,25 +52,23 @@ def draw_timeline(events: Sequence[Event], clock: Clock, theme: Theme) -> Any:
     first = min([0.0, clock.start, *(event["hours"] for event in events)])
     last = max(clock.end, 0.0)
     margin = max((last - first) * 0.02, 0.05)
-    zero = "previous film" if clock.is_of_film else "window's start"
     title = f"{len(events):,} events" if events else "no events in this window"
     plot = new_figure(
         title=title,
         height=FRAME + LANE * (len(lanes.names) + 1),
         x_range=Range1d(first - margin, last + margin),
         y_range=FactorRange(factors=[*reversed(lanes.names.values()), _ABOVE]),
-        x_axis_label=f"hours since the {zero}",
+        x_axis_label=f"hours since the {clock.zero}",
         **tools(wheel_zooms=True),
     )
     style(plot, colours)
     describe(plot, f"{title} by table, over {clock.end - clock.start:.1f} hours")
     plot.ygrid.grid_line_color = None
     plot.yaxis.major_tick_line_color = None
-    is_late = clock.start > 0  # a stay's window may begin before its film
-    _mark(plot, 0.0, zero, colours, to_the_right=True)
-    if clock.start and not is_late:
-        _mark(plot, clock.start, "window's start", colours, to_the_right=True)
-    _mark(plot, clock.end, "window's end", colours, to_the_right=False)
+    _mark(plot, 0.0, clock.zero, colours, above=8, to_the_right=clock.end >= -first)
+    if clock.start:
+        _mark(plot, clock.start, "window's start", colours, above=-8, to_the_right=True)
+    _mark(plot, clock.end, "window's end", colours, above=-8, to_the_right=False)
     plot.add_tools(hover(_draw_events(plot, events, lanes), _BOX, colours))
     return json_item(plot)
 
@@ -163,8 +161,11 @@ def _cut(text: str | None) -> str:
     return text[: LONGEST_TEXT - 3] + "..."
 
 
-def _mark(plot: Any, hour: float, words: str, colours: Colours, *, to_the_right: bool) -> None:
-    """A line across the lanes, and what it stands for above them."""
+def _mark(
+    plot: Any, hour: float, words: str, colours: Colours, *, above: int, to_the_right: bool
+) -> None:
+    """A line across the lanes, and what it stands for over them, ``above`` pixels from the middle
+    of that lane."""
     line = Span(
         location=hour, dimension="height", line_color=colours.grey, line_dash=[5, 3], line_width=1.5
     )
@@ -174,6 +175,7 @@ def _mark(plot: Any, hour: float, words: str, colours: Colours, *, to_the_right:
             x=hour,
             y=len(plot.y_range.factors) - 0.5,
             x_offset=5 if to_the_right else -5,
+            y_offset=above,
             text=words,
             text_color=colours.grey,
             text_font=FONT,

@@ -31,6 +31,10 @@ class Clock:
     end: float
     is_of_film: bool
 
+    @property
+    def zero(self) -> str:
+        return "previous film" if self.is_of_film else "window's start"
+
 
 def read_clock(sample: Windowed) -> Clock:
     window, previous = sample.window, sample.previous

@@ -92,9 +92,10 @@ def describe_views(material: Material) -> Section | None:
     for kind in material.kinds:
         if not material.count(kind):
             continue
-        if kind == "pair":
+        crossed = _cross_views(material) if kind == "pair" else None
+        if crossed is not None and len(crossed.rows) * len(crossed.columns) > 1:
             draft.draw(
-                _cross_views(material),
+                crossed,
                 "heat",
                 "Pairs by the view of the previous film (rows) and of the target (columns).",
             )

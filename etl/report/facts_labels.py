@@ -21,7 +21,7 @@ from cxrfuture_data.sample import Array
 from cxrfuture_data.schema import FINDINGS, PHENOTYPES
 from etl.report.facts import Counts, Section
 from etl.report.facts_paper import describe_prevalences
-from etl.report.facts_samples import count_flags
+from etl.report.facts_people import count_flags
 from etl.report.material import KIND_WORDS, Material
 from etl.report.tally import NOT_KNOWN, Draft, Heading, count_true
 
@@ -184,7 +184,7 @@ def describe_outcomes(material: Material) -> Section | None:
         _add_phenotypes(draft, material)
     prevalences = describe_prevalences(material)
     if prevalences is not None:
-        draft.add(prevalences)
+        draft.add(prevalences, is_folded=True)
     return draft.finish()
 
 

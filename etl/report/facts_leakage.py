@@ -21,6 +21,7 @@ MOMENTS = {
     "after_end": "after the end",
 }
 TRAIN = "train"
+GENERATION = "generation"
 LOOK = "Look for marked numbers: each is worth a look at its sample."
 WITH_END = f"Windows of this recipe include their very end, so events at it are right. {LOOK}"
 WITHOUT_END = f"Windows of this recipe leave out their very end, so none may be at it. {LOOK}"
@@ -40,7 +41,7 @@ def describe_leakage(material: Material, found: WindowFacts) -> Section | None:
     )
     as_known = recipe.availability == "known"
     if found.latest.height:
-        _add_latest(draft, found.latest, as_known=as_known)
+        _add_latest(draft, material, found.latest)
     if found.times.height:
         _add_events(draft, found, as_known=as_known)
     draft.add(_shared(material))
@@ -65,12 +66,27 @@ def _says_of_availability(material: Material) -> str:
     )
 
 
-def _add_latest(draft: Draft, latest: pl.DataFrame, *, as_known: bool) -> None:
-    rows = [f"windows of {KIND_WORDS.get(kind, kind)}" for kind in latest["kind"]]
-    draft.add(
-        _moments("latest_known", "Windows by when the last thing in them was known", rows, latest)
+def _add_latest(draft: Draft, material: Material, latest: pl.DataFrame) -> None:
+    rows = [_name_contents(material, kind) for kind in latest["kind"]]
+    as_known = material.recipe.availability == "known"
+    draft.draw(
+        _moments("latest_known", "Windows by when the last thing in them was known", rows, latest),
+        "shares",
+        "Windows by when the last value or event in them was known, against their end. Look for the"
+        " share known after the end: such a window could not have been read in time.",
     )
     draft.add(_margins("latest_margin", rows, latest, as_known=as_known))
+
+
+def _name_contents(material: Material, kind: str) -> str:
+    """Of a generation window, which has no events of its own, too."""
+    rule = material.recipe.window
+    contents = ["hourly values"] if rule.hourly else []
+    if kind == GENERATION:
+        return f"{' '.join(contents)} of generation windows"
+    if rule.events:
+        contents.append("events")
+    return f"{' and '.join(contents)} of {KIND_WORDS[kind]}"
 
 
 def _add_events(draft: Draft, found: WindowFacts, *, as_known: bool) -> None:

@@ -181,7 +181,7 @@ def _name_bins(panel: Axes, plot: Plot) -> None:
     is_long = sum(len(names[i]) for i in at) > 110
     panel.set_xticks(
         [i + 0.5 for i in at],
-        [names[i] for i in at],
+        [name if len(name := names[i]) <= 24 else f"{name[:23]}…" for i in at],
         rotation=35 if is_long else 0,
         ha="right" if is_long else "center",
         rotation_mode="anchor",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from cxrfuture_data.page.shareable import HIDDEN, SMALL, SMALLEST
 from etl.report.facts import Filter, Flow
-from etl.report.sheet import Counted, are_alike, is_small
+from etl.report.sheet import LARGEST_SMALL, Counted, are_alike, is_small
 from etl.report.shown import Chain, Chains, Hidden, Step, split_chains
 
 
@@ -20,7 +20,7 @@ def hide_flows(
         (one.unit, one.filters[0].before)
         for found in chains.values()
         for one in found
-        if is_small(_removed(one.filters)) and one.filters[0].before >= SMALLEST
+        if _is_open(one.filters) and one.filters[0].before >= SMALLEST
     )
     shown = []
     for flow in flows:
@@ -36,11 +36,18 @@ def _removed(filters: Sequence[Filter]) -> int:
     return sum(one.removed for one in filters)
 
 
+def _is_open(filters: Sequence[Filter]) -> bool:
+    """Whether they removed too little together for each to have removed any small number."""
+    removing = sum(one.removed > 0 for one in filters)
+    removed = _removed(filters)
+    return is_small(removed) or 0 < removed < LARGEST_SMALL + removing - 1
+
+
 def hide_chain(flow: Flow, gone: frozenset[int] = frozenset()) -> Chain:
     """One chain of filters, without the counts of ``gone``. If all of it removed few, what came to
     it is hidden."""
     first = flow.filters[0].before
-    if is_small(_removed(flow.filters)):
+    if _is_open(flow.filters):
         gone |= {first}
     before, shown_before = first, _hide_count(first, gone)
     steps = []
@@ -49,7 +56,7 @@ def hide_chain(flow: Flow, gone: frozenset[int] = frozenset()) -> Chain:
         shown = _hide_count(before - removed, gone)
         is_told = isinstance(shown_before, Hidden) or isinstance(shown, Hidden)
         words = Hidden(SMALL if is_small(removed) else HIDDEN)
-        is_hidden = removed and (is_told or is_small(removed))
+        is_hidden = removed and (is_told or _is_open(group))
         reasons = [one.reason for one in group]
         steps.append(Step(group[0].stage, reasons, words if is_hidden else removed, shown))
         before, shown_before = before - removed, shown
@@ -67,14 +74,14 @@ def group_filters(filters: Sequence[Filter]) -> list[list[Filter]]:
     nothing stands alone, before the group that it is within."""
     groups: list[list[Filter]] = []
     for one in filters:
-        is_open = bool(groups) and is_small(_removed(groups[-1]))
+        is_open = bool(groups) and _is_open(groups[-1])
         if not is_open:
             groups.append([one])
         elif one.removed:
             groups[-1].append(one)
         else:
             groups.insert(-1, [one])
-    if groups and is_small(_removed(groups[-1])):
+    if groups and _is_open(groups[-1]):
         full = [i for i, group in enumerate(groups[:-1]) if _removed(group)]
         if full:
             last = groups.pop()

@@ -14,8 +14,9 @@ from etl.report.facts_labels import (
 )
 from etl.report.facts_leakage import describe_leakage
 from etl.report.facts_paper import describe_paper
+from etl.report.facts_people import describe_people
 from etl.report.facts_provenance import describe_provenance, origin_of
-from etl.report.facts_samples import describe_people, describe_samples, headline
+from etl.report.facts_samples import describe_samples, headline
 from etl.report.facts_storage import describe_storage
 from etl.report.material import open_material, read_windows
 

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from cxrfuture_data.sample import Array
-from etl.report.material import Material
+from etl.report.material import WINDOWED, Material
 from etl.report.tally import BySplit
 
 SECONDS_A_DAY = 86_400
@@ -14,7 +14,7 @@ def stay_days(material: Material, kind: str) -> dict[str, BySplit]:
     """Days in hospital and in the ICU of each sample, NaN where not known; nothing of a recipe
     whose cohort has no such table."""
     path = material.path("cohort", "all_stay.parquet")
-    if not path.exists():
+    if kind not in WINDOWED or not path.exists():
         return {}
     stays = pl.read_parquet(path)
     return {

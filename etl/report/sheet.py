@@ -2,7 +2,8 @@
 
 A count is small from 1 to SMALLEST - 1, or where so many are left to what it is a share of. It is
 hidden, and with it as many others as are needed for the sums of rows and columns to leave it open:
-to whoever does the sums OPEN numbers or more are possible, the largest small one among them.
+to whoever does the sums OPEN numbers or more are possible, the largest small one among them (or,
+in a row or column of a small sum, the largest that leaves others there something).
 
 Shapes: R rows, C columns.
 """
@@ -66,7 +67,8 @@ class Sheet:
         if not all(is_small(arcs[i].value) for i in hidden):
             return False
         tops = {i: arcs[i].top for i in hidden}
-        needed = {i: needs(arcs[i]) for i in hidden}
+        most = _find_most(self)
+        needed = {i: needs(arcs[i], most.get(i, LARGEST_SMALL)) for i in hidden}
         for i in hidden:
             arcs[i].top = min(tops[i], LARGEST_SMALL)
         is_open = all(self.network.protect(i, *needed[i], may_hide=False) for i in hidden)
@@ -94,22 +96,41 @@ def _has_small_rest(arc: Arc) -> bool:
     return arc.top >= SMALLEST and is_small(arc.top - arc.value)
 
 
-def needs(arc: Arc) -> tuple[int, int]:
-    """How much more and how much less a secret count must be able to be."""
+def needs(arc: Arc, most: int = LARGEST_SMALL) -> tuple[int, int]:
+    """How much more and how much less a secret count must be able to be; ``most`` it can be."""
     rest = arc.top - arc.value
     up = down = 0
     if is_small(arc.value):
-        up, down = _reach(arc.value)
+        up, down = _reach(arc.value, most)
     if _has_small_rest(arc):
         less, more = _reach(rest)
         up, down = max(up, more), max(down, less)
     return min(up, rest), down
 
 
-def _reach(small: int) -> tuple[int, int]:
-    """How far up to the largest small count, and how far down that it has OPEN numbers."""
-    up = LARGEST_SMALL - small
+def _reach(small: int, most: int = LARGEST_SMALL) -> tuple[int, int]:
+    """How far up to the most that it can be, and how far down that it has OPEN numbers."""
+    up = most - small
     return up, max(0, OPEN - 1 - up)
+
+
+def _find_most(sheet: Sheet) -> dict[int, int]:
+    """Of cells in a row or column of a small sum: no more than is left by the others. Where that
+    is too little, the others must be able to be nothing."""
+    arcs, found = sheet.network.arcs, dict[int, int]()
+    for total in sheet.sums:
+        if arcs[total].top != LARGEST_SMALL:
+            continue
+        line = {arcs[total].tail, arcs[total].head}
+        full = [
+            i
+            for i in sheet.cells.ravel().tolist()
+            if arcs[i].value and line & {arcs[i].tail, arcs[i].head}
+        ]
+        most = LARGEST_SMALL - len(full) + 1
+        if most >= OPEN:
+            found |= {i: min(most, found.get(i, most)) for i in full}
+    return found
 
 
 def read_sheet(item: Counts) -> Sheet:
@@ -122,15 +143,20 @@ def read_sheet(item: Counts) -> Sheet:
     for r, c in np.ndindex(values.shape):
         cells[r, c] = network.add(_read_cell(item, r, c, rows))
     sums: dict[int, str] = {}
-    rows_add_up = item.rows_add_up or has_total(values)
-    columns_add_up = item.columns_add_up or has_total(values.T)
+    # Of a single row a sum is the count itself, and no other number.
+    rows_add_up = rows > 1 and (item.rows_add_up or has_total(values))
+    columns_add_up = columns > 1 and (item.columns_add_up or has_total(values.T))
     for r, name in enumerate(item.rows):
         total = int(values[r].sum())
         sums[network.add(_read_sum(of_rows, r, total, is_known=columns_add_up))] = name
     for c, name in enumerate(item.columns):
         total = int(values[:, c].sum())
         sums[network.add(_read_sum(rows + c, of_columns, total, is_known=rows_add_up))] = name
-    is_known = rows_add_up or columns_add_up
+    # The sum of sums is told by sums that are all known; told elsewhere, it is treated there.
+    is_known = any(
+        add_up and not any(map(is_small, values.sum(axis).tolist()))
+        for axis, add_up in enumerate((rows_add_up, columns_add_up))
+    )
     network.add(_read_sum(of_columns, of_rows, int(values.sum()), is_known=is_known))
     return Sheet(item, network, cells, sums)
 
@@ -163,7 +189,12 @@ def hide_cells(sheet: Sheet, secrets: Secrets) -> None:
     """Hide what is secret, here or elsewhere, and what it would follow from."""
     network = sheet.network
     cells = [int(i) for i in sheet.cells.ravel()]
-    secret = {i: needs(network.arcs[i]) for i in cells if is_secret(network.arcs[i])}
+    most = _find_most(sheet)
+    secret = {
+        i: needs(network.arcs[i], most.get(i, LARGEST_SMALL))
+        for i in cells
+        if is_secret(network.arcs[i])
+    }
     for i in _find_shared(sheet, secrets):
         # For a small count beside it, which must be free to be any other small number.
         least = min(LARGEST_SMALL - 1, network.arcs[i].value - 1)
@@ -187,7 +218,11 @@ def _find_shared(sheet: Sheet, secrets: Secrets) -> Iterator[int]:
         names = (item.unit, item.rows[r], item.columns[c], value)
         if value >= SMALLEST and (names in secrets.cells or secrets.has(item.unit, value)):
             yield int(sheet.cells[r, c])
+    rows, columns = sheet.cells.shape
     for i, name in sheet.sums.items():
+        is_of_row = arcs[i].tail == rows + columns
+        if (columns if is_of_row else rows) == 1:
+            continue  # its one count, which is a cell
         value = arcs[i].value
         is_told = (item.unit, name, value) in secrets.sums or secrets.has(item.unit, value)
         if value >= SMALLEST and is_told:
@@ -204,25 +239,34 @@ def _hide_zeros(sheet: Sheet, lines: set[int]) -> None:
             network.floor = 0
 
 
-def tell_secrets(sheets: Sequence[Sheet], flows: frozenset[Counted]) -> Secrets:
-    """What tables hide that is more than small, as other tables may tell it."""
+def tell_secrets(sheet: Sheet) -> Secrets:
+    """What a table hides that is more than small, as other tables may tell it."""
     sums: set[Fact] = set()
     cells: set[tuple[str, str, str, int]] = set()
-    for sheet in sheets:
-        item = sheet.item
-        for r, c in np.argwhere(sheet.hidden()):
-            value = item.values[r][c]
-            if value >= SMALLEST:
-                sums |= {(item.unit, item.rows[r], value), (item.unit, item.columns[c], value)}
-                cells.add((item.unit, item.rows[r], item.columns[c], value))
-    return Secrets(frozenset(sums), frozenset(cells), flows)
+    item = sheet.item
+    for r, c in np.argwhere(sheet.hidden()).tolist():
+        value = item.values[r][c]
+        if value >= SMALLEST:
+            sums |= {(item.unit, item.rows[r], value), (item.unit, item.columns[c], value)}
+            cells.add((item.unit, item.rows[r], item.columns[c], value))
+    return Secrets(frozenset(sums), frozenset(cells))
+
+
+def join_secrets(found: Sequence[Secrets], flows: frozenset[Counted]) -> Secrets:
+    """Of several tables, and of flows."""
+    return Secrets(
+        frozenset().union(*(one.sums for one in found)),
+        frozenset().union(*(one.cells for one in found)),
+        flows,
+    )
 
 
 def hide_sheets(sheets: Sequence[Sheet], flows: frozenset[Counted]) -> Secrets:
     """Hide in each table until none tells what another hides, or a flow."""
-    told = None
-    while (secrets := tell_secrets(sheets, flows)) != told:
-        for sheet in sheets:
-            hide_cells(sheet, secrets)
-        told = secrets
-    return secrets
+    told: list[Secrets] | None = None
+    while (found := [tell_secrets(sheet) for sheet in sheets]) != told:
+        told = found
+        for place, sheet in enumerate(sheets):
+            others = [*found[:place], *found[place + 1 :]]
+            hide_cells(sheet, join_secrets(others, flows))
+    return join_secrets(found, flows)

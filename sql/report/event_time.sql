@@ -27,8 +27,6 @@ SELECT
     ) AS last_hour
     , COUNT(*) FILTER (WHERE window_event.known_at = sample_window.window_end_at) AS at_end
     , COUNT(*) FILTER (WHERE window_event.known_at > sample_window.window_end_at) AS after_end
-    , COUNT(*) FILTER (WHERE window_event.event_at > sample_window.window_end_at)
-        AS happened_after_end
     , MIN(DATE_DIFF('microsecond', window_event.event_at, sample_window.window_end_at))
         AS event_margin
     , MIN(DATE_DIFF('microsecond', window_event.known_at, sample_window.window_end_at))

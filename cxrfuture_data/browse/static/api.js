@@ -1,7 +1,8 @@
 // What the server says. A failure is an Error whose message is the server's one line.
 
 const EXPIRED =
-  "This address has no valid token, or its server has ended: start cxrfuture browse again, and open the address it prints.";
+  "This address has no valid token, or its server has ended: start cxrfuture browse again, and " +
+  "open the address it prints.";
 
 export class Failure extends Error {
   constructor(message, status) {

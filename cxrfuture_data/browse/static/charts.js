@@ -21,7 +21,7 @@ function loadBokeh() {
 // `name`: timeline or hourly. A chart is asked for when it comes into sight. What fails is said in
 // its place.
 export function createChart(element, name) {
-  const chart = { element, name, manager: null, turn: 0, wanted: null, isSeen: false };
+  const chart = { element, name, manager: null, turn: 0, wanted: null, isSeen: false, mark: null };
   const showWanted = () => {
     if (!chart.isSeen || !chart.wanted) return;
     const wanted = chart.wanted;
@@ -46,10 +46,20 @@ export function createChart(element, name) {
 function clearChart(chart, text) {
   chart.turn += 1;
   chart.wanted = null;
+  forget(chart);
+  chart.element.replaceChildren(...(text ? [make("p", { class: "grey", text })] : []));
+}
+
+// Bokeh keeps every document that it is not told to forget.
+function forget(chart) {
+  const all = window.Bokeh?.documents ?? [];
+  for (const view of chart.manager ?? []) {
+    const at = all.indexOf(view.model.document);
+    if (at >= 0) all.splice(at, 1);
+  }
   chart.manager?.clear();
   chart.manager = null;
   chart.mark = null;
-  chart.element.replaceChildren(...(text ? [make("p", { class: "grey", text })] : []));
 }
 
 async function showChart(chart, address, theme, signal) {

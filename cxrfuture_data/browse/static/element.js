@@ -8,7 +8,7 @@ export function make(tag, options = {}, ...children) {
   if (text !== undefined) element.textContent = text;
   for (const [name, value] of Object.entries(attributes)) {
     if (value === true) element.setAttribute(name, "");
-    else if (value !== false && value !== undefined && value !== null) element.setAttribute(name, value);
+    else if (value !== false && (value ?? null) !== null) element.setAttribute(name, value);
   }
   Object.assign(element.dataset, data);
   for (const [name, handle] of Object.entries(on)) element.addEventListener(name, handle);

@@ -18,17 +18,19 @@ export function createEvents(mark) {
   const head = make("tr", {}, ...["Hour", "Until", "Table", "Event"].map((text) =>
     make("th", { scope: "col", text })));
   const table = make("table", { class: "events" },
-    make("caption", { class: "unseen", text: "Events, oldest first" }), make("thead", {}, head), body);
+    make("caption", { class: "unseen", text: "Events, oldest first" }),
+    make("thead", {}, head), body);
   const scroll = make("div", {
     class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of events",
   }, table);
   const more = make("button", { type: "button", text: `Show ${SHOWN} more` });
   root.append(make("div", { class: "tools" }, label, search, tables), count, scroll, more);
   const events = {
-    all: [], hidden: new Set(), limit: SHOWN, marked: null, mark, search, tables, count, body, more, scroll,
+    all: [], hidden: new Set(), limit: SHOWN, marked: null, mark,
+    search, tables, count, body, more, scroll,
   };
-  search.addEventListener("input", () => drawEvents(Object.assign(events, { limit: SHOWN })));
-  more.addEventListener("click", () => drawEvents(Object.assign(events, { limit: events.limit + SHOWN })));
+  search.addEventListener("input", () => drawEvents(events, SHOWN));
+  more.addEventListener("click", () => drawEvents(events, events.limit + SHOWN));
   return {
     show: (sample) => showEvents(events, sample),
   };
@@ -48,9 +50,10 @@ function makeTick(events, name, n) {
   tick.addEventListener("change", () => {
     if (tick.checked) events.hidden.delete(name);
     else events.hidden.add(name);
-    drawEvents(Object.assign(events, { limit: SHOWN }));
+    drawEvents(events, SHOWN);
   });
-  return make("label", { class: "tick" }, tick, ` ${name} `, make("span", { class: "grey", text: sayNumber(n) }));
+  const count = make("span", { class: "grey", text: sayNumber(n) });
+  return make("label", { class: "tick" }, tick, ` ${name} `, count);
 }
 
 function chooseEvents({ all, hidden, search }) {
@@ -58,19 +61,22 @@ function chooseEvents({ all, hidden, search }) {
   const found = [];
   all.forEach((event, number) => {
     const text = `${event.table} ${event.text ?? ""}`.toLowerCase();
-    if (!hidden.has(event.table) && words.every((word) => text.includes(word))) found.push({ ...event, number });
+    const isFound = !hidden.has(event.table) && words.every((word) => text.includes(word));
+    if (isFound) found.push({ ...event, number });
   });
   return found;
 }
 
-function drawEvents(events) {
+function drawEvents(events, limit = events.limit) {
+  events.limit = limit;
   const found = chooseEvents(events);
   const all = sayNumber(events.all.length);
   events.count.textContent = events.all.length
     ? `${found.length === events.all.length ? "" : `${sayNumber(found.length)} of `}${all} events`
     : "No event in this window.";
-  events.body.replaceChildren(...found.slice(0, events.limit).map((event) => makeRow(events, event)));
-  events.more.hidden = found.length <= events.limit;
+  const rows = found.slice(0, limit).map((event) => makeRow(events, event));
+  events.body.replaceChildren(...rows);
+  events.more.hidden = found.length <= limit;
   events.scroll.hidden = !found.length;
 }
 
@@ -78,15 +84,17 @@ const sayHours = (hours) => hours.toFixed(2).replace("-", "−");
 
 function makeRow(events, event) {
   const isMarked = event.number === events.marked;
-  const end = event.is_open ? "still runs" : event.end_hours === null ? "" : sayHours(event.end_hours);
+  const end = event.end_hours === null ? "" : sayHours(event.end_hours);
   const button = make("button", {
     type: "button", class: "mark", "aria-pressed": String(isMarked),
     text: event.text ?? "(the dataset keeps no texts)",
   });
-  const cells = [sayHours(event.hours), end, event.table].map((text) => make("td", { text }));
-  const row = make("tr", { class: isMarked ? "marked" : "", data: { number: event.number } }, ...cells,
-    make("td", { class: "words" }, button));
-  row.addEventListener("click", () => markEvent(events, event.number, isMarked ? null : event.number));
+  const texts = [sayHours(event.hours), event.is_open ? "still runs" : end, event.table];
+  const cells = texts.map((text) => make("td", { text }));
+  const look = { class: isMarked ? "marked" : "", data: { number: event.number } };
+  const row = make("tr", look, ...cells, make("td", { class: "words" }, button));
+  const marked = isMarked ? null : event.number;
+  row.addEventListener("click", () => markEvent(events, event.number, marked));
   return row;
 }
 

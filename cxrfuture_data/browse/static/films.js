@@ -10,20 +10,23 @@ import { createToolbar } from "./toolbar.js";
 import { followPointer } from "./pointer.js";
 
 const SHARES = { fit: [0.01, 0.99], dark: [0.005, 0.6], bright: [0.4, 0.999] };
-const START = { ...FULL, preset: "full", isInverted: false, zoom: 1, x: 0.5, y: 0.5, mode: "side", mix: 0.5 };
+const START = {
+  ...FULL, preset: "full", isInverted: false, zoom: 1, x: 0.5, y: 0.5, mode: "side", mix: 0.5,
+};
 const MOST_ZOOM = 16;
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 export function createStage(root) {
   const view = {
-    ...START, rate: 1, isPlaying: false, isDifference: false, compared: "target-previous", reach: 96,
-    seen: "previous", hasBoth: false, hasGenerated: false, isWide: false,
+    ...START, rate: 1, isPlaying: false, isDifference: false, compared: "target-previous",
+    reach: 96, seen: "previous", hasBoth: false, hasGenerated: false, isWide: false,
   };
   const stage = { view, films: [], panes: [], paints: createPaints(), isAsked: false };
   const act = createActs(stage);
   const toolbar = createToolbar(view, act);
   const panes = make("div", { class: "panes", id: "panes" });
-  const readout = make("p", { class: "readout", text: "Grey levels under the pointer are shown here." });
+  const hint = "Grey levels under the pointer are shown here.";
+  const readout = make("p", { class: "readout", text: hint });
   root.append(toolbar.tools, toolbar.more, make("div", { class: "black" }, panes, readout));
   Object.assign(stage, { root, toolbar, element: panes, readout });
   new ResizeObserver(() => placePanes(stage)).observe(root);
@@ -48,7 +51,8 @@ function createActs(stage) {
   };
   const moveTo = (x, y, zoom = view.zoom) => {
     const edge = 0.5 / zoom;
-    set({ zoom, x: Math.min(Math.max(x, edge), 1 - edge), y: Math.min(Math.max(y, edge), 1 - edge) });
+    const [left, top] = [x, y].map((at) => Math.min(Math.max(at, edge), 1 - edge));
+    set({ zoom, x: left, y: top });
   };
   const swap = () => {
     if (view.mode === "side") return;
@@ -72,7 +76,8 @@ function createActs(stage) {
       view.isWide = document.body.classList.toggle("is-wide");
       showStage(stage);
     },
-    full: () => (document.fullscreenElement ? document.exitFullscreen() : stage.root.requestFullscreen()),
+    full: () =>
+      document.fullscreenElement ? document.exitFullscreen() : stage.root.requestFullscreen(),
   };
 }
 
@@ -144,7 +149,8 @@ function placePanes(stage) {
     Math.min(width / (i + 1), height / Math.ceil(count / (i + 1))),
   );
   const best = Math.max(...sides);
-  const columns = sides.findLastIndex((side) => side > 0.95 * best) + 1;  // a row rather than a square
+  // A row rather than a square, where they are nearly as large.
+  const columns = sides.findLastIndex((side) => side > 0.95 * best) + 1;
   stage.element.style.setProperty("--columns", columns);
   stage.element.style.setProperty("--side", `${Math.floor(sides[columns - 1]) - 4}px`);
   drawSoon(stage);
@@ -221,5 +227,6 @@ function drawBoth({ view }, pane, context, draw) {
     context.fillStyle = "#ffb347";
     context.fillRect(side * (1 - view.mix) - 1, 0, 2, side);
   }
-  say("Previous and target", view.mode === "wipe" ? "target on the right" : `target ${Math.round(100 * view.mix)} %`);
+  const share = `target ${Math.round(100 * view.mix)} %`;
+  say("Previous and target", view.mode === "wipe" ? "target on the right" : share);
 }

@@ -4,14 +4,15 @@ import { byId, fillSelect, make } from "./element.js";
 import { sayValue } from "./list.js";
 
 const IS_WORDS = {
-  "==": "is", "!=": "is not", ">=": "at least", "<=": "at most", contains: "contains", in: "is one of",
+  "==": "is", "!=": "is not", ">=": "at least", "<=": "at most",
+  contains: "contains", in: "is one of",
 };
 const IS_OF = {
   number: [">=", "<=", "==", "!="], word: ["==", "!=", "contains"], finding: ["==", "!="],
 };
 const GROUPS = [
-  ["previous.", "Previous film"], ["target.", "Target film"], ["image.", "Film"], ["change.", "Change"],
-  ["comorbidity.", "Comorbidities"], ["phenotype.", "Phenotypes"],
+  ["previous.", "Previous film"], ["target.", "Target film"], ["image.", "Film"],
+  ["change.", "Change"], ["comorbidity.", "Comorbidities"], ["phenotype.", "Phenotypes"],
 ];
 
 // `change`: called with what is new of {split, kind, where, find, sort}.
@@ -121,9 +122,10 @@ function addFilter(filters) {
 
 function showChips(filters) {
   const { where, find } = filters.state;
-  const chips = where.map((condition, i) =>
-    makeChip(describe(filters, condition), () => filters.change({ where: where.filter((_, j) => j !== i) })),
-  );
+  const chips = where.map((condition, i) => {
+    const others = where.filter((_, j) => j !== i);
+    return makeChip(describe(filters, condition), () => filters.change({ where: others }));
+  });
   if (find) chips.push(makeChip(`key begins ${find}`, () => filters.change({ find: "" })));
   byId("chips").replaceChildren(...chips);
   byId("chips").hidden = !chips.length;

@@ -15,7 +15,8 @@ export function createList(choose) {
   const ground = make("div", { class: "ground" });
   root.append(ground);
   const list = {
-    root, ground, choose, pages: new Map(), matching: 0, query: null, columns: [], chosen: null, turn: 0,
+    root, ground, choose, pages: new Map(), matching: 0, query: null, columns: [], chosen: null,
+    turn: 0,
   };
   root.addEventListener("scroll", () => drawRows(list));
   root.addEventListener("click", (event) => {
@@ -107,7 +108,8 @@ function drawRows(list) {
 async function fetchSight(list) {
   const { turn } = list;
   const { first, last } = placeRows(list);
-  const numbers = new Set([first, Math.max(last - 1, first)].map((position) => Math.floor(position / PAGE)));
+  const ends = [first, Math.max(last - 1, first)];
+  const numbers = new Set(ends.map((position) => Math.floor(position / PAGE)));
   await Promise.allSettled([...numbers].map((number) => fetchPage(list, number)));
   if (turn === list.turn) drawRows(list);
 }
@@ -116,8 +118,9 @@ function makeRow(list, position, row, top) {
   const isChosen = row !== undefined && row.key === list.chosen;
   const place = { "aria-posinset": position + 1, "aria-setsize": list.matching };
   const option = make("div", {
-    id: `row-${position}`, role: "option", class: "sample", ...place, "aria-selected": String(isChosen),
-    style: `top:${top}px;height:${ROW_HEIGHT}px`, data: row ? { key: row.key } : {},
+    id: `row-${position}`, role: "option", class: "sample", ...place,
+    "aria-selected": String(isChosen), style: `top:${top}px;height:${ROW_HEIGHT}px`,
+    data: row ? { key: row.key } : {},
   });
   const [first, second] = row ? describeRow(list, row) : ["…", ""];
   option.append(
@@ -130,7 +133,7 @@ function makeRow(list, position, row, top) {
 
 // What a row says: who, how long, and what the list is sorted by.
 function describeRow(list, row) {
-  const facts = [row.sex, row.age === undefined || row.age === null ? null : `${Math.round(row.age)} y`];
+  const facts = [row.sex, typeof row.age === "number" ? `${Math.round(row.age)} y` : null];
   const hours = row.gap_hours ?? row.hours_since_previous;
   if (typeof hours === "number") facts.push(`${hours.toFixed(1)} h`);
   const views = [row["previous.view"] ?? row["image.view"], row["target.view"]].filter(Boolean);

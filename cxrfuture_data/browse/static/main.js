@@ -50,7 +50,9 @@ function showDataset(dataset) {
 function go(changes, isReplaced = false) {
   const isNewList = !("key" in changes);
   const next = { ...page.state, ...(isNewList ? { key: "" } : {}), ...changes };
-  if ("split" in changes || "kind" in changes) Object.assign(next, completeKind(next), { where: [], find: "", sort: "" });
+  if ("split" in changes || "kind" in changes) {
+    Object.assign(next, completeKind(next), { where: [], find: "", sort: "" });
+  }
   history[isReplaced ? "replaceState" : "pushState"](null, "", writeAddress(next));
   follow();
 }
@@ -108,9 +110,12 @@ async function showFirst(signal) {
   }
   const { split, kind, where, find } = page.state;
   const isFiltered = where.length > 0 || find !== "";
-  const words = isFiltered ? "No sample matches these filters" : `This split is empty: ${split} has no ${kind} samples`;
+  const words = isFiltered
+    ? "No sample matches these filters"
+    : `This split is empty: ${split} has no ${kind} samples`;
   byId("main").removeAttribute("aria-busy");
-  page.sample.empty(words, isFiltered ? "Take a filter away, above the list." : "Choose another split, or another kind.");
+  const hint = isFiltered ? "Take a filter away, above the list." : "Choose another split or kind.";
+  page.sample.empty(words, hint);
   setNeighbours({});
   byId("key").textContent = "";
   say(words, "");

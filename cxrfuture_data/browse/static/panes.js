@@ -57,12 +57,12 @@ export function planPanes(films, view) {
   const isBoth = byName.previous?.levels && byName.target?.levels;
   const plan = [];
   for (const film of films) {
-    const isJoined = isBoth && view.mode !== "side" && (film.role === "previous" || film.role === "target");
+    const isJoined = isBoth && view.mode !== "side" && EXPECTED.pair.includes(film.role);
     if (isJoined && film.role === "target") continue;
     plan.push(
       isJoined
         ? { name: "both", title: "", facts: "", why: null }
-        : { name: film.name, title: ROLE_WORDS[film.role], facts: describeFilm(film), why: film.why },
+        : { ...film, title: ROLE_WORDS[film.role], facts: describeFilm(film) },
     );
   }
   if (view.isDifference) plan.push(planDifference(byName, view));
@@ -79,7 +79,8 @@ function planDifference(byName, { compared }) {
   const title = "Difference";
   const facts = `${ROLE_WORDS[minuend?.role]} − ${ROLE_WORDS[subtrahend?.role]}`.toLowerCase();
   const isThere = minuend?.levels && subtrahend?.levels;
-  return { name: "difference", title, facts, why: isThere ? null : "A difference takes two films." };
+  const why = isThere ? null : "A difference takes two films.";
+  return { name: "difference", title, facts, why };
 }
 
 export function makePane(plan) {
@@ -91,7 +92,8 @@ export function makePane(plan) {
     figure.append(make("p", { class: "why", text: plan.why }));
     return { ...plan, figure };
   }
-  const canvas = make("canvas", { role: "img", "aria-label": `${plan.title} ${plan.facts}`.trim() });
+  const words = `${plan.title} ${plan.facts}`.trim();
+  const canvas = make("canvas", { role: "img", "aria-label": words });
   figure.append(canvas);
   if (plan.name === "difference") figure.append(makeLegend(true));
   if (plan.name === "anomaly") figure.append(makeLegend(false));
@@ -106,7 +108,9 @@ function makeLegend(isDifference) {
   const context = bar.getContext("2d");
   for (let x = 0; x < 220; x += 1) {
     const share = x / 219;
-    const colour = isDifference ? colourOfDifference(2 * share - 1, 1) : colourOfAnomaly(255 * share);
+    const colour = isDifference
+      ? colourOfDifference(2 * share - 1, 1)
+      : colourOfAnomaly(255 * share);
     context.fillStyle = `rgb(${colour.join(" ")})`;
     context.fillRect(x, 0, 1, 10);
   }
@@ -123,7 +127,9 @@ export function createPaints() {
   return {
     forget: () => kept.clear(),
     film(film, view) {
-      if (film.role === "anomaly") return once(film.name, 0, () => paint(film, film.levels, ANOMALY_COLOURS));
+      if (film.role === "anomaly") {
+        return once(film.name, 0, () => paint(film, film.levels, ANOMALY_COLOURS));
+      }
       const stamp = [view.centre, view.width, view.isInverted].join();
       const colours = () => greysOf(windowTable(view, view.isInverted));
       return once(film.name, stamp, () => paint(film, film.levels, colours()));

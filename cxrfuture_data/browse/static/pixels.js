@@ -32,13 +32,17 @@ export function subtract(target, previous, table) {
   return difference;
 }
 
+const ORANGE = [[230, 90, 10], [255, 214, 130]];  // at BEND of the scale, and at its end
+const BLUE = [[20, 90, 220], [130, 225, 255]];
+const BEND = 0.6;
+
 // Brighter in the target is orange, darker blue, the same black; as strong as they get at `reach`.
 export function colourOfDifference(value, reach) {
   const share = Math.min(Math.abs(value) / reach, 1);
-  const [from, to] = value > 0 ? [[230, 90, 10], [255, 214, 130]] : [[20, 90, 220], [130, 225, 255]];
-  const bend = 0.6;
+  const [from, to] = value > 0 ? ORANGE : BLUE;
+  const beyond = (share - BEND) / (1 - BEND);
   return from.map((low, i) =>
-    Math.round(share < bend ? (low * share) / bend : low + ((to[i] - low) * (share - bend)) / (1 - bend)),
+    Math.round(share < BEND ? (low * share) / BEND : low + (to[i] - low) * beyond),
   );
 }
 
@@ -53,7 +57,8 @@ export function colourOfAnomaly(level) {
 // Colours as the words of an image's pixels, red in the lowest byte.
 const packColour = ([red, green, blue]) => ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 
-export const greysOf = (table) => Uint32Array.from(table, (shown) => packColour([shown, shown, shown]));
+export const greysOf = (table) =>
+  Uint32Array.from(table, (shown) => packColour([shown, shown, shown]));
 
 export const ANOMALY_COLOURS = Uint32Array.from({ length: 256 }, (_, level) =>
   packColour(colourOfAnomaly(level)),

@@ -12,7 +12,8 @@ export function followPointer(stage, act) {
     event.preventDefault();
     event.target.setPointerCapture(event.pointerId);
     const isMove = event.shiftKey || event.button === 1;
-    drag = { isMove, side: event.target.clientWidth, at: [event.clientX, event.clientY], from: { ...view } };
+    const at = [event.clientX, event.clientY];
+    drag = { isMove, side: event.target.clientWidth, at, from: { ...view } };
   });
   element.addEventListener("pointermove", (event) => {
     if (!drag) return sayLevels(stage, event);
@@ -21,10 +22,13 @@ export function followPointer(stage, act) {
     if (drag.isMove) {
       act.moveTo(from.x - right / side / from.zoom, from.y - down / side / from.zoom);
     } else if (right || down) {
-      act.set({ width: clamp(from.width + right * DRAGGED, 1), centre: clamp(from.centre + down * DRAGGED, 0) });
+      const width = clamp(from.width + right * DRAGGED, 1);
+      act.set({ width, centre: clamp(from.centre + down * DRAGGED, 0) });
     }
   });
-  for (const name of ["pointerup", "pointercancel"]) element.addEventListener(name, () => (drag = null));
+  for (const name of ["pointerup", "pointercancel"]) {
+    element.addEventListener(name, () => (drag = null));
+  }
   element.addEventListener("wheel", (event) => {
     if (!event.ctrlKey || event.target.tagName !== "CANVAS") return;
     event.preventDefault();
@@ -65,7 +69,8 @@ function sayLevels(stage, event) {
   const words = Object.entries(levels).map(([name, level]) => `${sayName(name)} ${level}`);
   if ("target" in levels && "previous" in levels) {
     const change = levels.target - levels.previous;
-    words.push(`target − previous ${change > 0 ? "+" : change < 0 ? "−" : ""}${Math.abs(change)}`);
+    const sign = change > 0 ? "+" : change < 0 ? "−" : "";
+    words.push(`target − previous ${sign}${Math.abs(change)}`);
   }
   stage.readout.textContent = [where, ...words].join("   ·   ");
 }

@@ -95,9 +95,12 @@ function makeLabels(sample, kind) {
       ...roles.map((role) => makeWord(row[role] ?? "not said")),
       ...(hasChange ? [makeChange(row.change)] : [])),
   );
-  const caption = make("caption", { class: "unseen", text: "Findings of the films, as their reports say" });
-  const table = make("table", { class: "findings" }, caption, make("thead", {}, head), make("tbody", {}, ...rows));
-  const key = make("p", { class: "grey key" }, "● present  ○ absent  ◐ uncertain  · not said");
+  const words = "Findings of the films, as their reports say";
+  const table = make("table", { class: "findings" },
+    make("caption", { class: "unseen", text: words }),
+    make("thead", {}, head), make("tbody", {}, ...rows));
+  const signs = Object.entries(SIGNS).map(([word, sign]) => `${sign} ${word}`);
+  const key = make("p", { class: "grey key", text: signs.join("   ") });
   return make("div", {}, table, key);
 }
 
@@ -109,7 +112,8 @@ function makeWord(word) {
 
 function makeChange(change) {
   if (!(change in CHANGE_SIGNS)) {
-    return make("td", { class: "change", title: "not known" }, make("span", { class: "unseen", text: "not known" }));
+    const unknown = make("span", { class: "unseen", text: "not known" });
+    return make("td", { class: "change", title: "not known" }, unknown);
   }
   return make("td", { class: `change ${change}` },
     make("span", { "aria-hidden": true, text: CHANGE_SIGNS[change] }), ` ${change}`);
@@ -125,6 +129,6 @@ function showCharts(panels, sample, address, signal) {
     ? `${measured} of ${sample.hourly.length} variables were measured.`
     : "";
   byId("hourly-key").hidden = !measured;
-  if (sample.hourly.some(({ hours }) => hours.length)) panels.hourly.show(address, theme, signal);
-  else panels.hourly.clear("This sample has no hourly values.");
+  if (measured) panels.hourly.show(address, theme, signal);
+  else panels.hourly.clear("No hourly value was measured for this sample.");
 }

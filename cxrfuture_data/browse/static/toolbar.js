@@ -1,12 +1,16 @@
 // The controls above the films. Each sets one value of the view, and shows it when it changes.
 
-import { make } from "./element.js";
+import { fillSelect, make } from "./element.js";
 
 export const MODES = [
   ["side", "Side by side"], ["flicker", "Flicker"], ["blend", "Blend"], ["wipe", "Wipe"],
 ];
 export const PRESETS = [
-  ["full", "Full range"], ["fit", "Fit to films"], ["dark", "Dark: lungs"], ["bright", "Bright: heart, bone"],
+  ["full", "Full range"], ["fit", "Fit to films"], ["dark", "Dark: lungs"],
+  ["bright", "Bright: heart, bone"],
+];
+const COMPARED = [
+  ["target-previous", "target − previous"], ["generated-target", "generated − target"],
 ];
 
 // `act`: what the controls do, by name; see films.js.
@@ -31,27 +35,29 @@ export function createToolbar(view, act) {
   };
   const select = (name, text, options, handle) => {
     controls[name] = make("select", { on: { change: (event) => handle(event.target.value) } });
-    controls[name].append(...options.map(([value, words]) => make("option", { value, text: words })));
+    fillSelect(controls[name], options);
     return make("label", { data: { select: name } }, `${text} `, controls[name]);
   };
-  const modes = make("div", { class: "joined", role: "group", "aria-label": "How films are compared" });
-  modes.append(...MODES.map(([name, text]) => makeMode(controls, name, text, act)));
+  const modes = make("div", { class: "joined", role: "group", "aria-label": "Comparison" },
+    ...MODES.map(([name, text]) => makeMode(controls, name, text, act)));
   const presets = select("preset", "Window", [["", "as dragged"], ...PRESETS], act.preset);
-  const pairs = [["target-previous", "target − previous"], ["generated-target", "generated − target"]];
   const tools = make(
     "div", { class: "tools", role: "group", "aria-label": "Film tools" },
     modes, button("difference", "Difference", "D", true), button("invert", "Invert", "I", true),
-    make("span", { class: "group" }, presets, slider("width", "Width", 1, 255), slider("centre", "Level", 0, 255)),
+    make("span", { class: "group" }, 
+      presets, slider("width", "Width", 1, 255), slider("centre", "Level", 0, 255)),
     make("span", { class: "joined" }, button("zoomOut", "−", null), button("zoomIn", "+", null)),
-    button("reset", "Reset", "0"), button("wide", "Wide", "W", true), button("full", "Full screen", null),
+    button("reset", "Reset", "0"), button("wide", "Wide", "W", true),
+    button("full", "Full screen", null),
   );
   controls.zoomOut.setAttribute("aria-label", "Zoom out");
   controls.zoomIn.setAttribute("aria-label", "Zoom in");
   const more = make(
     "div", { class: "tools more", role: "group", "aria-label": "Tools of the mode in use" },
     button("swap", "Swap", "S"), button("play", "Play", null, true),
-    slider("rate", "Changes a second", 0.5, 3, 0.5), slider("mix", "Previous to target", 0, 1, 0.01),
-    select("compared", "Difference of", pairs, (compared) => act.set({ compared })),
+    slider("rate", "Changes a second", 0.5, 3, 0.5),
+    slider("mix", "Previous to target", 0, 1, 0.01),
+    select("compared", "Difference of", COMPARED, (compared) => act.set({ compared })),
     slider("reach", "Full colour at ±", 8, 255),
   );
   return { tools, more, controls, show: () => showView(controls, more, view) };
@@ -59,7 +65,8 @@ export function createToolbar(view, act) {
 
 function makeMode(controls, name, text, act) {
   const mode = make("button", {
-    type: "button", text, "aria-pressed": "false", data: { mode: name }, on: { click: () => act.mode(name) },
+    type: "button", text, "aria-pressed": "false", data: { mode: name },
+    on: { click: () => act.mode(name) },
   });
   if (name === "flicker") mode.setAttribute("aria-keyshortcuts", "F");
   controls[`mode-${name}`] = mode;
@@ -82,7 +89,8 @@ function showView(controls, more, view) {
   for (const name of ["width", "centre", "rate", "mix", "reach"]) {
     const { input, shown } = controls[name];
     input.value = view[name];
-    shown.textContent = name === "mix" ? `${Math.round(100 * view.mix)} %` : String(Math.round(2 * view[name]) / 2);
+    const number = name === "mix" ? 100 * view.mix : view[name];
+    shown.textContent = `${Math.round(2 * number) / 2}${name === "mix" ? " %" : ""}`;
   }
   controls.compared.value = view.compared;
   const isFlicker = view.mode === "flicker" && view.hasBoth;
