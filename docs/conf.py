@@ -29,6 +29,7 @@ html_css_files = ["site.css"]
 html_title = "CXRFuture"
 html_show_sphinx = False
 html_copy_source = False
+html_show_search_summary = False  # it would be fetched, which a page from disk may not
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#1f5f8b", "color-brand-content": "#1f5f8b"},
     "dark_css_variables": {"color-brand-primary": "#7db8e0", "color-brand-content": "#7db8e0"},

@@ -52,7 +52,6 @@ SHORT_TRAINING = {
 SHORTER = {
     ("simulate",): ["--patients", "3", "--image-size", "64"],
     ("fidelity",): ["--only", "hour_zero"],
-    ("sweep",): ["--draws", "1"],
 }
 SHELL = {"cd", "cp", "ls", "mkdir", "source", "sed", "cat", "head"}
 RAN_ELSEWHERE = {
@@ -270,7 +269,7 @@ def _matches(word: str) -> list[str]:
 
 
 def _shorten(words: list[str]) -> list[str]:
-    if words[:1] == ["train"] and len(words) > 1:
+    if words[:1] in (["train"], ["sweep"]) and len(words) > 1:
         return _shorten_training(words)
     for start, more in SHORTER.items():
         if tuple(words[: len(start)]) == start:
@@ -284,7 +283,9 @@ def _shorten_training(words: list[str]) -> list[str]:
     if not config.endswith(".yaml"):
         name = re.sub(r"-(tiny|published|null)$", "", config)
         words = [words[0], f"{name}-tiny", *words[2:]]
-    if "--out" not in words:
+    if words[0] == "sweep":
+        words = [*words, "--draws", "1"]  # of options that are given twice the last counts
+    elif "--out" not in words:
         words = [*words, "--out", f"build/train/{Path(config).stem}"]
     changes = [f"{key}={value}" for key, value in SHORT_TRAINING.items()]
     if config.startswith("fusion"):  # a stay of valid has no label of both classes

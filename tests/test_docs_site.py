@@ -11,7 +11,9 @@ from browser import LAPTOP, PROJECTOR, needs_browser, new_page
 ROOT = Path(__file__).resolve().parent.parent
 SHOWN = ("index", "quick-start", "contract", "cli")
 # What a reader may click on; nothing of it is fetched by the page.
-OUTER_LINKS = re.compile(r"https://(github\.com/(pradyunsg/furo|MIT-LCP/.*)|pre-commit\.com.*)")
+OUTER_LINKS = re.compile(
+    r"https?://(github\.com/(pradyunsg/furo|MIT-LCP/.*)|pre-commit\.com.*|mlcommons\.org/.*)"
+)
 
 
 @pytest.fixture(scope="module")
