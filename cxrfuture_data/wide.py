@@ -53,7 +53,7 @@ def wide_names(variables: Sequence[Variable] = WIDE_VARIABLES) -> tuple[str, ...
 
 
 def wide_vector(hourly: Record, rule: WideInput) -> Record:
-    """(T, V) as stored -> (T, 2 V) float32: z-scored values, then flags, 1 where it was measured."""
+    """(T, V) as stored -> (T, 2 V) float32: z-scored values, then flags, 1 where measured."""
     filled, observed = fill_wide(hourly, rule)
     scaled = (filled - rule.mean) / rule.std
     return np.concatenate([scaled, observed], axis=1).astype(np.float32)

@@ -71,7 +71,7 @@ def draw_hourly(variables: Sequence[Variable], clock: Clock, theme: Theme) -> An
         title=f"{len(measured)} of {len(variables)} variables measured",
         height=FRAME + LANE * len(lanes),
         x_range=Range1d(min(hours) - margin, max(hours) + margin),
-        y_range=Range1d(0, len(lanes)),
+        y_range=Range1d(start=0, end=len(lanes)),
         x_axis_label=f"hours since the {clock.zero}",
         **tools(wheel_zooms=False),
     )
@@ -123,8 +123,9 @@ def _name_lanes(plot: Any, lanes: Sequence[Lane]) -> None:
     middles = {lane.bottom + 0.5: lane.name for lane in lanes}
     plot.yaxis.ticker = FixedTicker(ticks=[*middles])
     plot.yaxis.major_label_overrides = middles
-    ends = {lane.y(end): _short(lane, end) for lane in lanes for end in (lane.low, lane.high)}
-    right = LinearAxis(ticker=FixedTicker(ticks=[*ends]), major_label_overrides=ends)
+    ends: Any = {lane.y(end): _short(lane, end) for lane in lanes for end in (lane.low, lane.high)}
+    right: Any = LinearAxis()
+    right.ticker, right.major_label_overrides = FixedTicker(ticks=[*ends]), ends
     plot.add_layout(right, "right")
     plot.add_layout(LinearAxis(), "above")
     plot.ygrid.ticker = FixedTicker(ticks=[lane.bottom for lane in lanes])
@@ -172,7 +173,7 @@ def _line(lane: Lane, name: str) -> tuple[list[float], list[float]]:
     )
 
 
-def _points(lanes: Sequence[Lane], kind: str) -> dict[str, list[Any]]:
+def _points(lanes: Sequence[Lane], kind: str) -> dict[str, Any]:
     """The measured hours of all lanes (``values``), or the others (``imputed``)."""
     is_measured = kind == "values"
     rows = [
