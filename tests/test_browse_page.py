@@ -426,8 +426,11 @@ def test_events_are_found_by_table_and_by_words(page, served, folder, pairs):
     assert [f"{hours:.2f}" for hours in at_hours] == [shown]
 
 
-def test_hourly_values_are_charted_when_they_come_into_sight(page, folder):
-    window = open_dataset(folder).split("train", "pair")[0].window
+def test_hourly_values_are_charted_when_they_come_into_sight(page, folder, pairs):
+    window = open_dataset(folder).split("train", "pair")[1].window
+    page.keyboard.press("j")
+    wait_for_sample(page, f"2 of {pairs.samples}")
+    page.wait_for_selector("#timeline canvas")
     measured = int(np.isfinite(window.hourly).any(axis=0).sum())
     assert page.locator("#hourly canvas").count() == 0
     assert page.inner_text("#hourly-note").startswith(f"{measured} of ")

@@ -3,6 +3,8 @@
 import { fetchJson, samplePath } from "./api.js";
 import { make } from "./element.js";
 
+const SETTLED = 60;  // ms until the panels above have their height, and it is known what is in sight
+
 let isLoaded = null;
 
 function loadBokeh() {
@@ -36,7 +38,7 @@ export function createChart(element, name) {
     show: (address, theme, signal) => {
       clearChart(chart, "The chart is being drawn.");
       chart.wanted = [address, theme, signal];
-      showWanted();
+      setTimeout(showWanted, SETTLED);
     },
     clear: (text = "") => clearChart(chart, text),
     mark: (hours) => markHours(chart, hours),
