@@ -288,7 +288,7 @@ def _shorten_training(words: list[str]) -> list[str]:
     elif "--out" not in words:
         words = [*words, "--out", f"build/train/{Path(config).stem}"]
     changes = [f"{key}={value}" for key, value in SHORT_TRAINING.items()]
-    if config.startswith("fusion"):  # a stay of valid has no label of both classes
+    if "fusion" in config:  # a stay of valid has no label of both classes
         changes.append("select_by=loss")
     return [*words, *(part for change in changes for part in ("--set", change))]
 
