@@ -41,7 +41,6 @@ IGNORED = (
 )
 TWO_STEPS = ("--set", "length.steps=2", "--set", "valid_samples=2")
 ENCODER = {"backend": "local", "local": {"path": "encoder", "pooling": "mean"}}
-
 REPORT = ("report", "--recipe", "ddl_cxr")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from doc_blocks import NEEDS, PROSE, ROOT, Block, pages, read_blocks
-from doc_run import Shell, is_workspace_kept, parse
+from doc_run import Shell, parse
 from doc_workspace import build_workspace
 
 PAGES = {path.stem: read_blocks(path) for path in pages()}
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 def workspace(tmp_path_factory):
     """A clone's folder after `dvc repro` on a small simulated hospital, and what need not run."""
     before = Path.cwd()
-    kept = is_workspace_kept()
+    kept = os.environ.get("CXRFUTURE_DOCS_WORKSPACE")
     folder = Path(kept) if kept else tmp_path_factory.mktemp("docs")
     umask = os.umask(0o077)
     yield folder, build_workspace(folder)
