@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from doc_blocks import NEEDS, PROSE, ROOT, Block, pages, read_blocks
-from doc_run import Shell, is_workspace_kept, parse
+from doc_run import Shell, parse
 from doc_workspace import build_workspace
 
 PAGES = {path.stem: read_blocks(path) for path in pages()}
@@ -23,13 +23,12 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory):
-    """A clone's folder after `dvc repro` on a small simulated hospital."""
+    """A clone's folder after `dvc repro` on a small simulated hospital, and what need not run."""
     before = Path.cwd()
-    kept = is_workspace_kept()
+    kept = os.environ.get("CXRFUTURE_DOCS_WORKSPACE")
     folder = Path(kept) if kept else tmp_path_factory.mktemp("docs")
     umask = os.umask(0o077)
-    build_workspace(folder)
-    yield folder
+    yield folder, build_workspace(folder)
     os.umask(umask)
     os.chdir(before)
 
@@ -73,8 +72,9 @@ def check_settings(block: Block) -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_runs(name, workspace, monkeypatch):
-    monkeypatch.chdir(workspace)
-    shell = Shell(workspace, monkeypatch)
+    folder, seen = workspace
+    monkeypatch.chdir(folder)
+    shell = Shell(folder, monkeypatch, seen)
     for block in PAGES[name]:
         if block.file is not None and not block.needs:
             Path(block.file).parent.mkdir(parents=True, exist_ok=True)
