@@ -29,6 +29,8 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+# Where the pictures of the docs go: CXRFUTURE_SCREENSHOTS=docs/screenshots makes them anew.
+SCREENSHOTS = os.environ.get("CXRFUTURE_SCREENSHOTS")
 LAPTOP, PROJECTOR = (1366, 768), (1920, 1080)
 
 
@@ -90,14 +92,13 @@ def new_page(
     context.close()
 
 
-def take_picture(watched: Watched, name: str, otherwise: Path) -> Path:
-    """A screenshot of what is seen, for a person to look at: ``name``.png below the folder that
-    CXRFUTURE_SCREENSHOTS names, which is how those of docs/screenshots are made. It says that it is
-    simulated, as `cxrfuture guard` asks of a picture with a film."""
-    path = Path(os.environ.get("CXRFUTURE_SCREENSHOTS") or otherwise) / f"{name}.png"
+def take_picture(watched: Watched, path: Path) -> Path:
+    """A screenshot of what is seen, for a person to look at; ``path`` ends in .png. It says that it
+    is simulated, as `cxrfuture guard` asks of a picture with a film."""
     path.parent.mkdir(parents=True, exist_ok=True)
     said = PngInfo()
     said.add_text("Comment", "SIMULATED by CXRFuture")
     with Image.open(io.BytesIO(watched.page.screenshot())) as image:
-        image.convert("RGB").quantize(256).save(path, pnginfo=said, optimize=True)
+        reduced = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        reduced.save(path, pnginfo=said, optimize=True)
     return path

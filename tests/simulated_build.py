@@ -23,6 +23,12 @@ DIMENSIONS = 8
 
 def build_simulated(root: Path, patients: int, film_size: int = 256) -> Path:
     """Simulate, and run every stage to shards; the dataset's folder."""
+    params, recipe = run_stages(root, patients, film_size)
+    return params.build(recipe.name, "shard")
+
+
+def run_stages(root: Path, patients: int, film_size: int) -> tuple[Params, Recipe]:
+    """Up to shards."""
     simulate(SimulateOptions(out=root, patients=patients, seed=20, image_size=film_size))
     params = tiny_params(root, shard={"samples_per_shard": 16, "workers": 1})
     params = params.model_copy(update={"recipes": ["future"]})
@@ -33,7 +39,7 @@ def build_simulated(root: Path, patients: int, film_size: int = 256) -> Path:
     _write_vectors(params, recipe)
     _write_latents(params, recipe)
     shard.run(params, recipe)
-    return params.build("future", "shard")
+    return params, recipe
 
 
 def _write_vectors(params: Params, recipe: Recipe) -> None:

@@ -1,10 +1,8 @@
 """The page of `cxrfuture browse`, driven in a real browser on a small simulated hospital.
 
-Pictures of it, for a person to look at, go to CXRFUTURE_SCREENSHOTS where that is set, and are then
-of a larger hospital.
+Those for the docs (tests/browser.py) are of a larger hospital.
 """
 
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -16,8 +14,15 @@ from typing import Any
 import numpy as np
 import pytest
 from browse_server import Served, copy_with_columns, serve_page
-from browser import LAPTOP, PROJECTOR, Watched, needs_browser, new_page, take_picture
-from PIL import Image
+from browser import (
+    LAPTOP,
+    PROJECTOR,
+    SCREENSHOTS,
+    Watched,
+    needs_browser,
+    new_page,
+    take_picture,
+)
 from simulated_build import build_simulated
 
 from cxrfuture_data import open_dataset
@@ -27,7 +32,6 @@ pytestmark = needs_browser
 EXPECT = 20_000  # ms; of a machine that does other things too
 MANY = 100_000
 MINUS = "\N{MINUS SIGN}"
-SCREENSHOTS = os.environ.get("CXRFUTURE_SCREENSHOTS")
 MOST_BYTES = 400_000
 BROKEN = "the server responded with a status of 500"
 NOWHERE = "the server responded with a status of 404"
@@ -605,15 +609,6 @@ def pictured(served, tmp_path_factory) -> Iterator[Served]:
         yield found
 
 
-def reduce_colours(picture: Path) -> None:
-    """To 256, which takes a third of the bytes, where they are too many."""
-    if picture.stat().st_size < MOST_BYTES:
-        return
-    Image.open(picture).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
-        picture, optimize=True
-    )
-
-
 @pytest.mark.parametrize(("scheme", "size"), [("light", LAPTOP), ("dark", PROJECTOR)])
 def test_axe_finds_nothing_and_a_picture_is_taken(browser, pictured, tmp_path, scheme, size):
     with opened(browser, pictured, scheme=scheme, size=size) as (watched, page):
@@ -624,7 +619,6 @@ def test_axe_finds_nothing_and_a_picture_is_taken(browser, pictured, tmp_path, s
         page.wait_for_selector("#timeline[aria-busy]", state="detached")
         place = Path(SCREENSHOTS) if SCREENSHOTS else tmp_path
         picture = take_picture(watched, place / f"browse-{scheme}.png")
-        reduce_colours(picture)
         assert 20_000 < picture.stat().st_size < MOST_BYTES
         page.click("#filter-box summary")
         page.click("#provenance-box summary")

@@ -1,17 +1,14 @@
-"""The report in a real browser, from disk: seen, walked through, printed, and read out.
+"""The report in a real browser, from disk: seen, walked through, printed, and read out."""
 
-Its pictures go to a temporary folder, or to the one that CXRFUTURE_SCREENSHOTS names, for the docs:
-    CXRFUTURE_SCREENSHOTS=docs/screenshots python -m pytest -n 0 tests/test_report_browser.py
-"""
-
-import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from browser import LAPTOP, PROJECTOR, needs_browser, new_page, take_picture
+from browser import LAPTOP, PROJECTOR, SCREENSHOTS, needs_browser, new_page, take_picture
+from simulated_build import run_stages
 from tiny_report import make_report
 
+from etl import check, report
 from etl.report.page import write_report
 
 pytestmark = needs_browser
@@ -23,14 +20,8 @@ SECTIONS = 6
 def addresses(tmp_path_factory):
     """The report, and the one to be shared."""
     folder = tmp_path_factory.mktemp("report")
-    report = make_report()
-    return [write_report(report, folder, is_shareable=s).as_uri() for s in (False, True)]
-
-
-@pytest.fixture
-def pictures(tmp_path):
-    named = os.environ.get("CXRFUTURE_SCREENSHOTS")
-    return Path(named) if named else tmp_path
+    facts = make_report()
+    return [write_report(facts, folder, is_shareable=s).as_uri() for s in (False, True)]
 
 
 def test_it_opens_from_disk(browser, addresses):
@@ -45,10 +36,10 @@ def test_it_opens_from_disk(browser, addresses):
 def short_addresses(tmp_path_factory):
     """Without the large figures, which axe takes minutes for."""
     folder = tmp_path_factory.mktemp("short")
-    report = make_report()
-    kept = [one for one in report.sections if one.id not in ("windows", "labels")]
-    report = replace(report, sections=kept)
-    return [write_report(report, folder, is_shareable=s).as_uri() for s in (False, True)]
+    facts = make_report()
+    kept = [one for one in facts.sections if one.id not in ("windows", "labels")]
+    facts = replace(facts, sections=kept)
+    return [write_report(facts, folder, is_shareable=s).as_uri() for s in (False, True)]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -124,9 +115,10 @@ def test_all_of_it_is_printed(browser, addresses):
         assert page.pdf().startswith(b"%PDF")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("size", "name"), [(LAPTOP, "laptop"), (PROJECTOR, "projector")])
-def test_pictures_are_taken(browser, addresses, pictures, scheme, size, name):
+@pytest.mark.parametrize(
+    ("scheme", "size", "name"), [("light", LAPTOP, "laptop"), ("dark", PROJECTOR, "projector")]
+)
+def test_pictures_are_taken(browser, addresses, tmp_path, scheme, size, name):
     with new_page(browser, size, scheme) as watched:
         watched.page.goto(addresses[0])
         for place in ("top", "attrition", "patients", "windows", "labels"):
@@ -135,15 +127,35 @@ def test_pictures_are_taken(browser, addresses, pictures, scheme, size, name):
                 ".scrollIntoView({behavior: 'instant'})",
                 place,
             )
-            path = pictures / f"report-{place}-{name}-{scheme}.png"
-            assert 20_000 < take_picture(watched, path).stat().st_size < LARGEST_PICTURE
+            path = tmp_path / f"report-{place}-{name}-{scheme}.png"
+            assert 10_000 < take_picture(watched, path).stat().st_size < LARGEST_PICTURE
 
 
-def test_a_picture_of_what_is_shared(browser, addresses, pictures):
+def test_what_is_hidden_is_explained(browser, addresses):
     with new_page(browser) as watched:
         watched.page.goto(addresses[1])
         assert watched.page.get_by_text("Shareable version.").is_visible()
         watched.page.get_by_text("What is hidden").click()
         assert watched.page.get_by_text("left with at least").is_visible()
-        watched.page.evaluate("window.scrollTo({top: 0, behavior: 'instant'})")
-        take_picture(watched, pictures / "report-shareable.png")
+
+
+def test_the_report_of_a_simulated_hospital(browser, tmp_path):
+    patients, size = (24, 128) if SCREENSHOTS else (3, 128)
+    params, recipe = run_stages(tmp_path, patients, size)
+    check.run(params, recipe)
+    report.run(params, recipe)
+    report.run_shareable(params, recipe)
+    folder = params.build(recipe.name, "report")
+    place = Path(SCREENSHOTS) if SCREENSHOTS else tmp_path
+    for scheme, name in (("light", "report"), ("dark", "shareable")):
+        with new_page(browser, scheme=scheme) as watched:
+            watched.page.goto((folder / f"{name}.html").as_uri())
+            assert "Simulated: of no patient" in watched.page.inner_text(".origin")
+            for section in ("attrition", "leakage"):
+                watched.page.evaluate(
+                    "id => document.getElementById(id).scrollIntoView({behavior: 'instant'})",
+                    section,
+                )
+                path = place / f"{name}-{section}.png"
+                assert 10_000 < take_picture(watched, path).stat().st_size < LARGEST_PICTURE
+            watched.require_clean()
