@@ -51,11 +51,11 @@ SHORT_TRAINING = {
     "batch_size": "2",
 }
 SHORTER = {
-    ("simulate",): ["--patients", "3", "--image-size", "64"],
+    ("simulate",): ["--patients", "1", "--image-size", "64"],
     ("fidelity",): ["--only", "hour_zero"],
     ("evaluate",): ["--seeds", "1", "--draws", "20"],
 }
-ONCE = {"report", "fidelity"}  # slow, and the same words find the same build
+ONCE = {"evaluate", "fidelity", "report"}  # slow, and the same words find the same build
 SHELL = {"cd", "cp", "ls", "mkdir", "source", "sed", "cat", "head"}
 RAN_ELSEWHERE = {
     *("aria2c", "git", "make", "pip", "ray", "rsync", "sbatch", "sphinx-build", "srun"),
