@@ -15,6 +15,8 @@ import polars as pl
 import pytest
 import webdataset
 import yaml
+from browse_server import serve_page
+from browser import CHROMIUM, new_page, run_browser
 
 import cxrfuture_data
 from cxrfuture_data.manifest import read_manifest
@@ -215,3 +217,22 @@ def test_the_real_demo_runs_through_to_proven_shards(project, tmp_path):
         manifest = read_manifest(tmp_path / "build" / recipe / "shard")
         assert (manifest.simulated.tables, manifest.simulated.films) == (False, True)
         assert sum(manifest.kind(split, "pair").samples for split in SPLITS) > 0
+    run_stages(tmp_path, ["report --recipe future", "report --recipe future --shareable"])
+    if CHROMIUM is not None:
+        open_pages(tmp_path / "build" / "future")
+
+
+def open_pages(build):
+    """Report, shareable report and a sample, in a real browser and without an error."""
+    with run_browser() as browser:
+        for name in ("report", "shareable"):
+            with new_page(browser) as watched:
+                watched.page.goto((build / "report" / f"{name}.html").as_uri())
+                assert "imulated" in watched.page.inner_text(".origin")
+                watched.require_clean()
+        with serve_page(build / "shard") as served, new_page(browser) as watched:
+            watched.page.context.add_cookies([served.cookie])
+            watched.page.goto(served.address)
+            watched.page.wait_for_selector("#panes canvas", timeout=60_000)
+            watched.page.wait_for_selector("#timeline canvas", timeout=60_000)
+            watched.require_clean()
