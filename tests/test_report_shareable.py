@@ -364,3 +364,15 @@ def test_figures_show_no_more_than_tables(text):
         drawn = re.search(rf'<svg[^>]*aria-label="[^"]*Samples by {key}.*?</svg>', text, re.DOTALL)
         words = re.findall(r"<text[^>]*>([^<]*)</text>", drawn.group()) if drawn else []
         assert not [word for word in words if word.isdigit() and 0 < int(word) < SMALLEST]
+
+
+def test_how_many_are_missing_is_not_told_where_a_table_hides_it():
+    gaps = count([[5, 30, 30], [60, 40, 40], [15, 12, 12]], rows=["<6", "6+", "no film"])
+    row = [
+        Summary(65, 15, 8.0, 1.0, 8.0, 7.0, 9.0),
+        *[Summary(70, 12, 8.0, 1.0, 8.0, 7.0, 9.0)] * 2,
+    ]
+    spread = Spread("b", "Hours", "Of", ["Hours since the last film"], SPLITS, [row])
+    shown = hide(gaps, spread)
+    assert isinstance(shown["a"].values[2][0], Hidden)
+    assert [cell.missing for cell in shown["b"].values[0]][0] == 0

@@ -82,7 +82,7 @@ def _show_items(
             case Flow():
                 yield next(flows)
             case Spread():
-                yield hide_spread(item)
+                yield hide_spread(item, secrets)
             case Numbers():
                 yield show_numbers(item, _hide_rows(item))
             case Words():
@@ -118,8 +118,10 @@ def _hide_number(name: str, number: int, secrets: Secrets) -> int | Hidden:
     return Hidden(HIDDEN) if is_told else number
 
 
-def hide_spread(spread: Spread) -> Spreads:
-    """Where few numbers are known; and of how many nothing is, where that is few."""
+def hide_spread(spread: Spread, secrets: Secrets) -> Spreads:
+    """Where few numbers are known; and of how many nothing is, where that is few or is a count that
+    a table hides."""
+    told = {(column, value) for _, _, column, value in secrets.cells}
     values: list[list[Summary | Hidden]] = []
     for row in spread.values:
         counts = {str(c): Count(one.count, None) for c, one in enumerate(row) if one.count}
@@ -128,7 +130,9 @@ def hide_spread(spread: Spread) -> Spreads:
             [
                 Hidden(SMALL if is_small(one.count) else HIDDEN)
                 if str(c) in hidden
-                else replace(one, missing=0 if is_small(one.missing) else one.missing)
+                else replace(one, missing=0)
+                if is_small(one.missing) or (spread.columns[c], one.missing) in told
+                else one
                 for c, one in enumerate(row)
             ]
         )
