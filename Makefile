@@ -25,7 +25,7 @@ $(READY): pyproject.toml constraints.txt
 	  { echo "error: $(PYTHON) is older than 3.11; run: make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -m venv .venv || \
 	  { echo "error: no venv module; on Debian or Ubuntu: apt install python3-venv"; exit 1; }
-	@echo "installing into .venv (about a minute; 2.8 GB with the CPU build of torch)"
+	@echo "installing into .venv (about a minute; 3.4 GB with the CPU build of torch)"
 	@$(BIN)/python -m pip install --quiet -c constraints.txt uv
 	@if [ -n "$$PIP_FIND_LINKS" ] && [ -d "$$PIP_FIND_LINKS" ]; then export UV_FIND_LINKS="$$PIP_FIND_LINKS"; fi; \
 	  $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode \
