@@ -207,11 +207,13 @@ def test_dvc_shows_metrics_and_plots_of_every_recipe_and_no_patient(project):
 @pytest.mark.demo
 @pytest.mark.skipif(not DEMO.is_dir(), reason="the open MIMIC-IV demo is not here")
 def test_the_real_demo_runs_through_to_proven_shards(project, tmp_path):
-    change_params(tmp_path, **SMALL)
+    # Of six patients none would be kept by DDL-CXR.
+    settings = SMALL | {"simulate": {"patients": 15, "image_size": 256}}
+    change_params(tmp_path, **settings)
     run_stages(tmp_path, ["simulate", "ingest"], MIMIC_IV_DIR=str(DEMO))
     for recipe in RECIPES:
         vae = str(project / "build" / recipe / "fit_vae")
-        change_params(tmp_path, **(SMALL | {"latent": SMALL["latent"] | {"weights": vae}}))
+        change_params(tmp_path, **(settings | {"latent": SMALL["latent"] | {"weights": vae}}))
         stages = [f"{stage} --recipe {recipe}" for stage in TO_SHARDS if stage != "fit_vae"]
         run_stages(tmp_path, stages, MIMIC_IV_DIR=str(DEMO))
         manifest = read_manifest(tmp_path / "build" / recipe / "shard")
