@@ -9,7 +9,7 @@ import cxrfuture
 
 FIRST = ("simulate", "ingest")
 TO_TEXTS = ("event", "cohort", "window", "image", "embed")
-TO_DATASET = (*TO_TEXTS, "fit_vae", "latent", "shard", "check")
+TO_DATASET = (*TO_TEXTS, "fit_vae", "latent", "shard", "check", "report")
 LAST = ("fit_diffusion",)
 
 
