@@ -271,7 +271,7 @@ def test_a_connection_that_drops_leaves_no_half_table_and_the_next_run_goes_on(
 ):
     proxy = Proxy(server.port)
     params = params_of(hospital, server.url("hospital", port=proxy.port), tmp_path)
-    proxy.limit = 2_500_000
+    proxy.limit = 750_000
     with pytest.raises(
         ContractError, match=r"reading stopped after .*run `cxrfuture ingest`"
     ) as at:
