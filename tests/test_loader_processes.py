@@ -210,6 +210,7 @@ def test_an_interrupted_wait_for_a_worker_loses_and_mixes_up_nothing(pairs, whol
     threading.Timer(0.5, signal.raise_signal, (signal.SIGINT,)).start()
     with pytest.raises(KeyboardInterrupt):
         read_on(batches, found)
+        time.sleep(LIMIT)  # a quick worker had made all before it was stopped
     rest = [] if len(found) == 7 else iterate(loader)
     assert [*found, *rest] == whole[:7]
     assert list(iterate(loader)) == whole[7:]

@@ -211,9 +211,17 @@ def test_image_latent_and_shard_are_those_of_a_run_without_a_store(tmp_path, buc
     local, local_files = build("local", tmp_path / "cxr")
     allowed = {"folder": f"s3://{BUCKET}/cache", "attestation": "simulated"}
     remote, remote_files = build("remote", URL, **allowed)
+    # Card and Croissant name what the dataset was made from: a line, and three that follow from it.
+    for name, lines in (("README.md", 1), ("croissant.json", 3)):
+        pair = [files.pop(name).splitlines() for files in (remote_files, local_files)]
+        assert sum(one != other for one, other in zip(*pair, strict=True)) == lines
     assert remote_files == local_files
     assert len(local_files) > 9
-    assert {name for name in remote if remote[name] != local[name]} == {"attestation", "made_from"}
+    assert {name for name in remote if remote[name] != local[name]} == {
+        "attestation",
+        "documents",
+        "made_from",
+    }
     assert remote["attestation"] == f"s3://{BUCKET}/cache: simulated"
     assert not list((tmp_path / "remote").rglob("*.rows"))
     assert len([name for name in bucket.names("cache") if name.endswith(".rows")]) >= 2
