@@ -375,4 +375,4 @@ def test_how_many_are_missing_is_not_told_where_a_table_hides_it():
     spread = Spread("b", "Hours", "Of", ["Hours since the last film"], SPLITS, [row])
     shown = hide(gaps, spread)
     assert isinstance(shown["a"].values[2][0], Hidden)
-    assert [cell.missing for cell in shown["b"].values[0]][0] == 0
+    assert shown["b"].values[0][0].missing == 0
