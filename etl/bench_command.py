@@ -24,6 +24,7 @@ from cxrfuture_data.completion import (
     complete_vae_config,
 )
 from cxrfuture_data.schema import ContractError
+from etl.command_input import read_input, read_settings
 
 bench = typer.Typer(
     help="Speed, as ratios taken in one run, with peak memory.",
@@ -43,7 +44,7 @@ def bench_ingest(
     as_json: AsJson = False,
 ) -> None:
     """Ingest against DuckDB's own copy of the same files to Parquet."""
-    settings = import_part("etl.params", "etl").read_params(params)
+    settings = read_settings(params)
     import_part("etl.bench", "etl").run_ingest_bench(
         settings, mimic_iv, mimic_cxr_jpg, rounds=rounds, as_json=as_json
     )
@@ -75,8 +76,7 @@ def bench_etl(
     as_json: AsJson = False,
 ) -> None:
     """Ingest, event, cohort and window: rows a second and memory, beside DuckDB's bare copy."""
-    settings = import_part("etl.params", "etl").read_params(params)
-    chosen = import_part("etl.recipe", "etl").read_recipe(recipe, fidelity, availability)
+    settings, chosen = read_input(params, recipe, fidelity, availability)
     bench_of = import_part("etl.bench_etl", "etl")
     if rows is not None:
         if mimic_iv is not None or mimic_cxr_jpg is not None:
@@ -110,7 +110,7 @@ def bench_latent(
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a line.")] = False,
 ) -> None:
     """Films encoded a second, beside the bare autoencoder on images in memory."""
-    settings = import_part("etl.params", "etl").read_params(params)
+    settings = read_settings(params)
     bench_of = import_part("etl.bench_latent", "etl")
     bench_of.run_latent_bench(settings, weights, films, size, rounds, as_json)
 
@@ -123,7 +123,7 @@ def bench_embed(
     as_json: AsJson = False,
 ) -> None:
     """Embedding against the bare model on the same batches."""
-    settings = import_part("etl.params", "etl").read_params(params)
+    settings = read_settings(params)
     bench_of = import_part("etl.bench_embed", "etl")
     bench_of.run_embed_bench(settings, texts, rounds, as_json=as_json)
 
@@ -140,7 +140,7 @@ def bench_metadata(
     as_json: AsJson = False,
 ) -> None:
     """Doctor and plan on simulated metadata of full size: 377,110 films, 364,627 patients."""
-    settings = import_part("etl.params", "etl").read_params(params)
+    settings = read_settings(params)
     bench = import_part("etl.bench_metadata", "etl")
     bench.run_metadata_bench(settings, recipe or settings.recipes, as_json=as_json)
 

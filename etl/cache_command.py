@@ -14,6 +14,7 @@ from cxrfuture_data.command import (
     example,
     import_part,
 )
+from etl.command_input import read_settings
 
 cache = typer.Typer(
     help="Images, latents and embeddings that were made once.",
@@ -28,7 +29,7 @@ def cache_stats(
     as_json: AsJson = False,
 ) -> None:
     """What the cache holds, how it was made, and when it was last used."""
-    settings = import_part("etl.params", "etl").read_params(params)
+    settings = read_settings(params)
     import_part("etl.cache_print", "etl").print_stats(settings, as_json)
 
 
@@ -40,7 +41,7 @@ def cache_verify(
     ] = False,
 ) -> None:
     """Check every row against its checksum; exit code 1 where one is damaged."""
-    settings = import_part("etl.params", "etl").read_params(params)
+    settings = read_settings(params)
     import_part("etl.cache_print", "etl").verify_cache(settings, repair)
 
 
@@ -57,5 +58,5 @@ def cache_gc(
     remove: Annotated[bool, typer.Option("--remove", help="Remove, not only list.")] = False,
 ) -> None:
     """Rows that no build uses any more, and what killed writers left."""
-    settings = import_part("etl.params", "etl").read_params(params)
+    settings = read_settings(params)
     import_part("etl.cache_print", "etl").collect_garbage(settings, build or [], days, remove)

@@ -18,6 +18,7 @@ from cxrfuture_data.command import (
     import_part,
 )
 from cxrfuture_data.completion import complete_from, complete_recipe
+from etl.command_input import read_settings
 
 look = typer.Typer()
 
@@ -54,7 +55,7 @@ def examine(
     as_json: AsJson = False,
 ) -> None:
     """What is here, which version, what is wrong with it, and whether a run would go through."""
-    settings = import_part("etl.params", "etl").read_params(params)
+    settings = read_settings(params)
     doctor = import_part("etl.doctor", "etl")
     if not doctor.run_doctor(settings, deep=deep, all_films=all_films, as_json=as_json):
         raise typer.Exit(1)
@@ -83,7 +84,7 @@ def plan_downloads(
     as_json: AsJson = False,
 ) -> None:
     """Samples, films, GB and hours before anything is downloaded; lists of films to fetch."""
-    settings = import_part("etl.params", "etl").read_params(params)
+    settings = read_settings(params)
     recipes = import_part("etl.recipe", "etl")
     chosen = [
         recipes.read_recipe(name, fidelity, availability) for name in recipe or settings.recipes

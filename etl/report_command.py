@@ -20,6 +20,7 @@ from cxrfuture_data.command import (
     import_part,
 )
 from cxrfuture_data.completion import complete_from, complete_recipe
+from etl.command_input import read_input, read_settings
 
 reports = typer.Typer()
 
@@ -38,8 +39,7 @@ def attrition(
     ] = None,
 ) -> None:
     """What each filter of a recipe removed, and why, as far as it has been built."""
-    settings = import_part("etl.params", "etl").read_params(params)
-    chosen = import_part("etl.recipe", "etl").read_recipe(recipe, fidelity, availability)
+    settings, chosen = read_input(params, recipe, fidelity, availability)
     import_part("etl.attrition", "etl").run_attrition(settings, chosen, csv)
 
 
@@ -58,8 +58,7 @@ def reproduction(
     as_json: AsJson = False,
 ) -> None:
     """The paper's own numbers beside those of a built cohort, and the known reasons."""
-    settings = import_part("etl.params", "etl").read_params(params)
-    chosen = import_part("etl.recipe", "etl").read_recipe(recipe, fidelity, availability)
+    settings, chosen = read_input(params, recipe, fidelity, availability)
     report = import_part("etl.reproduction", "etl")
     report.run_reproduction(settings, chosen, strict=strict, as_json=as_json)
 
@@ -80,8 +79,7 @@ def fidelity(
     as_json: AsJson = False,
 ) -> None:
     """What each correction of a recipe changes on the data at hand, one at a time and all."""
-    settings = import_part("etl.params", "etl").read_params(params)
-    chosen = import_part("etl.recipe", "etl").read_recipe(recipe, None, availability)
+    settings, chosen = read_input(params, recipe, None, availability)
     report = import_part("etl.fidelity", "etl")
     report.run_fidelity(settings, chosen, only or [], keep=keep, as_json=as_json)
 
@@ -99,8 +97,7 @@ def phenotypes(
     """What full CCS coverage changes of the 25 phenotypes, on the cohort at hand."""
     from rich.console import Console
 
-    settings = import_part("etl.params", "etl").read_params(params)
-    chosen = import_part("etl.recipe", "etl").read_recipe(recipe, fidelity, availability)
+    settings, chosen = read_input(params, recipe, fidelity, availability)
     import_part("etl.prepare", "etl").prepare(settings, chosen)
     import_part("etl.phenotype", "etl").print_difference(settings, chosen, Console())
 
@@ -127,7 +124,7 @@ def diff(
     from rich.console import Console
 
     report = import_part("etl.diff_report", "etl")
-    settings = import_part("etl.params", "etl").read_params(params)
+    settings = read_settings(params)
     diffs = report.run_diff(settings, (build_a, build_b), recipe, csv)
     if as_json:
         report.print_json(diffs)
@@ -191,5 +188,5 @@ def export_cohort(
     chosen = import_part("etl.recipe", "etl").read_recipe(
         recipe or default, fidelity, availability, none_text
     )
-    settings = import_part("etl.params", "etl").read_params(params)
+    settings = read_settings(params)
     module.run(settings, chosen, kind, out, normaliser)

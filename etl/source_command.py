@@ -16,6 +16,7 @@ from cxrfuture_data.command import (
 )
 from cxrfuture_data.completion import complete_from
 from cxrfuture_data.schema import ContractError
+from etl.command_input import read_settings
 
 sources = typer.Typer()
 
@@ -72,7 +73,7 @@ def simulate(
 ) -> None:
     """A hospital from a seed, shaped like a version of MIMIC-IV and MIMIC-CXR-JPG."""
     stage = import_part("etl.simulate", "etl")
-    settings = import_part("etl.params", "etl").read_params(params)
+    settings = read_settings(params)
     options = {"patients": patients, "seed": seed, "image_size": image_size, "films_as": films_as}
     options |= {"version": version, "cxr_version": cxr_version}
     given = {name: value for name, value in options.items() if value is not None}
@@ -104,7 +105,7 @@ def ingest(
     ] = False,
 ) -> None:
     """MIMIC's tables, from files or PostgreSQL -> one typed, sorted Parquet a table."""
-    settings = import_part("etl.params", "etl").read_params(params)
+    settings = read_settings(params)
     stage = import_part("etl.ingest", "etl")
     if again:
         stage.forget(settings)

@@ -2,7 +2,6 @@
 
 What a command runs is imported when it runs, so `--help` is quick."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,14 +16,9 @@ from cxrfuture_data.command import (
     example,
     import_part,
 )
+from etl.command_input import read_input
 
 stages = typer.Typer()
-
-
-def _read(params: Path, *recipe: str | None) -> tuple[Any, Any]:
-    """``recipe``: its name, and another fidelity and availability than its own."""
-    settings = import_part("etl.params", "etl").read_params(params)
-    return settings, import_part("etl.recipe", "etl").read_recipe(*recipe)
 
 
 def _run(stage: str, settings: Any, recipe: Any) -> None:
@@ -48,7 +42,7 @@ def _add_stage(stage: str, purpose: str) -> None:
         fidelity: Fidelity = None,
         availability: Availability = None,
     ) -> None:
-        _run(stage, *_read(params, recipe, fidelity, availability))
+        _run(stage, *read_input(params, recipe, fidelity, availability))
 
 
 _add_stage("event", "Tables -> measurements in one unit each, and events as text.")
@@ -77,7 +71,7 @@ def embed(
     as_json: Annotated[bool, typer.Option("--json", help="Of --dry-run, as JSON.")] = False,
 ) -> None:
     """Distinct event texts -> one fp16 vector each."""
-    settings, chosen = _read(params, recipe, fidelity, availability)
+    settings, chosen = read_input(params, recipe, fidelity, availability)
     if dry_run:
         import_part("etl.embed", "etl").run_dry(settings, chosen, as_json)
         return
@@ -96,7 +90,7 @@ def fit_vae(
     availability: Availability = None,
 ) -> None:
     """Fit the autoencoder on the films of training patients."""
-    settings, chosen = _read(params, recipe, fidelity, availability)
+    settings, chosen = read_input(params, recipe, fidelity, availability)
     configs = import_part("train.settings", "train")
     config = configs.read_config(configs.VaeConfig, "fit_vae", settings.fit_vae.config)
     stage = import_part("train.fit_vae", "train")
@@ -135,7 +129,7 @@ def report(
     ] = False,
 ) -> None:
     """The dataset as one page to read: who is in it, what was left out, what could leak."""
-    settings, chosen = _read(params, recipe, fidelity, availability)
+    settings, chosen = read_input(params, recipe, fidelity, availability)
     if shareable:
         import_part("etl.report", "etl").run_shareable(settings, chosen)
         return
