@@ -10,7 +10,7 @@ from PIL import Image
 from tiny_page import Page
 from tiny_report import make_counts, make_flow, make_report
 
-from cxrfuture_data.page.figure_file import LIGHT
+from cxrfuture_data.page.colour import DARK, LIGHT
 from cxrfuture_data.page.write import SHARED_TEMPLATES
 from etl.report.facts import Counts, Figure, Flow, Numbers, Report, Section, Words
 from etl.report.page import write_report
@@ -120,10 +120,11 @@ def test_each_figure_is_a_file_in_real_colours(folder):
         assert picture.max(axis=1).min() >= 0x10
 
 
-def test_colours_of_files_are_those_of_the_light_page():
-    style = (SHARED_TEMPLATES / "page.css").read_text().partition("@media")[0]
-    found = dict(re.findall(r"(--[\w-]+): (#\w+);", style))
-    assert {name: found[name] for name in LIGHT} == LIGHT
+def test_colours_of_what_is_drawn_are_those_of_the_page():
+    style = (SHARED_TEMPLATES / "page.css").read_text()
+    for colours, part in ((LIGHT, style.split("@media")[0]), (DARK, style.split("@media")[1])):
+        found = dict(re.findall(r"(--[\w-]+): (#\w+);", part))
+        assert {name: found[name] for name in colours} == colours
 
 
 def test_files_of_earlier_figures_go(tmp_path):

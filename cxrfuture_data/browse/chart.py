@@ -1,5 +1,6 @@
 """What the charts share: the page's colours in light and dark, and the tools."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,6 +12,8 @@ from bokeh.models import (
     WheelZoomTool,
 )
 from bokeh.plotting import figure
+
+from cxrfuture_data.page.colour import DARK, LIGHT
 
 Theme = Literal["light", "dark"]
 MOST_BOXES = 4  # of what lies under the pointer
@@ -29,42 +32,12 @@ class Colours:
     series: tuple[str, ...]
 
 
-COLOURS: dict[str, Colours] = {
-    "light": Colours(
-        paper="#ffffff",
-        panel="#f5f6f8",
-        ink="#16191d",
-        grey="#5b6470",
-        faint="#dfe3e8",
-        series=(
-            "#0b62c4",
-            "#b8500a",
-            "#13795b",
-            "#7b4bc9",
-            "#c22b4e",
-            "#08788f",
-            "#6f6a00",
-            "#6b5850",
-        ),
-    ),
-    "dark": Colours(
-        paper="#14171b",
-        panel="#1d2127",
-        ink="#e9ecef",
-        grey="#a3adb8",
-        faint="#343a42",
-        series=(
-            "#6cb0ff",
-            "#ffab5e",
-            "#5fd3a6",
-            "#b99bff",
-            "#ff8aa3",
-            "#5cd0e6",
-            "#d3cb4e",
-            "#c9b3a6",
-        ),
-    ),
-}
+def _colours(page: Mapping[str, str]) -> Colours:
+    plain = {name: page[f"--{name}"] for name in ("paper", "panel", "ink", "grey", "faint")}
+    return Colours(**plain, series=tuple(page[name] for name in page if "--series-" in name))
+
+
+COLOURS: dict[str, Colours] = {"light": _colours(LIGHT), "dark": _colours(DARK)}
 
 
 def style(plot: Any, colours: Colours) -> None:

@@ -9,22 +9,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+from cxrfuture_data.page.colour import LIGHT
 from cxrfuture_data.page.figure import STYLE, VARIABLES
 
-LIGHT = {  # templates/page.css, of light pages
-    "--ink": "#16191d",
-    "--grey": "#5b6470",
-    "--faint": "#dfe3e8",
-    "--on-series": "#ffffff",
-    "--series-0": "#0b62c4",
-    "--series-1": "#b8500a",
-    "--series-2": "#13795b",
-    "--series-3": "#7b4bc9",
-    "--series-4": "#c22b4e",
-    "--series-5": "#08788f",
-    "--series-6": "#6f6a00",
-    "--series-7": "#6b5850",
-}
 DPI = 150
 _FONTS = "DejaVu Sans, Verdana, sans-serif"
 _COLOURS = ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor", "hatchcolor")
