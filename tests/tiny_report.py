@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from etl.ledger import Drop
 from etl.report.facts import (
     Counts,
     Figure,
-    Filter,
     Flow,
     Numbers,
     Report,
@@ -32,7 +32,7 @@ def make_flow(key, unit, removed, before=88_629, stage="event"):
     """Filters that remove so many, in order."""
     filters = []
     for reason, count in removed:
-        filters.append(Filter(stage, reason, before, count))
+        filters.append(Drop(stage, unit, reason, before, count))
         before -= count
     return Flow(key, unit, filters)
 

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from etl.ledger import Drop
+
 # bars: a group of bars a row, a bar a column; histogram: rows are bins, in order, and a step line a
 # column; heat: rows x columns; shares: stacked to 100 % a row; points: a dot a cell, for shares.
 Form = Literal["bars", "histogram", "heat", "shares", "points"]
@@ -79,26 +81,12 @@ class Numbers:
 
 
 @dataclass(frozen=True)
-class Filter:
-    """One filter of the flow; ``after`` is ``before`` less ``removed``."""
-
-    stage: str
-    reason: str
-    before: int
-    removed: int
-
-    @property
-    def after(self) -> int:
-        return self.before - self.removed
-
-
-@dataclass(frozen=True)
 class Flow:
-    """The filters that rows of one ``unit`` met, in order."""
+    """The filters that rows of one ``unit`` met, in order, as the ledgers have them."""
 
     key: str
     unit: str
-    filters: Sequence[Filter]
+    filters: Sequence[Drop]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ import re
 from collections.abc import Sequence
 
 from cxrfuture_data.manifest import DropRow
-from etl.report.facts import Filter, Flow, Section
+from etl.ledger import Drop
+from etl.report.facts import Flow, Section
 from etl.report.material import Material
 
 
@@ -29,7 +30,7 @@ def describe_attrition(material: Material) -> Section | None:
 def flows_of(drops: Sequence[DropRow]) -> list[Flow]:
     """A flow of filters that met the rows of one unit one after another. Where a count of the same
     unit begins anew, so does a flow, named after its stage."""
-    chains: dict[str, list[Filter]] = {}
+    chains: dict[str, list[Drop]] = {}
     current: dict[str, str] = {}
     for drop in drops:
         name = current.get(drop.unit)
@@ -39,7 +40,7 @@ def flows_of(drops: Sequence[DropRow]) -> list[Flow]:
                 name += " again"
             current[drop.unit] = name
             chains[name] = []
-        chains[name].append(Filter(drop.stage, drop.reason, drop.before, drop.removed))
+        chains[name].append(Drop(**drop.model_dump(exclude={"after"})))
     return [
         Flow("flow_" + re.sub(r"\W+", "_", name), name, filters) for name, filters in chains.items()
     ]

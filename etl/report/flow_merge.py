@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from cxrfuture_data.page.shareable import HIDDEN, SMALL, SMALLEST
-from etl.report.facts import Filter, Flow
+from etl.ledger import Drop
+from etl.report.facts import Flow
 from etl.report.sheet import LARGEST_SMALL, Counted, are_alike, is_small
 from etl.report.shown import Chain, Chains, Hidden, Step, split_chains
 
@@ -32,11 +33,11 @@ def hide_flows(
     return shown, starts
 
 
-def _removed(filters: Sequence[Filter]) -> int:
+def _removed(filters: Sequence[Drop]) -> int:
     return sum(one.removed for one in filters)
 
 
-def _is_open(filters: Sequence[Filter]) -> bool:
+def _is_open(filters: Sequence[Drop]) -> bool:
     """Whether they removed too little together for each to have removed any small number."""
     removing = sum(one.removed > 0 for one in filters)
     removed = _removed(filters)
@@ -69,10 +70,10 @@ def _hide_count(count: int, gone: frozenset[int]) -> int | Hidden:
     return Hidden(HIDDEN) if count in gone else count
 
 
-def group_filters(filters: Sequence[Filter]) -> list[list[Filter]]:
+def group_filters(filters: Sequence[Drop]) -> list[list[Drop]]:
     """Neighbours together until they removed SMALLEST, the last with those before it. What removed
     nothing stands alone, before the group that it is within."""
-    groups: list[list[Filter]] = []
+    groups: list[list[Drop]] = []
     for one in filters:
         is_open = bool(groups) and _is_open(groups[-1])
         if not is_open:
