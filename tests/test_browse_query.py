@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 from tiny_browse import tile_columns
-from tiny_build import add_null_event, build_dataset, leave_out_film, write_build
+from tiny_build import build_dataset, build_uneven
 
 from cxrfuture_data import open_dataset
 from cxrfuture_data.browse.column import columns_of
@@ -15,7 +15,6 @@ from cxrfuture_data.browse.problem import Problem
 from cxrfuture_data.browse.query import choose, read_conditions
 from cxrfuture_data.labels import FINDING_CHANGES
 from cxrfuture_data.schema import COMORBIDITIES, FINDINGS, KINDS
-from etl import shard
 
 SAMPLES = 300
 
@@ -23,12 +22,9 @@ SAMPLES = 300
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """By recipe. Of ddl_cxr patient 1 has a null event, and the stay of patient 2 no film."""
-    params, recipe = write_build(tmp_path_factory.mktemp("query"), "ddl_cxr", shard={"workers": 1})
-    add_null_event(params.build("ddl_cxr"), 1)
-    leave_out_film(params.build("ddl_cxr"), 2)
-    shard.run(params, recipe)
+    ddl_cxr = build_uneven(tmp_path_factory.mktemp("query"), filmless=2)
     future = build_dataset(tmp_path_factory.mktemp("future"), "future", shard={"workers": 1})
-    return {"ddl_cxr": params.build("ddl_cxr", "shard"), "future": future}
+    return {"ddl_cxr": ddl_cxr, "future": future}
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,9 @@ from starlette.testclient import TestClient
 from tiny_browse import HOST, PORT, TOKEN, ask, enter, make_client, refusal, tile_dataset
 from tiny_build import (
     TEXTS,
-    add_null_event,
     build_dataset,
+    build_uneven,
     film_level,
-    leave_out_film,
-    write_build,
 )
 
 from cxrfuture_data import open_dataset
@@ -31,7 +29,6 @@ from cxrfuture_data.schema import FINDINGS, VARIABLE_SETS
 from cxrfuture_data.transfer import push
 from cxrfuture_data.view import View
 from cxrfuture_data.wide import fill_wide
-from etl import shard
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
@@ -43,12 +40,7 @@ TRAIN = {"split": "train", "kind": "pair"}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Of ddl_cxr: patient 1 has a null event, the stay of patient 9 no film."""
-    params, recipe = write_build(tmp_path_factory.mktemp("browse"), "ddl_cxr", shard={"workers": 1})
-    add_null_event(params.build("ddl_cxr"), 1)
-    leave_out_film(params.build("ddl_cxr"), 9)
-    shard.run(params, recipe)
-    return params.build("ddl_cxr", "shard")
+    return build_uneven(tmp_path_factory.mktemp("browse"), filmless=9)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import tarfile
 
 import numpy as np
 import pytest
-from tiny_build import build_dataset
+from tiny_build import build_datasets
 
 from cxrfuture_data import open_dataset
 from cxrfuture_data.manifest import CROISSANT_FILE
@@ -36,14 +36,7 @@ RESPONSIBLE = (
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    return {
-        recipe: build_dataset(
-            tmp_path_factory.mktemp(recipe),
-            recipe,
-            shard={"samples_per_shard": 4, "workers": 1, "keep_films": films},
-        )
-        for recipe, films in RECIPES.items()
-    }
+    return build_datasets(tmp_path_factory, RECIPES)
 
 
 @pytest.fixture(scope="module")

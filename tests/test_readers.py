@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import webdataset
 from sample_values import values_of
-from tiny_build import build_dataset
+from tiny_build import build_datasets
 from torch.utils.data import DataLoader
 
 from cxrfuture_data import ContractError, decode, open_dataset
@@ -26,14 +26,7 @@ KINDS = [("ddl_cxr", "pair"), ("ddl_cxr", "stay"), ("ddl_cxr", "image"), ("futur
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    return {
-        name: build_dataset(
-            tmp_path_factory.mktemp(name),
-            name,
-            shard={"samples_per_shard": 4, "workers": 1, "keep_films": films},
-        )
-        for name, films in FILMS.items()
-    }
+    return build_datasets(tmp_path_factory, FILMS)
 
 
 def tars_of(folder, kind, split="train"):

@@ -90,6 +90,26 @@ def build_dataset(root: Path, name: str, **overrides: Any) -> Path:
     return params.build(recipe.name, "shard")
 
 
+def build_datasets(tmp_path_factory: Any, films: dict[str, str]) -> dict[str, Path]:
+    """Datasets of several shards by recipe; ``films``: how each recipe's are kept."""
+    shards = {"samples_per_shard": 4, "workers": 1}
+    return {
+        name: build_dataset(
+            tmp_path_factory.mktemp(name), name, shard=shards | {"keep_films": kept}
+        )
+        for name, kept in films.items()
+    }
+
+
+def build_uneven(root: Path, filmless: int) -> Path:
+    """A dataset of ddl_cxr: patient 1 has a null event, the stay of ``filmless`` no film."""
+    params, recipe = write_build(root, "ddl_cxr", shard={"workers": 1})
+    add_null_event(params.build("ddl_cxr"), 1)
+    leave_out_film(params.build("ddl_cxr"), filmless)
+    shard.run(params, recipe)
+    return params.build("ddl_cxr", "shard")
+
+
 def pairs_of(recipe: Recipe) -> list[Row]:
     """The rows of cohort/pair.parquet."""
     rows = []
